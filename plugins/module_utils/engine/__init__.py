@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The product: back up, verify, restore, prune. Standard library only at load; knows no door.
+
+Layers; a file imports only from lower numbers (tests/unit/structure holds this):
+
+    0  errors model units                       values
+    1  naming manifest inventory retention gate ports job     pure rules and Protocols
+    2  process placement files spool paths credentials progress     the only subprocess and disk code
+    3  sources/ filters/ destinations/          adapters: one file a kind
+    4  operations/                              use cases: take ports, name no adapter
+    5  registry config                          the only list of kinds; mapping -> Job, for both doors
+    6  cli/                                     the lifeboat command
+"""

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Change files so that a crash leaves the old or the new one: private, synced, renamed, locked."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Iterator, Optional
+
+from .errors import LifeboatError, LockedError
+from .model import Workspace
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+def write(path: Path, content: bytes, mode: int = 0o600, owner_of: Optional[Path] = None) -> None:
+    """Replace `path` with `content`: a reader sees the old file or the new one, also after a power cut."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".%s." % path.name[:40])
+    try:
+        with os.fdopen(descriptor, "wb") as out:
+            os.fchmod(out.fileno(), mode)
+            if owner_of is not None and os.geteuid() == 0:
+                owner = os.stat(owner_of)
+                os.fchown(out.fileno(), owner.st_uid, owner.st_gid)
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        remove(Path(temporary))
+        raise
+    sync_directory(path.parent)
+
+
+def append_line(path: Path, line: str, mode: int = 0o640) -> None:
+    """Add one line to a log, in one write, so that two writers never mix theirs; synced."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, mode)
+    try:
+        os.write(descriptor, line.encode("utf-8") + b"\n")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames in `path` durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as exc:
+        if exc.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Swap two names of one file system in a single step; raises OSError where the kernel cannot."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "renameat2"):
+        raise OSError(errno.ENOSYS, "this C library has no renameat2", str(one))
+    done = libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE)
+    if done != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), str(one))
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a tree; gone already is fine."""
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    except FileNotFoundError:
+        pass
+
+
+def make_private(path: Path, mode: int = 0o700) -> Path:
+    """Make a directory (and its parents) of this mode, whatever the umask; an existing one is kept as it is."""
+    if not path.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(exist_ok=True)
+        path.chmod(mode)
+    return path
+
+
+def free_bytes(path: Path) -> int:
+    """Space on the file system of `path` that an ordinary user may fill."""
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize
+
+
+@contextmanager
+def workspace(bulk: Path, secret: Path) -> Iterator[Workspace]:
+    """Two private temporary directories, removed at the end however it ends."""
+    one = Path(tempfile.mkdtemp(prefix="work-", dir=make_private(bulk)))
+    other = Path(tempfile.mkdtemp(prefix="lifeboat-", dir=secret))
+    try:
+        yield Workspace(one, other)
+    finally:
+        shutil.rmtree(one, ignore_errors=True)
+        shutil.rmtree(other, ignore_errors=True)
+
+
+@contextmanager
+def lock(path: Path, what: str, wait: bool = False) -> Iterator[None]:
+    """Hold `path` locked. The kernel lets go when the process dies, so no lock is ever stale.
+
+    Raises LockedError that says who holds it; with `wait`, waits instead.
+    """
+    make_private(path.parent, 0o750)
+    with _open_lock(path) as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            holder = os.pread(held.fileno(), 200, 0).decode("utf-8", "replace").strip()
+            raise LockedError(
+                "another operation holds %s: %s" % (path.stem, holder or "unknown"),
+                hint="wait until it has ended; nothing was started here",
+            ) from None
+        os.ftruncate(held.fileno(), 0)
+        os.pwrite(held.fileno(), ("%s, process %d\n" % (what, os.getpid())).encode(), 0)
+        try:
+            yield
+        finally:
+            os.ftruncate(held.fileno(), 0)
+
+
+def _open_lock(path: Path) -> BinaryIO:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
+    except OSError as exc:
+        raise LifeboatError(
+            "the lock %s cannot be opened: %s" % (path, exc.strerror),
+            hint="run this as root, or as the user the job runs as",
+        ) from exc
+    if os.geteuid() == 0:  # root's lock must not shut out the user that the job runs as
+        owner = os.stat(path.parent)
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    return os.fdopen(descriptor, "r+b", 0)

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write a Manifest as JSON, and read one back without trusting it. Pure; docs/format.md#manifest.
+
+The document carries a digest of itself, so that one changed by hand is noticed. (Who wrote it is
+another question, which a signature answers.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any, Dict, List, Mapping, Tuple
+
+from .errors import FormatError
+from .model import Archive, Manifest, SourceRecord
+from .naming import check_archive_name, check_host, check_name, parse_id
+from .units import iso, parse_instant
+
+VERSION = 1
+_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+
+
+def encode(manifest: Manifest) -> bytes:
+    """The document, UTF-8, sorted keys, one trailing newline: the same manifest gives the same bytes."""
+    body = {
+        "version": VERSION,
+        "id": manifest.id,
+        "host": manifest.host,
+        "job": manifest.job,
+        "type": manifest.type,
+        "environment": manifest.environment,
+        "taken_at": iso(manifest.taken_at),
+        "finished_at": iso(manifest.finished_at),
+        "tool": manifest.tool,
+        "complete": manifest.complete,
+        "tags": list(manifest.tags),
+        "sources": [_source_out(source) for source in manifest.sources],
+        "archives": [_archive_out(archive) for archive in manifest.archives],
+        "totals": {
+            "archives": len(manifest.archives),
+            "size_bytes": sum(archive.size_bytes for archive in manifest.archives),
+            "plain_bytes": sum(archive.plain_bytes for archive in manifest.archives),
+        },
+    }
+    return _dump(dict(body, digest=_digest(body)))
+
+
+def decode(content: bytes, where: str) -> Manifest:
+    """The manifest in `content`; `where` names it in errors. Raises FormatError, never anything else.
+
+    Unknown keys are passed over: a later minor version may add some.
+    """
+    try:
+        body = json.loads(content.decode("utf-8"))
+    except ValueError as exc:
+        raise FormatError("the manifest %s is not JSON: %s" % (where, exc)) from None
+    if not isinstance(body, dict) or not isinstance(body.get("version"), int):
+        raise FormatError("%s is not a manifest: it has no version" % where)
+    if body["version"] > VERSION:
+        raise FormatError(
+            "the manifest %s has version %d, this lifeboat reads up to %d"
+            % (where, body["version"], VERSION),
+            hint="use a lifeboat at least as new as the one that wrote the backup",
+        )
+    recorded = body.pop("digest", None)
+    if recorded != _digest(body):
+        raise FormatError(
+            "the manifest %s was changed after it was written: its digest does not match" % where,
+            hint="use another copy of this backup (`lifeboat list` shows where there is one)",
+        )
+    try:
+        return _manifest_in(body)
+    except FormatError:
+        raise
+    except Exception as exc:
+        raise FormatError("the manifest %s is malformed: %r" % (where, exc)) from None
+
+
+def sha256sums(manifest: Manifest) -> bytes:
+    """The SHA256SUMS file that `sha256sum -c` reads."""
+    return "".join("%s  %s\n" % (one.sha256, one.name) for one in manifest.archives).encode()
+
+
+def _dump(body: Mapping[str, Any]) -> bytes:
+    return (json.dumps(body, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    return "sha256:" + hashlib.sha256(_dump(body)).hexdigest()
+
+
+def _source_out(source: SourceRecord) -> Dict[str, Any]:
+    return {
+        "name": source.name,
+        "kind": source.kind,
+        "status": source.status,
+        "taken_at": iso(source.taken_at) if source.taken_at else None,
+        "facts": dict(source.facts),
+        "totals": dict(source.totals),
+        "inventory_digest": source.inventory_digest,
+        "error": source.error,
+    }
+
+
+def _archive_out(archive: Archive) -> Dict[str, Any]:
+    return {
+        "name": archive.name,
+        "source": archive.source,
+        "part": archive.part,
+        "format": archive.format,
+        "filters": [dict(one) for one in archive.filters],
+        "size_bytes": archive.size_bytes,
+        "plain_bytes": archive.plain_bytes,
+        "sha256": archive.sha256,
+        "warnings": list(archive.warnings),
+    }
+
+
+def _manifest_in(body: Mapping[str, Any]) -> Manifest:
+    taken_at, type_ = parse_id(_text(body, "id"))
+    manifest = Manifest(
+        id=_text(body, "id"),
+        host=check_host(body["host"]),
+        job=check_name("job", body["job"]),
+        type=_text(body, "type"),
+        environment=_text(body, "environment"),
+        taken_at=parse_instant(_text(body, "taken_at")),
+        finished_at=parse_instant(_text(body, "finished_at")),
+        tool=_text(body, "tool"),
+        complete=body["complete"] is True,
+        sources=tuple(_source_in(one) for one in _list(body, "sources")),
+        archives=tuple(_archive_in(one) for one in _list(body, "archives")),
+        tags=tuple(str(tag) for tag in _list(body, "tags")),
+    )
+    if manifest.taken_at != taken_at or manifest.type != type_:
+        raise FormatError("the manifest %s disagrees with its own id" % manifest.id)
+    names = [archive.name for archive in manifest.archives]
+    if len(set(names)) != len(names):
+        raise FormatError("the manifest %s names an archive twice" % manifest.id)
+    return manifest
+
+
+def _source_in(body: Mapping[str, Any]) -> SourceRecord:
+    return SourceRecord(
+        name=check_name("source", body["name"]),
+        kind=_text(body, "kind"),
+        status=_text(body, "status"),
+        taken_at=parse_instant(body["taken_at"]) if body.get("taken_at") else None,
+        facts=dict(body.get("facts", {})),
+        totals={str(key): int(value) for key, value in body.get("totals", {}).items()},
+        inventory_digest=str(body.get("inventory_digest", "")),
+        error=str(body.get("error", "")),
+    )
+
+
+def _archive_in(body: Mapping[str, Any]) -> Archive:
+    if not _SHA256.match(_text(body, "sha256")):
+        raise FormatError("%r is not a SHA-256" % body["sha256"])
+    return Archive(
+        name=check_archive_name(body["name"]),
+        source=check_name("source", body["source"]),
+        part=_text(body, "part"),
+        format=_text(body, "format"),
+        filters=_filters_in(_list(body, "filters")),
+        size_bytes=_count(body, "size_bytes"),
+        plain_bytes=_count(body, "plain_bytes"),
+        sha256=_text(body, "sha256"),
+        warnings=tuple(str(one) for one in body.get("warnings", [])),
+    )
+
+
+def _filters_in(filters: List[Any]) -> Tuple[Mapping[str, Any], ...]:
+    for one in filters:
+        if not isinstance(one, dict) or not isinstance(one.get("kind"), str):
+            raise FormatError("%r is not a filter" % (one,))
+    return tuple(filters)
+
+
+def _text(body: Mapping[str, Any], key: str) -> str:
+    if not isinstance(body[key], str):
+        raise FormatError("%s is not text" % key)
+    return str(body[key])
+
+
+def _list(body: Mapping[str, Any], key: str) -> List[Any]:
+    if not isinstance(body[key], list):
+        raise FormatError("%s is not a list" % key)
+    return list(body[key])
+
+
+def _count(body: Mapping[str, Any], key: str) -> int:
+    if not isinstance(body[key], int) or isinstance(body[key], bool) or body[key] < 0:
+        raise FormatError("%s is not a count" % key)
+    return int(body[key])

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The records that cross layers: what one backup is made of. Words: docs/design.md, glossary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Callable, Mapping, Optional, Tuple, Union
+
+DESCRIPTOR = "{descriptor}"  # in Command.argv: replaced by /dev/fd/N, from which `secret` is read
+
+
+@dataclass(frozen=True)
+class Command:
+    """One program to run. Never a shell, never a secret in argv."""
+
+    argv: Tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)  # added to ours, never instead of it
+    cwd: Optional[str] = None
+    accepts: Tuple[int, ...] = (0,)  # exit statuses that are not a failure
+    secret: Optional[bytes] = field(default=None, repr=False)  # readable once at DESCRIPTOR
+
+    @property
+    def program(self) -> str:
+        return self.argv[0].rsplit("/", 1)[-1]
+
+
+class Secret:
+    """A value that must not be shown: its repr is ***. `reveal()` reads it only when it is needed.
+
+    A secret is text, or a mapping of texts (an access key has two halves).
+    """
+
+    def __init__(self, load: Callable[[], Any], name: str = "") -> None:
+        self._load = load
+        self.name = name  # of the credential, for messages
+
+    @classmethod
+    def of(cls, value: Any) -> Secret:
+        return cls(lambda: value)
+
+    def reveal(self) -> Any:
+        return self._load()
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a source or destination, as the configuration may give it.
+
+    kind: "text", "integer", "boolean", "texts" (list of text), "size", "duration", "secret", "mapping".
+    """
+
+    name: str
+    kind: str = "text"
+    required: bool = False
+    default: Any = None
+    choices: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Private directories for one operation, removed with all that is in them when it ends."""
+
+    bulk: Path  # on the spool's file system: room for data
+    secret: Path  # in memory where the system has such a place: password files
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One stream of a source, on its way to become an archive."""
+
+    part: str  # "database", "globals", "tree"; names the archive with the source
+    extension: str  # of the plain format: "pgdump", "sql", "sqlite", "tar", "jsonl"
+    feed: Union[Command, Path]  # a program's standard output, or a file
+    complaint: Callable[[bytes, bytes, int], str]  # (head, tail, size) -> "" or what is missing
+    tap: Optional[Callable[[bytes], None]] = None  # sees every plain block, in order
+    finish: Optional[Callable[[int, str], Tuple[str, ...]]] = None
+    # (exit status, stderr) -> warnings, called once all went well; may raise SourceError
+    size_hint: int = 0  # bytes of plain data expected; 0 = unknown
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What a source holds, counted: one JSON line an object in `path`, sorted by nobody.
+
+    Each line: {"kind": "table", "name": "public.book", "rows": 12}; `uncounted: true` where a
+    number is the server's estimate. totals: {"tables": 3, "rows": 40}. digest: SHA-256 of the
+    lines, sorted, so that it does not depend on the order in which they were found.
+    """
+
+    path: Path
+    totals: Mapping[str, int]
+    digest: str
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One archive of a committed backup."""
+
+    name: str  # db.database.pgdump.zst.age; unique in its backup
+    source: str
+    part: str
+    format: str  # the plain format: Stream.extension
+    filters: Tuple[Mapping[str, Any], ...]  # in encoding order: ({"kind": "zstd"}, {"kind": "age"})
+    size_bytes: int  # as stored
+    plain_bytes: int
+    sha256: str  # of the bytes as stored
+    warnings: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SourceRecord:
+    """What one source did in one backup."""
+
+    name: str
+    kind: str
+    status: str  # "good", "failed", "absent" (optional and not there)
+    taken_at: Optional[datetime] = None  # the instant its data is from
+    facts: Mapping[str, Any] = field(default_factory=dict)  # versions, owner, encoding: for restore
+    totals: Mapping[str, int] = field(default_factory=dict)
+    inventory_digest: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One backup, described. Its presence at a destination is the commit."""
+
+    id: str
+    host: str
+    job: str
+    type: str
+    environment: str
+    taken_at: datetime
+    finished_at: datetime
+    tool: str  # "lifeboat 0.1.0"
+    complete: bool
+    sources: Tuple[SourceRecord, ...]
+    archives: Tuple[Archive, ...]
+    tags: Tuple[str, ...] = ()
+
+    def of_source(self, source: str) -> Tuple[Archive, ...]:
+        return tuple(archive for archive in self.archives if archive.source == source)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """An empty object beside a manifest; the latest of a kind wins."""
+
+    kind: str  # "intact", "pin", "tag", ...
+    at: datetime
+    value: str = ""  # of a tag
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One backup as one destination's names tell it, without opening anything."""
+
+    id: str
+    taken_at: datetime
+    type: str
+    committed: bool  # the manifest is there
+    marks: Tuple[Mark, ...] = ()
+
+    def latest(self, *kinds: str) -> Optional[Mark]:
+        """The newest mark of these kinds; a tie goes to the kind named last."""
+        found = [mark for mark in self.marks if mark.kind in kinds]
+        return max(found, key=lambda mark: (mark.at, kinds.index(mark.kind)), default=None)
+
+    @property
+    def pinned(self) -> bool:
+        newest = self.latest("unpin", "pin")
+        return newest is not None and newest.kind == "pin"
+
+    @property
+    def tags(self) -> Tuple[str, ...]:
+        return tuple(sorted({mark.value for mark in self.marks if mark.kind == "tag"}))
+
+    @property
+    def suspect(self) -> bool:
+        newest = self.latest("suspect", "accepted")
+        return newest is not None and newest.kind == "suspect"
+
+    @property
+    def good(self) -> bool:
+        """Counts for retention and freshness: committed, complete, not suspect, and its bytes proved."""
+        if not self.committed or self.latest("partial") or self.suspect:
+            return False
+        proof = self.latest("intact", "drilled", "bad")
+        return proof is not None and proof.kind != "bad"
+
+    @property
+    def state(self) -> str:
+        """One word for a list: missing, corrupt, partial, suspect, stored, intact, restorable."""
+        if not self.committed:
+            return "missing"
+        proof = self.latest("intact", "drilled", "bad")
+        if proof is not None and proof.kind == "bad":
+            return "corrupt"
+        if self.latest("partial"):
+            return "partial"
+        if self.suspect:
+            return "suspect"
+        if proof is None:
+            return "stored"
+        return "restorable" if self.latest("drilled") else "intact"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One object at a destination."""
+
+    key: str
+    size_bytes: int
+    changed_at: datetime  # as the destination tells it
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What retention keeps; None = the rule is not used. Counts are of good backups."""
+
+    last: Optional[int] = None
+    hourly: Optional[int] = None
+    daily: Optional[int] = None
+    weekly: Optional[int] = None
+    monthly: Optional[int] = None
+    yearly: Optional[int] = None
+    within: Optional[timedelta] = None
+    tagged: Optional[timedelta] = None  # how long a tag protects; None = for ever
+    minimum: int = 1  # never fewer good ones than this
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a job runs, and what that run takes."""
+
+    type: str
+    at: str  # a systemd calendar expression
+    sources: Tuple[str, ...] = ()  # empty = all
+    keep: Optional[Keep] = None  # counted within this type
+    spread: Optional[timedelta] = None
+
+
+@dataclass(frozen=True)
+class Swap:
+    """One source's part in a restore, as the journal keeps it: names only, so that another process can finish."""
+
+    source: str
+    target: str  # what users of the data know: a database name, a path
+    side: str  # restored here first
+    kept: str  # what was there before goes here
+    existed: bool  # whether there was anything at `target`
+    note: Mapping[str, Any] = field(default_factory=dict)  # what else the source needs to undo
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a restore would replace, as it is now."""
+
+    label: str  # "database shop on /run/postgresql:5432"
+    name: str  # Swap.target
+    exists: bool
+    size_bytes: int = 0
+    totals: Mapping[str, int] = field(default_factory=dict)  # what would be lost, counted
+    refusals: Tuple[str, ...] = ()  # reasons that make a restore impossible now

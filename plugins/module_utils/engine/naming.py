@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Build and read every name the format has. Pure; docs/format.md#names is the normative text."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Dict, Iterable, List, Optional, Tuple
+
+from .errors import FormatError, UsageError
+from .model import Copy, Mark, Stored
+from .units import parse_stamp, stamp
+
+_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,62}$")
+_HOST = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$")
+_ID = re.compile(r"^(\d{8}T\d{6}Z)-([a-z0-9][a-z0-9_-]{0,62})-([0-9a-f]{4})$")
+_ARCHIVE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$")
+_MARK = re.compile(r"^([a-z]+)(?:-(.+))?-(\d{8}T\d{6}Z)$")
+_TAG_ESCAPE = re.compile(r"=([0-9A-F]{2})")
+
+CATALOG = "catalog"
+ARCHIVES = "archives"
+SUMS = "SHA256SUMS"
+RESTORE_NOTE = "RESTORE.md"
+
+
+def check_name(what: str, text: object) -> str:
+    """A job, source, destination or type name; raises UsageError that says which letters may be used."""
+    if not isinstance(text, str) or not _NAME.match(text) or text.endswith("\n"):
+        raise UsageError(
+            "%s name %r cannot be used" % (what, text),
+            hint="use a-z, 0-9, - and _, starting with a letter or digit, at most 63",
+        )
+    return text
+
+
+def check_host(text: object) -> str:
+    """A host name as it stands in keys; raises UsageError."""
+    if not isinstance(text, str) or not _HOST.match(text) or text.endswith("\n"):
+        raise UsageError(
+            "host name %r cannot be used" % (text,), hint="use letters, digits, dots and hyphens"
+        )
+    return text
+
+
+def backup_id(taken_at: datetime, type_: str, suffix: str) -> str:
+    """20261121T020000Z-daily-7f3a; `suffix` is four random hexadecimal digits."""
+    made = "%s-%s-%s" % (stamp(taken_at), check_name("type", type_), suffix)
+    parse_id(made)
+    return made
+
+
+def parse_id(text: str) -> Tuple[datetime, str]:
+    """(instant, type) of an id; raises FormatError."""
+    found = _ID.match(text) if isinstance(text, str) and not text.endswith("\n") else None
+    if not found:
+        raise FormatError(
+            "%r is not a backup id" % (text,), hint="`lifeboat list` shows the ids there are"
+        )
+    try:
+        return parse_stamp(found.group(1)), found.group(2)
+    except ValueError:
+        raise FormatError("the backup id %r holds an impossible date" % text) from None
+
+
+def check_archive_name(text: object) -> str:
+    """The name of one archive inside its backup; raises FormatError (no path may hide in it)."""
+    if not isinstance(text, str) or not _ARCHIVE.match(text) or text.endswith("\n"):
+        raise FormatError("%r is not an archive name" % (text,))
+    return text
+
+
+def archive_name(source: str, part: str, extension: str, suffixes: Iterable[str]) -> str:
+    """db.database.pgdump.zst.age"""
+    return check_archive_name(".".join([source, part, extension]) + "".join(suffixes))
+
+
+def catalog_prefix(host: str, job: str) -> str:
+    return "%s/%s/%s/" % (CATALOG, check_host(host), check_name("job", job))
+
+
+def archive_prefix(host: str, job: str, id_: str) -> str:
+    parse_id(id_)
+    return "%s/%s/%s/%s/" % (ARCHIVES, check_host(host), check_name("job", job), id_)
+
+
+def manifest_key(host: str, job: str, id_: str) -> str:
+    parse_id(id_)
+    return catalog_prefix(host, job) + id_ + ".json"
+
+
+def archive_key(host: str, job: str, id_: str, name: str) -> str:
+    return archive_prefix(host, job, id_) + check_archive_name(name)
+
+
+def mark_key(host: str, job: str, id_: str, mark: Mark) -> str:
+    """catalog/db1/shop/<id>.intact-20261121T020102Z; a tag's text is escaped with =XX."""
+    parse_id(id_)
+    middle = "%s-%s" % (mark.kind, _escape(mark.value)) if mark.value else mark.kind
+    return "%s%s.%s-%s" % (catalog_prefix(host, job), id_, middle, stamp(mark.at))
+
+
+def copies(objects: Iterable[Stored]) -> List[Copy]:
+    """The backups that the names below one catalog prefix tell of, newest first.
+
+    Names that are not ours are passed over: a destination may hold other people's files.
+    """
+    committed: Dict[str, bool] = {}
+    marks: Dict[str, List[Mark]] = {}
+    for stored in objects:
+        id_, _dot, rest = stored.key.rsplit("/", 1)[-1].partition(".")
+        if not _ID.match(id_):
+            continue
+        mark = _parse_mark(rest)
+        if rest == "json":
+            committed[id_] = True
+        elif mark is not None:
+            committed.setdefault(id_, False)
+            marks.setdefault(id_, []).append(mark)
+    found = []
+    for id_, present in committed.items():
+        try:
+            taken_at, type_ = parse_id(id_)
+        except FormatError:
+            continue
+        ordered = tuple(sorted(marks.get(id_, []), key=lambda mark: (mark.at, mark.kind)))
+        found.append(Copy(id_, taken_at, type_, present, ordered))
+    return sorted(found, key=lambda copy: copy.id, reverse=True)
+
+
+def _parse_mark(text: str) -> Optional[Mark]:
+    found = _MARK.match(text)
+    if not found:
+        return None
+    try:
+        at = parse_stamp(found.group(3))
+    except ValueError:
+        return None
+    return Mark(found.group(1), at, _unescape(found.group(2) or ""))
+
+
+def _escape(text: str) -> str:
+    return "".join(
+        chr(byte) if chr(byte).isalnum() and byte < 128 else "=%02X" % byte
+        for byte in text.encode("utf-8")
+    )
+
+
+def _unescape(text: str) -> str:
+    raw = _TAG_ESCAPE.sub(lambda found: chr(int(found.group(1), 16)), text)
+    return raw.encode("latin-1", "replace").decode("utf-8", "replace")

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the engine asks of sources, filters and destinations: small Protocols, described by what a
+caller may rely on. tests/unit/contracts holds one suite per port, run on every adapter.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Callable, Dict, Iterator, Mapping, Optional, Protocol, Sequence, Tuple
+
+from .model import (
+    Command,
+    Inventory,
+    Option,
+    SourceRecord,
+    Stored,
+    Stream,
+    Swap,
+    Target,
+    Workspace,
+)
+
+
+class Dump(Protocol):
+    """One source, held still at one instant, while its streams are read."""
+
+    taken_at: datetime  # UTC, the instant the data is from
+    facts: Mapping[str, Any]  # JSON values that a restore needs: versions, owner, encoding, settings
+
+    def streams(self) -> Iterator[Stream]:
+        """The streams, each to be read to its end before the next is asked for."""
+
+    def inventory(self) -> Optional[Inventory]:
+        """What the source held at `taken_at`; asked once, after the last stream. None = not counted."""
+
+
+class Plain(Protocol):
+    """One archive of a backup whose stored bytes have been verified, ready to be read as plain data.
+
+    Nothing that was read may be trusted before the call returned: decryption and decompression
+    emit bytes before they notice that an archive is bad.
+    """
+
+    part: str
+    format: str
+
+    def feed(self, command: Command) -> None:
+        """Run `command` with the plain data on its standard input; raises ProcessError."""
+
+    def save(self, path: Path) -> None:
+        """Write the plain data to `path` (0600, synced); removes it again on any failure."""
+
+    def read(self, consume: Callable[[BinaryIO], Any]) -> Any:
+        """Give `consume` a file object with the plain data, read what it leaves, check, return its result."""
+
+
+class Source(Protocol):
+    """One thing to protect. Made from options only: no connection, no file is touched until a method is called.
+
+    A class states `kind` and `options`; it is made as `kind(name=..., placement=..., optional=...,
+    **options)`. All errors are SourceError (SourceAbsent when it is not there), MissingDependency or
+    ProcessError, and name the source.
+    """
+
+    kind: str
+    options: Tuple[Option, ...]
+    name: str
+    optional: bool
+
+    # -- backup
+    def check(self) -> Mapping[str, Any]:
+        """Look without changing anything: reachable, programs present and of the right version, rights.
+
+        Returns facts for people ({"server": "15.4", "client": "15.4"}).
+        """
+
+    def open(self, work: Workspace) -> AbstractContextManager[Dump]:
+        """Hold the source still and dump it. Leaving ends all programs and removes all temporary files."""
+
+    # -- verify
+    def check_content(self, plains: Mapping[str, Plain], work: Workspace) -> None:
+        """Read every archive of this source (by part) to its end as its format; raises VerifyError."""
+
+    # -- restore: beside, compare, swap. Each step may be asked twice after a crash and must be idempotent.
+    def target(self, record: SourceRecord, into: Optional[str]) -> Target:
+        """What a restore of `record` (into another name, if given) would replace, and what forbids it."""
+
+    def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
+        """Names for the side and for what is kept. `token` is short, lower case, unique to this restore."""
+
+    def stage(self, swap: Swap, record: SourceRecord, plains: Mapping[str, Plain], work: Workspace) -> None:
+        """Restore beside, at swap.side. What lies there from an earlier attempt is replaced."""
+
+    def count(self, swap: Swap, work: Workspace) -> Inventory:
+        """The inventory of what `stage` made."""
+
+    def swap(self, swap: Swap) -> None:
+        """Put the side in the target's place and keep what was there. Already done = nothing to do."""
+
+    def swapped(self, swap: Swap) -> bool:
+        """Whether the new state is in place. Decided from the world, not from memory."""
+
+    def back(self, swap: Swap) -> None:
+        """The inverse of `swap`: the kept state is in place again, the new one lies at swap.side."""
+
+    def discard(self, swap: Swap) -> None:
+        """Remove whichever of side and kept is not in place. Never the target. Already gone = done."""
+
+
+class Filter(Protocol):
+    """One program between the source and storage: a compressor, an encryptor."""
+
+    kind: str
+    suffix: str  # ".zst"
+    needs_identity: bool  # to decode
+
+    def check(self) -> None:
+        """Raise MissingDependency or ConfigError if it cannot encode here."""
+
+    def encode(self) -> Command: ...
+
+    def decode(self, identity: Optional[bytes]) -> Command: ...
+
+    def record(self) -> Dict[str, Any]:
+        """{"kind": ..., ...}: public facts for the manifest."""
+
+
+class Growing(Protocol):
+    """An archive that is still being written, as a destination sees it."""
+
+    path: Path  # a regular file; complete only after `wait`
+    size_hint: int  # expected bytes, 0 = unknown
+
+    def reader(self) -> BinaryIO:
+        """A file object that follows the writer. It ends only once the archive has passed its checks,
+        and raises SpoolError if the archive was given up: what was read must then be thrown away."""
+
+    def wait(self) -> int:
+        """Block until the archive has passed its checks; its size in bytes. Raises like `reader`."""
+
+
+class Destination(Protocol):
+    """A place where copies live. Keys are naming's, relative, with /. All errors are DestinationError.
+
+    A class states `kind` and `options`; it is made as `kind(name=..., **options)`.
+    """
+
+    kind: str
+    options: Tuple[Option, ...]
+    name: str
+
+    def check(self) -> None:
+        """Raise unless it is there and takes a small probe object (removed again where it may be)."""
+
+    def store(self, key: str, growing: Growing) -> None:
+        """Store an archive under `key`; may begin at once. Nobody sees a part of it under `key`, and after
+        a failure nothing is left, no unfinished upload either. An object already there is an error."""
+
+    def put(self, key: str, content: bytes) -> None:
+        """Store a small object that is not there yet. An object already there, with other content, is an
+        error; with the same content it is done."""
+
+    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
+        """The object's bytes, streamed. missing=True when it is not there."""
+
+    def list(self, prefix: str) -> Iterator[Stored]:
+        """All objects whose key starts with `prefix`; unfinished ones are not objects. None = empty."""
+
+    def delete(self, key: str) -> None:
+        """Deleting what is gone is not an error. Permission refused is, with permanent=True."""
+
+    def sweep(self, before: datetime) -> Sequence[str]:
+        """Remove unfinished uploads of ours begun before then; what was removed, for the log."""

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write an archive to disk once, hash it while writing, and let uploads read behind the writer."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import io
+import os
+import threading
+from pathlib import Path
+from typing import BinaryIO, Optional
+
+from .errors import SpoolError
+
+_SYNC_FILE_RANGE_WRITE = 2
+_FLUSH_EVERY = 32 << 20  # start writing to disk early: the last sync is then short
+
+
+class Spool:
+    """One growing archive; implements ports.Growing for its readers. Writer: write*, then commit or abort."""
+
+    def __init__(self, path: Path, *, size_hint: int = 0, cap_bytes: Optional[int] = None) -> None:
+        self.path = path
+        self.size_hint = size_hint
+        self.size_bytes = 0
+        self._cap_bytes = cap_bytes
+        self._digest = hashlib.sha256()
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._grown = threading.Condition()
+        self._ended = False
+        self._failure: Optional[str] = None
+        self._flushed = 0
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def write(self, block: bytes) -> None:
+        """Append; raises SpoolError when the disk or the cap is full."""
+        if self._cap_bytes is not None and self.size_bytes + len(block) > self._cap_bytes:
+            raise SpoolError(
+                "the spool would pass its cap of %d bytes" % self._cap_bytes,
+                hint="raise spool_cap, or make room",
+            )
+        try:
+            left = memoryview(block)
+            while left:
+                left = left[os.write(self._file, left) :]
+        except OSError as exc:
+            raise _spool_error(exc, self.path) from exc
+        self._digest.update(block)
+        with self._grown:
+            self.size_bytes += len(block)
+            self._grown.notify_all()
+        if self.size_bytes - self._flushed >= _FLUSH_EVERY:
+            _start_writing(self._file, self._flushed, self.size_bytes - self._flushed)
+            self._flushed = self.size_bytes
+
+    def commit(self) -> None:
+        """The archive has passed its checks: sync it, and let the readers come to an end."""
+        try:
+            os.fsync(self._file)
+        except OSError as exc:
+            raise _spool_error(exc, self.path) from exc
+        self._end(None)
+
+    def abort(self, why: str) -> None:
+        """The archive is not to be used: readers raise, the file goes."""
+        self._end(why)
+        self.remove()
+
+    def remove(self) -> None:
+        """Give the disk space back. Readers that have it open may read on."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+        try:
+            self.path.unlink()
+        except FileNotFoundError:
+            pass
+
+    def reader(self) -> BinaryIO:
+        return io.BufferedReader(_Follower(self), 1 << 20)
+
+    def wait(self) -> int:
+        with self._grown:
+            while not self._ended:
+                self._grown.wait()
+            self._raise_if_failed()
+            return self.size_bytes
+
+    def available(self, offset: int) -> int:
+        """Bytes beyond `offset`; waits for some. 0 = the checked end. Raises SpoolError if given up."""
+        with self._grown:
+            while self.size_bytes <= offset and not self._ended:
+                self._grown.wait()
+            self._raise_if_failed()
+            return self.size_bytes - offset
+
+    def _end(self, failure: Optional[str]) -> None:
+        with self._grown:
+            self._ended, self._failure = True, failure
+            self._grown.notify_all()
+
+    def _raise_if_failed(self) -> None:
+        if self._failure is not None:
+            raise SpoolError("the archive was given up: " + self._failure)
+
+
+class _Follower(io.RawIOBase):
+    """Reads a spool from its start, never past what is written, and ends only at a checked end."""
+
+    def __init__(self, spool: Spool) -> None:
+        super().__init__()
+        self._spool = spool
+        self._file = open(spool.path, "rb", buffering=0)
+        self._offset = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
+        count = min(len(buffer), self._spool.available(self._offset))
+        if count == 0:
+            return 0
+        with memoryview(buffer) as view:
+            read = self._file.readinto(view[:count])
+        self._offset += read or 0
+        return read or 0
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _spool_error(exc: OSError, path: Path) -> SpoolError:
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return SpoolError(
+            "no space left for the spool in %s" % path.parent,
+            hint="make room there, or set spool_path to a larger disk",
+        )
+    return SpoolError("the spool %s cannot be written: %s" % (path, exc.strerror))
+
+
+def _start_writing(descriptor: int, offset: int, count: int) -> None:
+    """Ask the kernel to begin writing a range it holds, without waiting; where it cannot, nothing is lost."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "sync_file_range"):
+        libc.sync_file_range(
+            descriptor, ctypes.c_int64(offset), ctypes.c_int64(count), _SYNC_FILE_RANGE_WRITE
+        )

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read and write sizes, durations and instants the way people do.
+
+Sizes: "10 GiB", "500M" (powers of 1024), plain integers are bytes. Durations: "30m", "24h", "7d", "2w".
+Instants: UTC, "20261121T020000Z" in names, ISO 8601 elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+
+from .errors import UsageError
+
+_SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?\s*$", re.IGNORECASE)
+_DURATION_PART = re.compile(r"(\d+)\s*([smhdw])", re.IGNORECASE)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_STAMP = "%Y%m%dT%H%M%SZ"
+
+
+def size(text: object) -> int:
+    """Bytes of "10 GiB", "500M" or 1024; raises UsageError."""
+    if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
+        return text
+    found = _SIZE.match(str(text))
+    if not found:
+        raise UsageError("%r is not a size" % (text,), hint="write it like 500M or 10GiB")
+    power = " kmgtp".index(found.group(2).lower() or " ")
+    return int(float(found.group(1)) * 1024**power)
+
+
+def duration(text: object) -> timedelta:
+    """The length of "30m", "1h30m", "7d" or a number of seconds; raises UsageError."""
+    if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
+        return timedelta(seconds=text)
+    compact = str(text).replace(" ", "")
+    parts = _DURATION_PART.findall(compact)
+    if not parts or "".join(number + unit for number, unit in parts) != compact:
+        raise UsageError("%r is not a duration" % (text,), hint="write it like 30m, 24h, 7d or 2w")
+    return timedelta(seconds=sum(int(number) * _SECONDS[unit.lower()] for number, unit in parts))
+
+
+def stamp(instant: datetime) -> str:
+    """20261121T020000Z, the form used in names."""
+    return instant.astimezone(timezone.utc).strftime(_STAMP)
+
+
+def parse_stamp(text: str) -> datetime:
+    """The inverse of `stamp`; raises ValueError."""
+    return datetime.strptime(text, _STAMP).replace(tzinfo=timezone.utc)
+
+
+def iso(instant: datetime) -> str:
+    """2026-11-21T02:00:00Z, the form used in manifests and JSON output."""
+    return instant.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_instant(text: str) -> datetime:
+    """A UTC instant from "2026-11-21", "2026-11-21 02:00", ISO 8601 or a stamp; raises UsageError.
+
+    Without a zone the time is UTC, as everywhere in this product.
+    """
+    for form in (_STAMP, "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"):
+        try:
+            return datetime.strptime(text.strip(), form).replace(tzinfo=timezone.utc)
+        except ValueError:
+            continue
+    try:
+        instant = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise UsageError(
+            "%r is not a time" % text, hint='write it in UTC, like "2026-11-21 02:00"'
+        ) from None
+    return instant.replace(tzinfo=instant.tzinfo or timezone.utc).astimezone(timezone.utc)
+
+
+def human_size(count: int) -> str:
+    """1536 -> "1.5 KiB"."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return "%d B" % count if unit == "B" else "%.1f %s" % (value, unit)
+        value /= 1024
+    return "%.1f TiB" % value
+
+
+def human_duration(length: timedelta) -> str:
+    """The two largest units: "3d 4h", "12m 5s"."""
+    left = int(length.total_seconds())
+    told = []
+    for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        amount, left = divmod(left, seconds)
+        if amount or (unit == "s" and not told):
+            told.append("%d%s" % (amount, unit))
+    return " ".join(told[:2])
