@@ -171,5 +171,5 @@ class Destination(Protocol):
     def delete(self, key: str) -> None:
         """Deleting what is gone is not an error. Permission refused is, with permanent=True."""
 
-    def sweep(self, before: datetime) -> Sequence[str]:
-        """Remove unfinished uploads of ours begun before then; what was removed, for the log."""
+    def sweep(self, prefix: str, before: datetime) -> Sequence[str]:
+        """Remove unfinished uploads below `prefix` begun before then; what was removed, for the log."""
