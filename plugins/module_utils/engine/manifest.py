@@ -114,6 +114,7 @@ def _archive_out(archive: Archive) -> Dict[str, Any]:
         "plain_bytes": archive.plain_bytes,
         "sha256": archive.sha256,
         "warnings": list(archive.warnings),
+        "by_hand": archive.by_hand,
     }
 
 
@@ -167,6 +168,7 @@ def _archive_in(body: Mapping[str, Any]) -> Archive:
         plain_bytes=_count(body, "plain_bytes"),
         sha256=_text(body, "sha256"),
         warnings=tuple(str(one) for one in body.get("warnings", [])),
+        by_hand=str(body.get("by_hand", "")),
     )
 
 

@@ -82,7 +82,7 @@ class Stream:
     tap: Optional[Callable[[bytes], None]] = None  # sees every plain block, in order
     finish: Optional[Callable[[int, str], Tuple[str, ...]]] = None
     # (exit status, stderr) -> warnings, called once all went well; may raise SourceError
-    size_hint: int = 0  # bytes of plain data expected; 0 = unknown
+    by_hand: str = ""  # the command that restores the plain data from its standard input, for RESTORE.md
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,7 @@ class Archive:
     plain_bytes: int
     sha256: str  # of the bytes as stored
     warnings: Tuple[str, ...] = ()
+    by_hand: str = ""
 
 
 @dataclass(frozen=True)
