@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any
 
 from .errors import ConfigError, LifeboatError
 from .model import Command, Secret
@@ -21,7 +22,7 @@ ENCRYPTED = ".cred"  # suffix of files made by systemd-creds
 class Credentials:
     """The credentials that this process may read. `store` is Paths.credentials."""
 
-    def __init__(self, store: Optional[Path]) -> None:
+    def __init__(self, store: Path | None) -> None:
         self._store = store
 
     def secret(self, name: str) -> Secret:
@@ -32,15 +33,15 @@ class Credentials:
         content = self._read(name)
         if content is None:
             raise ConfigError(
-                "the credential %r is not on this host" % name,
+                f"the credential {name!r} is not on this host",
                 hint="define it in lifeboat_credentials and run site.yml again, or run this as root",
             )
         try:
             return json.loads(content.decode("utf-8"))
         except ValueError:
-            raise ConfigError("the credential %r is not JSON" % name) from None
+            raise ConfigError(f"the credential {name!r} is not JSON") from None
 
-    def _read(self, name: str) -> Optional[bytes]:
+    def _read(self, name: str) -> bytes | None:
         given = os.environ.get("CREDENTIALS_DIRECTORY")
         attempts: list[Callable[[], bytes]] = []
         if given:
@@ -56,7 +57,7 @@ class Credentials:
                 continue
             except PermissionError as exc:
                 raise LifeboatError(
-                    "the credential %r may not be read by this user" % name,
+                    f"the credential {name!r} may not be read by this user",
                     hint="run this as root, or through the job's unit",
                 ) from exc
         return None
@@ -65,7 +66,8 @@ class Credentials:
 def _private(path: Path) -> bytes:
     if path.stat().st_mode & 0o077:
         raise ConfigError(
-            "the credential file %s can be read by others" % path, hint="chmod 600 %s" % path
+            f"the credential file {path} can be read by others",
+            hint=f"chmod 600 {path}",
         )
     return path.read_bytes()
 

@@ -9,9 +9,10 @@ import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Iterator, Optional
+from typing import BinaryIO
 
 from .errors import LifeboatError, LockedError
 from .model import Workspace
@@ -20,9 +21,13 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
 
-def write(path: Path, content: bytes, mode: int = 0o600, owner_of: Optional[Path] = None) -> None:
+def write(
+    path: Path, content: bytes, mode: int = 0o600, owner_of: Path | None = None
+) -> None:
     """Replace `path` with `content`: a reader sees the old file or the new one, also after a power cut."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".%s." % path.name[:40])
+    descriptor, temporary = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.name[:40]}."
+    )
     try:
         with os.fdopen(descriptor, "wb") as out:
             os.fchmod(out.fileno(), mode)
@@ -55,7 +60,10 @@ def sync_directory(path: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as exc:
-        if exc.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot
+        if exc.errno not in (
+            errno.EINVAL,
+            errno.ENOTSUP,
+        ):  # some network file systems cannot
             raise
     finally:
         os.close(descriptor)
@@ -66,7 +74,9 @@ def exchange(one: Path, other: Path) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "renameat2"):
         raise OSError(errno.ENOSYS, "this C library has no renameat2", str(one))
-    done = libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE)
+    done = libc.renameat2(
+        _AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE
+    )
     if done != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), str(one))
@@ -123,7 +133,7 @@ def lock(path: Path, what: str, wait: bool = False) -> Iterator[None]:
         except BlockingIOError:
             holder = os.pread(held.fileno(), 200, 0).decode("utf-8", "replace").strip()
             raise LockedError(
-                "another operation holds %s: %s" % (path.stem, holder or "unknown"),
+                "another operation holds {}: {}".format(path.stem, holder or "unknown"),
                 hint="wait until it has ended; nothing was started here",
             ) from None
         os.ftruncate(held.fileno(), 0)
@@ -136,10 +146,12 @@ def lock(path: Path, what: str, wait: bool = False) -> Iterator[None]:
 
 def _open_lock(path: Path) -> BinaryIO:
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
+        descriptor = os.open(
+            path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660
+        )
     except OSError as exc:
         raise LifeboatError(
-            "the lock %s cannot be opened: %s" % (path, exc.strerror),
+            f"the lock {path} cannot be opened: {exc.strerror}",
             hint="run this as root, or as the user the job runs as",
         ) from exc
     if os.geteuid() == 0:  # root's lock must not shut out the user that the job runs as

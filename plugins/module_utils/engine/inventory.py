@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Iterable, Iterator, List, Mapping, Tuple
+from typing import Any, BinaryIO
 
 from .errors import FormatError
 from .model import Inventory
@@ -24,15 +25,20 @@ class InventoryWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lines: BinaryIO = open(path, "wb")
-        self._totals: Dict[str, int] = {}
+        self._totals: dict[str, int] = {}
         self._sum = 0
 
     def add(self, kind: str, name: str, **measures: Any) -> None:
         """Count one object. Integer measures and the number of objects go into the totals."""
-        line = json.dumps(dict(measures, kind=kind, name=name), sort_keys=True).encode() + b"\n"
+        line = (
+            json.dumps(dict(measures, kind=kind, name=name), sort_keys=True).encode()
+            + b"\n"
+        )
         self._lines.write(line)
         # A sum of hashes does not depend on the order, and needs no memory for a million files.
-        self._sum = (self._sum + int.from_bytes(hashlib.sha256(line).digest(), "big")) % 2**256
+        self._sum = (
+            self._sum + int.from_bytes(hashlib.sha256(line).digest(), "big")
+        ) % 2**256
         self._count(kind + "s", 1)
         for measure in ("rows", "size_bytes"):
             if isinstance(measures.get(measure), int):
@@ -42,7 +48,7 @@ class InventoryWriter:
 
     def close(self) -> Inventory:
         self._lines.close()
-        return Inventory(self._path, dict(self._totals), "%064x" % self._sum)
+        return Inventory(self._path, dict(self._totals), f"{self._sum:064x}")
 
     def _count(self, what: str, amount: int) -> None:
         self._totals[what] = self._totals.get(what, 0) + amount
@@ -55,31 +61,42 @@ def read(lines: Iterable[bytes]) -> Iterator[Entry]:
             entry = json.loads(line)
             entry["kind"], entry["name"]
         except (ValueError, KeyError, TypeError):
-            raise FormatError("an inventory holds a line that is not an entry") from None
+            raise FormatError(
+                "an inventory holds a line that is not an entry"
+            ) from None
         yield entry
 
 
-def differences(expected: Iterable[Entry], found: Iterable[Entry], most: int = 20) -> List[str]:
+def differences(
+    expected: Iterable[Entry], found: Iterable[Entry], most: int = 20
+) -> list[str]:
     """What is not as recorded, in words, at most `most` lines; empty = the same."""
-    waiting: Dict[Tuple[str, str], Entry] = {}
+    waiting: dict[tuple[str, str], Entry] = {}
     for entry in expected:
         waiting[(entry["kind"], entry["name"])] = entry
-    told: List[str] = []
+    told: list[str] = []
     for entry in found:
         recorded = waiting.pop((entry["kind"], entry["name"]), None)
         if recorded is None:
-            told.append("%s %s is there, and was not in the backup" % (entry["kind"], entry["name"]))
+            told.append(
+                "{} {} is there, and was not in the backup".format(
+                    entry["kind"], entry["name"]
+                )
+            )
         elif not (recorded.get("uncounted") or entry.get("uncounted")):
             told += _measures(recorded, entry)
-    told += ["%s %s is missing" % key for key in sorted(waiting)]
-    return told[:most] + (["and %d more" % (len(told) - most)] if len(told) > most else [])
+    told += ["{} {} is missing".format(*key) for key in sorted(waiting)]
+    return told[:most] + (
+        ["and %d more" % (len(told) - most)] if len(told) > most else []
+    )
 
 
-def _measures(recorded: Entry, found: Entry) -> List[str]:
+def _measures(recorded: Entry, found: Entry) -> list[str]:
     """Measures that both sides took and that differ."""
     return [
-        "%s %s: %s is %s, the backup recorded %s"
-        % (recorded["kind"], recorded["name"], key, found[key], recorded[key])
+        "{} {}: {} is {}, the backup recorded {}".format(
+            recorded["kind"], recorded["name"], key, found[key], recorded[key]
+        )
         for key in sorted(set(recorded) & set(found) - {"kind", "name"})
         if recorded[key] != found[key]
     ]

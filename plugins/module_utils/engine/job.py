@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Optional, Tuple
 
 from .errors import UsageError
 from .model import Keep, Schedule
@@ -17,34 +16,37 @@ class Job:
     name: str
     host: str
     environment: str  # "dev", "staging" or "production": sets the restore gate
-    sources: Tuple[Source, ...]
-    filters: Tuple[Filter, ...]  # in encoding order
-    destinations: Tuple[Destination, ...]
-    schedules: Tuple[Schedule, ...] = ()
+    sources: tuple[Source, ...]
+    filters: tuple[Filter, ...]  # in encoding order
+    destinations: tuple[Destination, ...]
+    schedules: tuple[Schedule, ...] = ()
     keep: Keep = Keep()
-    keep_at: Tuple[Tuple[str, Keep], ...] = ()  # (destination, its own keep)
-    user: Optional[str] = None  # the job runs as; None = lifeboat's own
-    spool: Optional[Path] = None
-    spool_cap_bytes: Optional[int] = None
+    keep_at: tuple[tuple[str, Keep], ...] = ()  # (destination, its own keep)
+    user: str | None = None  # the job runs as; None = lifeboat's own
+    spool: Path | None = None
+    spool_cap_bytes: int | None = None
     stall_timeout_s: float = 1800.0  # no byte for so long = the program hangs
 
     def source(self, name: str) -> Source:
-        return _named("source", name, {source.name: source for source in self.sources}, self.name)
+        return _named(
+            "source", name, {source.name: source for source in self.sources}, self.name
+        )
 
     def destination(self, name: str) -> Destination:
         known = {destination.name: destination for destination in self.destinations}
         return _named("destination", name, known, self.name)
 
-    def schedule(self, type_: str) -> Optional[Schedule]:
+    def schedule(self, type_: str) -> Schedule | None:
         return next((one for one in self.schedules if one.type == type_), None)
 
     def keep_for(self, destination: str) -> Keep:
         return dict(self.keep_at).get(destination, self.keep)
 
 
-def _named(what: str, name: str, known: Dict[str, object], job: str):  # type: ignore[no-untyped-def]
+def _named(what: str, name: str, known: dict[str, object], job: str):  # type: ignore[no-untyped-def]
     if name not in known:
         raise UsageError(
-            "job %s has no %s %r" % (job, what, name), hint="it has: " + ", ".join(sorted(known))
+            f"job {job} has no {what} {name!r}",
+            hint="it has: " + ", ".join(sorted(known)),
         )
     return known[name]

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Any, Dict, List, Mapping, Tuple
+from collections.abc import Mapping
+from typing import Any
 
 from .errors import FormatError
 from .model import Archive, Manifest, SourceRecord
@@ -54,9 +55,9 @@ def decode(content: bytes, where: str) -> Manifest:
     try:
         body = json.loads(content.decode("utf-8"))
     except ValueError as exc:
-        raise FormatError("the manifest %s is not JSON: %s" % (where, exc)) from None
+        raise FormatError(f"the manifest {where} is not JSON: {exc}") from None
     if not isinstance(body, dict) or not isinstance(body.get("version"), int):
-        raise FormatError("%s is not a manifest: it has no version" % where)
+        raise FormatError(f"{where} is not a manifest: it has no version")
     if body["version"] > VERSION:
         raise FormatError(
             "the manifest %s has version %d, this lifeboat reads up to %d"
@@ -66,7 +67,7 @@ def decode(content: bytes, where: str) -> Manifest:
     recorded = body.pop("digest", None)
     if recorded != _digest(body):
         raise FormatError(
-            "the manifest %s was changed after it was written: its digest does not match" % where,
+            f"the manifest {where} was changed after it was written: its digest does not match",
             hint="use another copy of this backup (`lifeboat list` shows where there is one)",
         )
     try:
@@ -74,23 +75,25 @@ def decode(content: bytes, where: str) -> Manifest:
     except FormatError:
         raise
     except Exception as exc:
-        raise FormatError("the manifest %s is malformed: %r" % (where, exc)) from None
+        raise FormatError(f"the manifest {where} is malformed: {exc!r}") from None
 
 
 def sha256sums(manifest: Manifest) -> bytes:
     """The SHA256SUMS file that `sha256sum -c` reads."""
-    return "".join("%s  %s\n" % (one.sha256, one.name) for one in manifest.archives).encode()
+    return "".join(f"{one.sha256}  {one.name}\n" for one in manifest.archives).encode()
 
 
 def _dump(body: Mapping[str, Any]) -> bytes:
-    return (json.dumps(body, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
+    return (
+        json.dumps(body, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+    ).encode("utf-8")
 
 
 def _digest(body: Mapping[str, Any]) -> str:
     return "sha256:" + hashlib.sha256(_dump(body)).hexdigest()
 
 
-def _source_out(source: SourceRecord) -> Dict[str, Any]:
+def _source_out(source: SourceRecord) -> dict[str, Any]:
     return {
         "name": source.name,
         "kind": source.kind,
@@ -103,7 +106,7 @@ def _source_out(source: SourceRecord) -> Dict[str, Any]:
     }
 
 
-def _archive_out(archive: Archive) -> Dict[str, Any]:
+def _archive_out(archive: Archive) -> dict[str, Any]:
     return {
         "name": archive.name,
         "source": archive.source,
@@ -135,10 +138,10 @@ def _manifest_in(body: Mapping[str, Any]) -> Manifest:
         tags=tuple(str(tag) for tag in _list(body, "tags")),
     )
     if manifest.taken_at != taken_at or manifest.type != type_:
-        raise FormatError("the manifest %s disagrees with its own id" % manifest.id)
+        raise FormatError(f"the manifest {manifest.id} disagrees with its own id")
     names = [archive.name for archive in manifest.archives]
     if len(set(names)) != len(names):
-        raise FormatError("the manifest %s names an archive twice" % manifest.id)
+        raise FormatError(f"the manifest {manifest.id} names an archive twice")
     return manifest
 
 
@@ -157,7 +160,7 @@ def _source_in(body: Mapping[str, Any]) -> SourceRecord:
 
 def _archive_in(body: Mapping[str, Any]) -> Archive:
     if not _SHA256.match(_text(body, "sha256")):
-        raise FormatError("%r is not a SHA-256" % body["sha256"])
+        raise FormatError("{!r} is not a SHA-256".format(body["sha256"]))
     return Archive(
         name=check_archive_name(body["name"]),
         source=check_name("source", body["source"]),
@@ -172,26 +175,26 @@ def _archive_in(body: Mapping[str, Any]) -> Archive:
     )
 
 
-def _filters_in(filters: List[Any]) -> Tuple[Mapping[str, Any], ...]:
+def _filters_in(filters: list[Any]) -> tuple[Mapping[str, Any], ...]:
     for one in filters:
         if not isinstance(one, dict) or not isinstance(one.get("kind"), str):
-            raise FormatError("%r is not a filter" % (one,))
+            raise FormatError(f"{one!r} is not a filter")
     return tuple(filters)
 
 
 def _text(body: Mapping[str, Any], key: str) -> str:
     if not isinstance(body[key], str):
-        raise FormatError("%s is not text" % key)
+        raise FormatError(f"{key} is not text")
     return str(body[key])
 
 
-def _list(body: Mapping[str, Any], key: str) -> List[Any]:
+def _list(body: Mapping[str, Any], key: str) -> list[Any]:
     if not isinstance(body[key], list):
-        raise FormatError("%s is not a list" % key)
+        raise FormatError(f"{key} is not a list")
     return list(body[key])
 
 
 def _count(body: Mapping[str, Any], key: str) -> int:
     if not isinstance(body[key], int) or isinstance(body[key], bool) or body[key] < 0:
-        raise FormatError("%s is not a count" % key)
+        raise FormatError(f"{key} is not a count")
     return int(body[key])

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Callable, Mapping, Optional, Tuple, Union
+from typing import Any
 
 DESCRIPTOR = "{descriptor}"  # in Command.argv: replaced by /dev/fd/N, from which `secret` is read
 
@@ -15,11 +16,15 @@ DESCRIPTOR = "{descriptor}"  # in Command.argv: replaced by /dev/fd/N, from whic
 class Command:
     """One program to run. Never a shell, never a secret in argv."""
 
-    argv: Tuple[str, ...]
-    env: Mapping[str, str] = field(default_factory=dict)  # added to ours, never instead of it
-    cwd: Optional[str] = None
-    accepts: Tuple[int, ...] = (0,)  # exit statuses that are not a failure
-    secret: Optional[bytes] = field(default=None, repr=False)  # readable once at DESCRIPTOR
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(
+        default_factory=dict
+    )  # added to ours, never instead of it
+    cwd: str | None = None
+    accepts: tuple[int, ...] = (0,)  # exit statuses that are not a failure
+    secret: bytes | None = field(
+        default=None, repr=False
+    )  # readable once at DESCRIPTOR
 
     @property
     def program(self) -> str:
@@ -60,7 +65,7 @@ class Option:
     kind: str = "text"
     required: bool = False
     default: Any = None
-    choices: Tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,10 +82,12 @@ class Stream:
 
     part: str  # "database", "globals", "tree"; names the archive with the source
     extension: str  # of the plain format: "pgdump", "sql", "sqlite", "tar", "jsonl"
-    feed: Union[Command, Path]  # a program's standard output, or a file
-    complaint: Callable[[bytes, bytes, int], str]  # (head, tail, size) -> "" or what is missing
-    tap: Optional[Callable[[bytes], None]] = None  # sees every plain block, in order
-    finish: Optional[Callable[[int, str], Tuple[str, ...]]] = None
+    feed: Command | Path  # a program's standard output, or a file
+    complaint: Callable[
+        [bytes, bytes, int], str
+    ]  # (head, tail, size) -> "" or what is missing
+    tap: Callable[[bytes], None] | None = None  # sees every plain block, in order
+    finish: Callable[[int, str], tuple[str, ...]] | None = None
     # (exit status, stderr) -> warnings, called once all went well; may raise SourceError
     by_hand: str = ""  # the command that restores the plain data from its standard input, for RESTORE.md
 
@@ -107,11 +114,13 @@ class Archive:
     source: str
     part: str
     format: str  # the plain format: Stream.extension
-    filters: Tuple[Mapping[str, Any], ...]  # in encoding order: ({"kind": "zstd"}, {"kind": "age"})
+    filters: tuple[
+        Mapping[str, Any], ...
+    ]  # in encoding order: ({"kind": "zstd"}, {"kind": "age"})
     size_bytes: int  # as stored
     plain_bytes: int
     sha256: str  # of the bytes as stored
-    warnings: Tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     by_hand: str = ""
 
 
@@ -122,8 +131,10 @@ class SourceRecord:
     name: str
     kind: str
     status: str  # "good", "failed", "absent" (optional and not there)
-    taken_at: Optional[datetime] = None  # the instant its data is from
-    facts: Mapping[str, Any] = field(default_factory=dict)  # versions, owner, encoding: for restore
+    taken_at: datetime | None = None  # the instant its data is from
+    facts: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # versions, owner, encoding: for restore
     totals: Mapping[str, int] = field(default_factory=dict)
     inventory_digest: str = ""
     error: str = ""
@@ -142,11 +153,11 @@ class Manifest:
     finished_at: datetime
     tool: str  # "lifeboat 0.1.0"
     complete: bool
-    sources: Tuple[SourceRecord, ...]
-    archives: Tuple[Archive, ...]
-    tags: Tuple[str, ...] = ()
+    sources: tuple[SourceRecord, ...]
+    archives: tuple[Archive, ...]
+    tags: tuple[str, ...] = ()
 
-    def of_source(self, source: str) -> Tuple[Archive, ...]:
+    def of_source(self, source: str) -> tuple[Archive, ...]:
         return tuple(archive for archive in self.archives if archive.source == source)
 
 
@@ -167,12 +178,14 @@ class Copy:
     taken_at: datetime
     type: str
     committed: bool  # the manifest is there
-    marks: Tuple[Mark, ...] = ()
+    marks: tuple[Mark, ...] = ()
 
-    def latest(self, *kinds: str) -> Optional[Mark]:
+    def latest(self, *kinds: str) -> Mark | None:
         """The newest mark of these kinds; a tie goes to the kind named last."""
         found = [mark for mark in self.marks if mark.kind in kinds]
-        return max(found, key=lambda mark: (mark.at, kinds.index(mark.kind)), default=None)
+        return max(
+            found, key=lambda mark: (mark.at, kinds.index(mark.kind)), default=None
+        )
 
     @property
     def pinned(self) -> bool:
@@ -180,7 +193,7 @@ class Copy:
         return newest is not None and newest.kind == "pin"
 
     @property
-    def tags(self) -> Tuple[str, ...]:
+    def tags(self) -> tuple[str, ...]:
         return tuple(sorted({mark.value for mark in self.marks if mark.kind == "tag"}))
 
     @property
@@ -226,14 +239,14 @@ class Stored:
 class Keep:
     """What retention keeps; None = the rule is not used. Counts are of good backups."""
 
-    last: Optional[int] = None
-    hourly: Optional[int] = None
-    daily: Optional[int] = None
-    weekly: Optional[int] = None
-    monthly: Optional[int] = None
-    yearly: Optional[int] = None
-    within: Optional[timedelta] = None
-    tagged: Optional[timedelta] = None  # how long a tag protects; None = for ever
+    last: int | None = None
+    hourly: int | None = None
+    daily: int | None = None
+    weekly: int | None = None
+    monthly: int | None = None
+    yearly: int | None = None
+    within: timedelta | None = None
+    tagged: timedelta | None = None  # how long a tag protects; None = for ever
     minimum: int = 1  # never fewer good ones than this
 
 
@@ -243,9 +256,9 @@ class Schedule:
 
     type: str
     at: str  # a systemd calendar expression
-    sources: Tuple[str, ...] = ()  # empty = all
-    keep: Optional[Keep] = None  # counted within this type
-    spread: Optional[timedelta] = None
+    sources: tuple[str, ...] = ()  # empty = all
+    keep: Keep | None = None  # counted within this type
+    spread: timedelta | None = None
 
 
 @dataclass(frozen=True)
@@ -257,7 +270,9 @@ class Swap:
     side: str  # restored here first
     kept: str  # what was there before goes here
     existed: bool  # whether there was anything at `target`
-    note: Mapping[str, Any] = field(default_factory=dict)  # what else the source needs to undo
+    note: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # what else the source needs to undo
 
 
 @dataclass(frozen=True)
@@ -268,5 +283,7 @@ class Target:
     name: str  # Swap.target
     exists: bool
     size_bytes: int = 0
-    totals: Mapping[str, int] = field(default_factory=dict)  # what would be lost, counted
-    refusals: Tuple[str, ...] = ()  # reasons that make a restore impossible now
+    totals: Mapping[str, int] = field(
+        default_factory=dict
+    )  # what would be lost, counted
+    refusals: tuple[str, ...] = ()  # reasons that make a restore impossible now

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Dict, Iterable, List, Optional, Tuple
 
 from .errors import FormatError, UsageError
 from .model import Copy, Mark, Stored
@@ -28,7 +28,7 @@ def check_name(what: str, text: object) -> str:
     """A job, source, destination or type name; raises UsageError that says which letters may be used."""
     if not isinstance(text, str) or not _NAME.match(text) or text.endswith("\n"):
         raise UsageError(
-            "%s name %r cannot be used" % (what, text),
+            f"{what} name {text!r} cannot be used",
             hint="use a-z, 0-9, - and _, starting with a letter or digit, at most 63",
         )
     return text
@@ -38,50 +38,61 @@ def check_host(text: object) -> str:
     """A host name as it stands in keys; raises UsageError."""
     if not isinstance(text, str) or not _HOST.match(text) or text.endswith("\n"):
         raise UsageError(
-            "host name %r cannot be used" % (text,), hint="use letters, digits, dots and hyphens"
+            f"host name {text!r} cannot be used",
+            hint="use letters, digits, dots and hyphens",
         )
     return text
 
 
 def backup_id(taken_at: datetime, type_: str, suffix: str) -> str:
     """20261121T020000Z-daily-7f3a; `suffix` is four random hexadecimal digits."""
-    made = "%s-%s-%s" % (stamp(taken_at), check_name("type", type_), suffix)
+    made = "{}-{}-{}".format(stamp(taken_at), check_name("type", type_), suffix)
     parse_id(made)
     return made
 
 
-def parse_id(text: str) -> Tuple[datetime, str]:
+def parse_id(text: str) -> tuple[datetime, str]:
     """(instant, type) of an id; raises FormatError."""
-    found = _ID.match(text) if isinstance(text, str) and not text.endswith("\n") else None
+    found = (
+        _ID.match(text) if isinstance(text, str) and not text.endswith("\n") else None
+    )
     if not found:
         raise FormatError(
-            "%r is not a backup id" % (text,), hint="`lifeboat list` shows the ids there are"
+            f"{text!r} is not a backup id",
+            hint="`lifeboat list` shows the ids there are",
         )
     try:
         return parse_stamp(found.group(1)), found.group(2)
     except ValueError:
-        raise FormatError("the backup id %r holds an impossible date" % text) from None
+        raise FormatError(f"the backup id {text!r} holds an impossible date") from None
 
 
 def check_archive_name(text: object) -> str:
     """The name of one archive inside its backup; raises FormatError (no path may hide in it)."""
     if not isinstance(text, str) or not _ARCHIVE.match(text) or text.endswith("\n"):
-        raise FormatError("%r is not an archive name" % (text,))
+        raise FormatError(f"{text!r} is not an archive name")
     return text
 
 
-def archive_name(source: str, part: str, extension: str, suffixes: Iterable[str]) -> str:
+def archive_name(
+    source: str, part: str, extension: str, suffixes: Iterable[str]
+) -> str:
     """db.database.pgdump.zst.age"""
-    return check_archive_name(".".join([source, part, extension]) + "".join(suffixes))
+    return check_archive_name(f"{source}.{part}.{extension}" + "".join(suffixes))
 
 
 def catalog_prefix(host: str, job: str) -> str:
-    return "%s/%s/%s/" % (CATALOG, check_host(host), check_name("job", job))
+    return "{}/{}/{}/".format(CATALOG, check_host(host), check_name("job", job))
+
+
+def archives_prefix(host: str, job: str) -> str:
+    """Below it lie the archives of all backups of one job."""
+    return "{}/{}/{}/".format(ARCHIVES, check_host(host), check_name("job", job))
 
 
 def archive_prefix(host: str, job: str, id_: str) -> str:
     parse_id(id_)
-    return "%s/%s/%s/%s/" % (ARCHIVES, check_host(host), check_name("job", job), id_)
+    return archives_prefix(host, job) + id_ + "/"
 
 
 def manifest_key(host: str, job: str, id_: str) -> str:
@@ -96,17 +107,17 @@ def archive_key(host: str, job: str, id_: str, name: str) -> str:
 def mark_key(host: str, job: str, id_: str, mark: Mark) -> str:
     """catalog/db1/shop/<id>.intact-20261121T020102Z; a tag's text is escaped with =XX."""
     parse_id(id_)
-    middle = "%s-%s" % (mark.kind, _escape(mark.value)) if mark.value else mark.kind
-    return "%s%s.%s-%s" % (catalog_prefix(host, job), id_, middle, stamp(mark.at))
+    middle = f"{mark.kind}-{_escape(mark.value)}" if mark.value else mark.kind
+    return f"{catalog_prefix(host, job)}{id_}.{middle}-{stamp(mark.at)}"
 
 
-def copies(objects: Iterable[Stored]) -> List[Copy]:
+def copies(objects: Iterable[Stored]) -> list[Copy]:
     """The backups that the names below one catalog prefix tell of, newest first.
 
     Names that are not ours are passed over: a destination may hold other people's files.
     """
-    committed: Dict[str, bool] = {}
-    marks: Dict[str, List[Mark]] = {}
+    committed: dict[str, bool] = {}
+    marks: dict[str, list[Mark]] = {}
     for stored in objects:
         id_, _dot, rest = stored.key.rsplit("/", 1)[-1].partition(".")
         if not _ID.match(id_):
@@ -123,12 +134,14 @@ def copies(objects: Iterable[Stored]) -> List[Copy]:
             taken_at, type_ = parse_id(id_)
         except FormatError:
             continue
-        ordered = tuple(sorted(marks.get(id_, []), key=lambda mark: (mark.at, mark.kind)))
+        ordered = tuple(
+            sorted(marks.get(id_, []), key=lambda mark: (mark.at, mark.kind))
+        )
         found.append(Copy(id_, taken_at, type_, present, ordered))
     return sorted(found, key=lambda copy: copy.id, reverse=True)
 
 
-def _parse_mark(text: str) -> Optional[Mark]:
+def _parse_mark(text: str) -> Mark | None:
     found = _MARK.match(text)
     if not found:
         return None
@@ -141,7 +154,7 @@ def _parse_mark(text: str) -> Optional[Mark]:
 
 def _escape(text: str) -> str:
     return "".join(
-        chr(byte) if chr(byte).isalnum() and byte < 128 else "=%02X" % byte
+        chr(byte) if chr(byte).isalnum() and byte < 128 else f"={byte:02X}"
         for byte in text.encode("utf-8")
     )
 

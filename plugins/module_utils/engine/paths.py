@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping, Optional
 
 from .errors import UsageError
 
@@ -44,7 +44,9 @@ class Paths:
 
 
 def paths(
-    scope: str = "system", root: Optional[str] = None, environ: Optional[Mapping[str, str]] = None
+    scope: str = "system",
+    root: str | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Paths:
     """The paths of a scope. `root` gathers all of a user scope (but the units) below one directory."""
     if scope == "system":
@@ -63,7 +65,7 @@ def paths(
             units=Path("/etc/systemd/system"),
         )
     if scope != "user":
-        raise UsageError("unknown scope %r" % scope, hint="use " + " or ".join(SCOPES))
+        raise UsageError(f"unknown scope {scope!r}", hint="use " + " or ".join(SCOPES))
     env = os.environ if environ is None else environ
     home = Path(env.get("HOME") or os.path.expanduser("~"))
     config_home = Path(env.get("XDG_CONFIG_HOME") or home / ".config")
@@ -75,7 +77,8 @@ def paths(
         software=base / "software" if base else home / ".local/lib/lifeboat",
         command=base / "bin/lifeboat" if base else home / ".local/bin/lifeboat",
         config=base / "config" if base else config_home / "lifeboat",
-        credentials=(base / "config" if base else config_home / "lifeboat") / "credentials",
+        credentials=(base / "config" if base else config_home / "lifeboat")
+        / "credentials",
         state=state,
         spool=state / "spool",
         log=state / "log",
@@ -86,4 +89,8 @@ def paths(
 
 def _runtime(env: Mapping[str, str], state: Path) -> Path:
     given = env.get("XDG_RUNTIME_DIR")
-    return Path(given) / "lifeboat" if given and os.access(given, os.W_OK) else state / "run"
+    return (
+        Path(given) / "lifeboat"
+        if given and os.access(given, os.W_OK)
+        else state / "run"
+    )

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Tuple
 
 from .model import Command
 
@@ -30,11 +29,13 @@ class Placement:
             return replace(command, argv=self._container_prefix(command) + command.argv)
         if self.as_user:
             # runuser keeps the environment and opens no session; sudo might not be there
-            return replace(command, argv=("runuser", "-u", self.as_user, "--") + command.argv)
+            return replace(
+                command, argv=("runuser", "-u", self.as_user, "--") + command.argv
+            )
         return command
 
-    def _container_prefix(self, command: Command) -> Tuple[str, ...]:
-        names: Tuple[str, ...] = ()
+    def _container_prefix(self, command: Command) -> tuple[str, ...]:
+        names: tuple[str, ...] = ()
         for name in sorted(command.env):
             names += ("--env", name)
         # -i and never -t: a terminal would change line ends in a binary stream

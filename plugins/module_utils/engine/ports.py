@@ -5,10 +5,15 @@ caller may rely on. tests/unit/contracts holds one suite per port, run on every 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Dict, Iterator, Mapping, Optional, Protocol, Sequence, Tuple
+from typing import (
+    Any,
+    BinaryIO,
+    Protocol,
+)
 
 from .model import (
     Command,
@@ -27,12 +32,14 @@ class Dump(Protocol):
     """One source, held still at one instant, while its streams are read."""
 
     taken_at: datetime  # UTC, the instant the data is from
-    facts: Mapping[str, Any]  # JSON values that a restore needs: versions, owner, encoding, settings
+    facts: Mapping[
+        str, Any
+    ]  # JSON values that a restore needs: versions, owner, encoding, settings
 
     def streams(self) -> Iterator[Stream]:
         """The streams, each to be read to its end before the next is asked for."""
 
-    def inventory(self) -> Optional[Inventory]:
+    def inventory(self) -> Inventory | None:
         """What the source held at `taken_at`; asked once, after the last stream. None = not counted."""
 
 
@@ -65,7 +72,7 @@ class Source(Protocol):
     """
 
     kind: str
-    options: Tuple[Option, ...]
+    options: tuple[Option, ...]
     name: str
     optional: bool
 
@@ -84,13 +91,19 @@ class Source(Protocol):
         """Read every archive of this source (by part) to its end as its format; raises VerifyError."""
 
     # -- restore: beside, compare, swap. Each step may be asked twice after a crash and must be idempotent.
-    def target(self, record: SourceRecord, into: Optional[str]) -> Target:
+    def target(self, record: SourceRecord, into: str | None) -> Target:
         """What a restore of `record` (into another name, if given) would replace, and what forbids it."""
 
     def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
         """Names for the side and for what is kept. `token` is short, lower case, unique to this restore."""
 
-    def stage(self, swap: Swap, record: SourceRecord, plains: Mapping[str, Plain], work: Workspace) -> None:
+    def stage(
+        self,
+        swap: Swap,
+        record: SourceRecord,
+        plains: Mapping[str, Plain],
+        work: Workspace,
+    ) -> None:
         """Restore beside, at swap.side. What lies there from an earlier attempt is replaced."""
 
     def count(self, swap: Swap, work: Workspace) -> Inventory:
@@ -121,9 +134,9 @@ class Filter(Protocol):
 
     def encode(self) -> Command: ...
 
-    def decode(self, identity: Optional[bytes]) -> Command: ...
+    def decode(self, identity: bytes | None) -> Command: ...
 
-    def record(self) -> Dict[str, Any]:
+    def record(self) -> dict[str, Any]:
         """{"kind": ..., ...}: public facts for the manifest."""
 
 
@@ -148,7 +161,7 @@ class Destination(Protocol):
     """
 
     kind: str
-    options: Tuple[Option, ...]
+    options: tuple[Option, ...]
     name: str
 
     def check(self) -> None:

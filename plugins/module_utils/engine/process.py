@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run programs: one alone, or a chain of them with every exit status read. The only subprocess code.
 
-    with Pipeline(dump, [zstd, age], tap=tap) as flow:
-        for block in flow.blocks():
-            spool.write(block)
-        flow.check()          # raises the first real failure; only now may the result be used
+with Pipeline(dump, [zstd, age], tap=tap) as flow:
+    for block in flow.blocks():
+        spool.write(block)
+    flow.check()          # raises the first real failure; only now may the result be used
 """
 
 from __future__ import annotations
@@ -17,8 +17,14 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Callable, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import (
+    IO,
+    Any,
+    BinaryIO,
+    Self,
+)
 
 from .errors import MissingDependency, ProcessError
 from .model import DESCRIPTOR, Command
@@ -30,7 +36,13 @@ _STDERR_TAIL = 4096
 _SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", 1031)
 
 
-def run(command: Command, *, stdin: bytes = b"", timeout_s: float = 60.0, limit: int = 64 << 20) -> bytes:
+def run(
+    command: Command,
+    *,
+    stdin: bytes = b"",
+    timeout_s: float = 60.0,
+    limit: int = 64 << 20,
+) -> bytes:
     """Standard output of a short program; raises ProcessError or MissingDependency.
 
     `limit` bounds what is kept of the output, in bytes.
@@ -58,10 +70,10 @@ class Pipeline:
 
     def __init__(
         self,
-        feed: Union[Command, Path, BinaryIO],
+        feed: Command | Path | BinaryIO,
         filters: Sequence[Command],
         *,
-        tap: Optional[Callable[[bytes], None]] = None,
+        tap: Callable[[bytes], None] | None = None,
         stall_timeout_s: float = 1800.0,
     ) -> None:
         self.plain_bytes = 0
@@ -73,13 +85,13 @@ class Pipeline:
         self._filters = filters
         self._tap = tap
         self._stall_timeout_s = stall_timeout_s
-        self._stages: List[_Started] = []
-        self._pump_error: Optional[BaseException] = None
+        self._stages: list[_Started] = []
+        self._pump_error: BaseException | None = None
         self._cut_off = False  # a filter stopped reading before the feed ended
         self._stalled = False
         self._ended = False
 
-    def __enter__(self) -> Pipeline:
+    def __enter__(self) -> Self:
         try:
             self._start()
         except BaseException:
@@ -110,7 +122,8 @@ class Pipeline:
             stage.process.wait()
         if self._stalled:
             raise ProcessError(
-                "%s gave no data for %d seconds" % (self._describe(), self._stall_timeout_s),
+                "%s gave no data for %d seconds"
+                % (self._describe(), self._stall_timeout_s),
                 status=-signal.SIGKILL,
                 detail=self._stages[0].said(),
                 hint="see what it waits for: a lock, a network, a full disk",
@@ -135,7 +148,7 @@ class Pipeline:
             source = open(self._feed, "rb", buffering=0)
         else:
             source = self._feed
-        sink: Optional[IO[bytes]] = None
+        sink: IO[bytes] | None = None
         previous: Any = subprocess.PIPE
         for command in self._filters:
             stage = self._add(command, previous)
@@ -149,7 +162,9 @@ class Pipeline:
             sink, previous = os.fdopen(write_end, "wb", 0), os.fdopen(read_end, "rb", 0)
         _widen(sink)
         self._out: IO[bytes] = previous
-        self._pump = threading.Thread(target=self._pump_loop, args=(source, sink), daemon=True)
+        self._pump = threading.Thread(
+            target=self._pump_loop, args=(source, sink), daemon=True
+        )
         self._pump.start()
 
     def _add(self, command: Command, stdin: Any) -> _Started:
@@ -173,7 +188,11 @@ class Pipeline:
                     self._tap(bytes(block))
                 if len(self.head) < _HEAD:
                     self.head = (self.head + bytes(block[:_HEAD]))[:_HEAD]
-                tail = bytes(block[-_TAIL:]) if count >= _TAIL else (tail + bytes(block))[-_TAIL:]
+                tail = (
+                    bytes(block[-_TAIL:])
+                    if count >= _TAIL
+                    else (tail + bytes(block))[-_TAIL:]
+                )
                 self.plain_bytes += count
                 _write_all(sink, block)
         except BrokenPipeError:
@@ -205,7 +224,7 @@ class Pipeline:
                 return False
         return True
 
-    def _guilty(self) -> Optional[_Started]:
+    def _guilty(self) -> _Started | None:
         """The stage to blame. One that only lost its reader is a victim, not the cause."""
         failed = [stage for stage in self._stages if not stage.accepted]
         causes = [stage for stage in failed if not stage.lost_reader]
@@ -214,7 +233,11 @@ class Pipeline:
         return (causes or failed or [None])[0]
 
     def _describe(self) -> str:
-        return self._feed.program if isinstance(self._feed, Command) else "reading the file"
+        return (
+            self._feed.program
+            if isinstance(self._feed, Command)
+            else "reading the file"
+        )
 
     def _stop(self) -> None:
         for stage in self._stages:
@@ -238,7 +261,7 @@ class _Started:
         self._stdout = stdout
         self.process: Any = None
 
-    def __enter__(self) -> _Started:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -251,7 +274,9 @@ class _Started:
         argv, descriptor = list(self.command.argv), None
         if self.command.secret is not None:
             descriptor = _secret_pipe(self.command.secret)
-            argv = [word.replace(DESCRIPTOR, "/dev/fd/%d" % descriptor) for word in argv]
+            argv = [
+                word.replace(DESCRIPTOR, "/dev/fd/%d" % descriptor) for word in argv
+            ]
         try:
             self.process = subprocess.Popen(
                 argv,
@@ -265,11 +290,13 @@ class _Started:
             )
         except FileNotFoundError:
             raise MissingDependency(
-                "the program %s is not on this machine" % argv[0],
-                hint="install the package that has %s" % self.command.program,
+                f"the program {argv[0]} is not on this machine",
+                hint=f"install the package that has {self.command.program}",
             ) from None
         except OSError as exc:
-            raise ProcessError("%s could not be started: %s" % (argv[0], exc.strerror)) from exc
+            raise ProcessError(
+                f"{argv[0]} could not be started: {exc.strerror}"
+            ) from exc
         finally:
             if descriptor is not None:
                 os.close(descriptor)
@@ -281,7 +308,10 @@ class _Started:
     @property
     def lost_reader(self) -> bool:
         status = self.process.returncode
-        return status in (-signal.SIGPIPE, 128 + signal.SIGPIPE) or "roken pipe" in self.said()
+        return (
+            status in (-signal.SIGPIPE, 128 + signal.SIGPIPE)
+            or "roken pipe" in self.said()
+        )
 
     def said(self) -> str:
         """The end of what it wrote to standard error."""
@@ -321,7 +351,9 @@ def _secret_pipe(secret: bytes) -> int:
     read_end, write_end = os.pipe()
     try:
         if len(secret) > 60000:
-            raise ProcessError("a secret of %d bytes is too long to hand over" % len(secret))
+            raise ProcessError(
+                "a secret of %d bytes is too long to hand over" % len(secret)
+            )
         os.write(write_end, secret)
     finally:
         os.close(write_end)
@@ -342,7 +374,7 @@ def _write_all(sink: IO[bytes], block: memoryview) -> None:
         block = block[written:]
 
 
-def feed(blocks: Pipeline, sink: Command) -> Tuple[int, str]:
+def feed(blocks: Pipeline, sink: Command) -> tuple[int, str]:
     """Run `sink` with a pipeline's output as its standard input; raises for either side.
 
     Returns the sink's (exit status, end of standard error).
@@ -359,6 +391,8 @@ def feed(blocks: Pipeline, sink: Command) -> Tuple[int, str]:
             lost = True
         started.process.wait()
         if lost and started.accepted:
-            raise ProcessError("%s stopped reading before the end" % sink.program, detail=started.said())
+            raise ProcessError(
+                f"{sink.program} stopped reading before the end", detail=started.said()
+            )
         started.raise_unless_accepted()
         return started.process.returncode, started.said()

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 
 @dataclass(frozen=True)
 class Event:
     """One step. `done_bytes` counts up while a phase runs; total_bytes 0 = unknown."""
 
-    phase: str  # "dump", "store", "read-back", "fetch", "restore", "compare", "swap", ...
+    phase: (
+        str  # "dump", "store", "read-back", "fetch", "restore", "compare", "swap", ...
+    )
     what: str  # "db.database", "disk"
     done_bytes: int = 0
     total_bytes: int = 0

@@ -10,7 +10,7 @@ import io
 import os
 import threading
 from pathlib import Path
-from typing import BinaryIO, Optional
+from typing import BinaryIO
 
 from .errors import SpoolError
 
@@ -21,16 +21,20 @@ _FLUSH_EVERY = 32 << 20  # start writing to disk early: the last sync is then sh
 class Spool:
     """One growing archive; implements ports.Growing for its readers. Writer: write*, then commit or abort."""
 
-    def __init__(self, path: Path, *, size_hint: int = 0, cap_bytes: Optional[int] = None) -> None:
+    def __init__(
+        self, path: Path, *, size_hint: int = 0, cap_bytes: int | None = None
+    ) -> None:
         self.path = path
         self.size_hint = size_hint
         self.size_bytes = 0
         self._cap_bytes = cap_bytes
         self._digest = hashlib.sha256()
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._file = os.open(
+            path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
+        )
         self._grown = threading.Condition()
         self._ended = False
-        self._failure: Optional[str] = None
+        self._failure: str | None = None
         self._flushed = 0
 
     @property
@@ -39,7 +43,10 @@ class Spool:
 
     def write(self, block: bytes) -> None:
         """Append; raises SpoolError when the disk or the cap is full."""
-        if self._cap_bytes is not None and self.size_bytes + len(block) > self._cap_bytes:
+        if (
+            self._cap_bytes is not None
+            and self.size_bytes + len(block) > self._cap_bytes
+        ):
             raise SpoolError(
                 "the spool would pass its cap of %d bytes" % self._cap_bytes,
                 hint="raise spool_cap, or make room",
@@ -99,7 +106,7 @@ class Spool:
             self._raise_if_failed()
             return self.size_bytes - offset
 
-    def _end(self, failure: Optional[str]) -> None:
+    def _end(self, failure: str | None) -> None:
         with self._grown:
             self._ended, self._failure = True, failure
             self._grown.notify_all()
@@ -138,10 +145,10 @@ class _Follower(io.RawIOBase):
 def _spool_error(exc: OSError, path: Path) -> SpoolError:
     if exc.errno in (errno.ENOSPC, errno.EDQUOT):
         return SpoolError(
-            "no space left for the spool in %s" % path.parent,
+            f"no space left for the spool in {path.parent}",
             hint="make room there, or set spool_path to a larger disk",
         )
-    return SpoolError("the spool %s cannot be written: %s" % (path, exc.strerror))
+    return SpoolError(f"the spool {path} cannot be written: {exc.strerror}")
 
 
 def _start_writing(descriptor: int, offset: int, count: int) -> None:
@@ -149,5 +156,8 @@ def _start_writing(descriptor: int, offset: int, count: int) -> None:
     libc = ctypes.CDLL(None)
     if hasattr(libc, "sync_file_range"):
         libc.sync_file_range(
-            descriptor, ctypes.c_int64(offset), ctypes.c_int64(count), _SYNC_FILE_RANGE_WRITE
+            descriptor,
+            ctypes.c_int64(offset),
+            ctypes.c_int64(count),
+            _SYNC_FILE_RANGE_WRITE,
         )

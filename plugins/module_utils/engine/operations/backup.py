@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Back up: read each source once, store it at every destination, commit with the manifest.
+
+One pass: source -> pump -> filters -> spool, with uploads that follow the spool. Manifest last.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from .. import trend
+from ..errors import LifeboatError, SourceAbsent, SourceError, SpoolError
+from ..files import free_bytes, make_private, remove, workspace
+from ..job import Job
+from ..model import Archive, Manifest, Mark, SourceRecord, Stream, Workspace
+from ..naming import archive_name, archives_prefix, backup_id
+from ..ports import Dump, Source
+from ..process import Pipeline
+from ..progress import Event, Listener, silent
+from ..spool import Spool
+from .lanes import Lane, Outcome, lanes
+
+TOOL = "lifeboat 0.1.0"
+_REPORT_EVERY = 8 << 20
+
+
+@dataclass(frozen=True)
+class Request:
+    """What this run is for. `suffix`: four random hexadecimal digits of the id."""
+
+    type: str
+    suffix: str
+    sources: tuple[str, ...] = ()  # empty = all
+    tags: tuple[str, ...] = ()
+    pin: bool = False
+    history: Sequence[
+        Mapping[str, int]
+    ] = ()  # {source: plain bytes} of good runs, oldest first
+    expected: Mapping[str, int] = field(
+        default_factory=dict
+    )  # {archive name: stored bytes} last time
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run did. `manifest` is None when there is nothing worth committing."""
+
+    id: str
+    manifest: Manifest | None
+    outcomes: tuple[Outcome, ...]
+    sources: tuple[SourceRecord, ...]
+    odd: tuple[str, ...] = ()  # why it is suspect
+
+    @property
+    def exit_code(self) -> int:
+        """0 done; 1 nothing is saved; 4 a copy read back wrong; 3 a source or destination was lost."""
+        states = [outcome.state for outcome in self.outcomes]
+        if self.manifest is None or not any(
+            state in ("intact", "stored") for state in states
+        ):
+            return 4 if "bad" in states else 1
+        if "bad" in states:
+            return 4
+        if "lost" in states or not self.manifest.complete:
+            return 3
+        return 4 if "stored" in states else 0
+
+
+def run(
+    job: Job,
+    request: Request,
+    spool: Path,
+    runtime: Path,
+    clock: Callable[[], datetime],
+    listener: Listener = silent,
+) -> Report:
+    """One backup of `job`. The caller holds the job's lock. `spool` is this job's own directory: what
+    an earlier, killed run left there is removed. `runtime` is for secrets, in memory where it can be.
+    """
+    _empty(spool)
+    sources = [job.source(name) for name in request.sources] or list(job.sources)
+    _check_room(spool, request)
+    begun = clock().astimezone(UTC).replace(microsecond=0)
+    id_ = backup_id(begun, request.type, request.suffix)
+    _sweep_uploads(job, begun, listener)
+    carrying = lanes(job.destinations, job.host, job.name, id_, listener)
+    records: list[SourceRecord] = []
+    archives: list[Archive] = []
+    committed = False
+    try:
+        with workspace(spool, make_private(runtime)) as work:
+            for source in sources:
+                writer = _Writer(job, source, spool, work, carrying, request, listener)
+                record, made = writer.run()
+                records.append(record)
+                archives += made
+        manifest = Manifest(
+            id=id_,
+            host=job.host,
+            job=job.name,
+            type=request.type,
+            environment=job.environment,
+            taken_at=begun,
+            finished_at=clock().astimezone(UTC).replace(microsecond=0),
+            tool=TOOL,
+            complete=all(record.status != "failed" for record in records),
+            sources=tuple(records),
+            archives=tuple(archives),
+            tags=request.tags,
+        )
+        if not archives:
+            return Report(id_, None, (), tuple(records))
+        odd = trend.oddities(request.history, plain_sizes(manifest))
+        marks = _marks(manifest, request, bool(odd))
+        for lane in carrying:
+            lane.commit(manifest, marks, clock)
+        committed = True
+        outcomes = tuple(lane.outcome() for lane in carrying)
+        return Report(id_, manifest, outcomes, tuple(records), tuple(odd))
+    finally:
+        if not committed:
+            _give_up(carrying)
+        _empty(spool)
+
+
+def plain_sizes(manifest: Manifest) -> dict[str, int]:
+    """{source: plain bytes}, what the trend is judged by."""
+    sizes: dict[str, int] = {}
+    for archive in manifest.archives:
+        if archive.part != "inventory":
+            sizes[archive.source] = sizes.get(archive.source, 0) + archive.plain_bytes
+    return sizes
+
+
+class _Writer:
+    """Turn one source into archives."""
+
+    def __init__(
+        self,
+        job: Job,
+        source: Source,
+        spool: Path,
+        work: Workspace,
+        carrying: Sequence[Lane],
+        request: Request,
+        listener: Listener,
+    ) -> None:
+        self._job, self._source, self._spool, self._work = job, source, spool, work
+        self._lanes, self._request, self._listener = carrying, request, listener
+
+    def run(self) -> tuple[SourceRecord, list[Archive]]:
+        """The source's record and archives; a source that fails leaves none, and others go on."""
+        source = self._source
+        record = SourceRecord(source.name, source.kind, "failed")
+        try:
+            with source.open(self._work) as dump:
+                archives = [self._archive(stream) for stream in dump.streams()]
+                record = replace(record, taken_at=dump.taken_at, facts=dict(dump.facts))
+                record, archives = self._count(dump, record, archives)
+            if not archives:
+                raise SourceError(f"source {source.name} gave no data")
+            return replace(record, status="good"), archives
+        except SourceAbsent as exc:
+            status = "absent" if source.optional else "failed"
+            self._listener(Event("dump", source.name, ended=True, problem=str(exc)))
+            return replace(record, status=status, error=str(exc)), []
+        except LifeboatError as exc:
+            self._listener(
+                Event("dump", source.name, ended=True, problem="\n".join(exc.lines()))
+            )
+            return replace(record, error=str(exc)), []
+
+    def _count(
+        self, dump: Dump, record: SourceRecord, archives: list[Archive]
+    ) -> tuple[SourceRecord, list[Archive]]:
+        inventory = dump.inventory()
+        if inventory is None:
+            return record, archives
+        stream = Stream(
+            "inventory", "jsonl", inventory.path, lambda _head, _tail, _size: ""
+        )
+        counted = replace(
+            record, totals=inventory.totals, inventory_digest=inventory.digest
+        )
+        return counted, archives + [self._archive(stream)]
+
+    def _archive(self, stream: Stream) -> Archive:
+        filters = self._job.filters
+        suffixes = [one.suffix for one in filters]
+        name = archive_name(self._source.name, stream.part, stream.extension, suffixes)
+        spool = Spool(
+            self._spool / name,
+            size_hint=self._request.expected.get(name, 0),
+            cap_bytes=self._job.spool_cap_bytes,
+        )
+        holders = _Holders(spool, len(self._lanes))
+        for lane in self._lanes:
+            lane.take(name, spool, holders.release)
+        try:
+            encoders = [one.encode() for one in filters]
+            with Pipeline(
+                stream.feed,
+                encoders,
+                tap=stream.tap,
+                stall_timeout_s=self._job.stall_timeout_s,
+            ) as flow:
+                self._pass(name, flow, spool)
+                flow.check()
+            warnings = _judge(
+                stream, flow, f"{stream.part} of source {self._source.name}"
+            )
+            spool.commit()
+        except BaseException as exc:
+            spool.abort(str(exc) or type(exc).__name__)
+            raise
+        self._listener(
+            Event("dump", name, flow.plain_bytes, flow.plain_bytes, ended=True)
+        )
+        return Archive(
+            name=name,
+            source=self._source.name,
+            part=stream.part,
+            format=stream.extension,
+            filters=tuple(one.record() for one in filters),
+            size_bytes=spool.size_bytes,
+            plain_bytes=flow.plain_bytes,
+            sha256=spool.sha256,
+            warnings=warnings,
+            by_hand=stream.by_hand,
+        )
+
+    def _pass(self, name: str, flow: Pipeline, spool: Spool) -> None:
+        told = 0
+        self._listener(Event("dump", name))
+        for block in flow.blocks():
+            spool.write(block)
+            if flow.plain_bytes - told >= _REPORT_EVERY:
+                told = flow.plain_bytes
+                self._listener(Event("dump", name, told))
+
+
+class _Holders:
+    """Give a spool's disk space back when the last lane is done with it."""
+
+    def __init__(self, spool: Spool, count: int) -> None:
+        self._spool, self._left, self._guard = spool, count, threading.Lock()
+
+    def release(self) -> None:
+        with self._guard:
+            self._left -= 1
+            done = self._left == 0
+        if done:
+            self._spool.remove()
+
+
+def _judge(stream: Stream, flow: Pipeline, what: str) -> tuple[str, ...]:
+    """Warnings of a stream whose programs all ended well; raises SourceError if it is not whole."""
+    if flow.plain_bytes == 0 and stream.part != "inventory":
+        raise SourceError(f"{what} is empty: the program ended well and wrote nothing")
+    complaint = stream.complaint(flow.head, flow.tail, flow.plain_bytes)
+    if complaint:
+        raise SourceError(f"{what} is not whole: {complaint}", detail=flow.feed_said)
+    return stream.finish(flow.feed_status, flow.feed_said) if stream.finish else ()
+
+
+def _marks(manifest: Manifest, request: Request, suspect: bool) -> list[Mark]:
+    at = manifest.finished_at
+    marks = [Mark("tag", at, tag) for tag in request.tags]
+    if request.pin:
+        marks.append(Mark("pin", at))
+    if not manifest.complete:
+        marks.append(Mark("partial", at))
+    if suspect:
+        marks.append(Mark("suspect", at))
+    return marks
+
+
+def _give_up(carrying: Sequence[Lane]) -> None:
+    for lane in carrying:
+        lane.give_up()
+    for lane in carrying:
+        lane.outcome()
+
+
+def _empty(spool: Path) -> None:
+    make_private(spool)
+    for left in spool.iterdir():
+        remove(left)
+
+
+def _check_room(spool: Path, request: Request) -> None:
+    """Refuse before the dump rather than in its middle, when the last run tells what it will take."""
+    needed = int(1.2 * sum(request.expected.values()))
+    free = free_bytes(spool)
+    if needed > free:
+        raise SpoolError(
+            "the spool %s has %d bytes free, the last backup needed %d"
+            % (spool, free, needed),
+            hint="make room there, or set spool_path to a larger disk",
+        )
+
+
+def _sweep_uploads(job: Job, before: datetime, listener: Listener) -> None:
+    """Take away unfinished uploads of a killed run: under the job's lock nobody else has any."""
+    prefix = archives_prefix(job.host, job.name)
+    for destination in job.destinations:
+        try:
+            for what in destination.sweep(prefix, before):
+                listener(Event("clean", what, ended=True))
+        except LifeboatError as exc:
+            listener(Event("clean", destination.name, problem=str(exc)))

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Find backups at destinations: what is there, what it says, which one is meant."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..errors import (
+    DestinationError,
+    FormatError,
+    LifeboatError,
+    UsageError,
+    VerifyError,
+)
+from ..job import Job
+from ..manifest import decode
+from ..model import Archive, Copy, Manifest, Mark
+from ..naming import (
+    archive_key,
+    catalog_prefix,
+    copies,
+    manifest_key,
+    mark_key,
+    parse_id,
+)
+from ..ports import Destination
+
+_MANIFEST_LIMIT = 64 << 20
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Holding:
+    """One backup, with its copy at every destination that has one."""
+
+    id: str
+    taken_at: datetime
+    type: str
+    copies: tuple[tuple[str, Copy], ...]  # (destination name, copy), in the job's order
+
+    @property
+    def good(self) -> bool:
+        return any(copy.good for _name, copy in self.copies)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return tuple(sorted({tag for _name, copy in self.copies for tag in copy.tags}))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which backup is meant: an id, or the newest good one that fits."""
+
+    id: str = "latest"
+    tag: str = ""
+    type: str = ""
+    index: int = 1  # 1 = newest
+    as_of: datetime | None = None
+    at: str = ""  # only copies at this destination
+
+
+def copies_at(destination: Destination, host: str, job: str) -> list[Copy]:
+    """The backups of one job at one destination, newest first."""
+    return copies(destination.list(catalog_prefix(host, job)))
+
+
+def holdings(
+    job: Job, host: str, at: str = ""
+) -> tuple[list[Holding], list[tuple[str, LifeboatError]]]:
+    """All backups of a job, newest first, and the destinations that could not be asked."""
+    found: dict[str, list[tuple[str, Copy]]] = {}
+    lost: list[tuple[str, LifeboatError]] = []
+    for destination in [job.destination(at)] if at else job.destinations:
+        try:
+            for copy in copies_at(destination, host, job.name):
+                found.setdefault(copy.id, []).append((destination.name, copy))
+        except LifeboatError as exc:
+            lost.append((destination.name, exc))
+    listed = [
+        Holding(id_, held[0][1].taken_at, held[0][1].type, tuple(held))
+        for id_, held in found.items()
+        if any(copy.committed for _name, copy in held)
+    ]
+    return sorted(listed, key=lambda one: one.id, reverse=True), lost
+
+
+def choose(listed: Sequence[Holding], wanted: Wanted, job: str) -> tuple[Holding, str]:
+    """The backup that is meant, and a remark where the choice may surprise ("" if not).
+
+    Without an id only good backups are chosen from: `latest` is the latest *good* one.
+    """
+    if wanted.id != "latest":
+        parse_id(wanted.id)
+        for one in listed:
+            if one.id == wanted.id:
+                return one, ""
+        raise UsageError(
+            f"job {job} has no backup {wanted.id}",
+            hint=f"`lifeboat list {job}` shows those there are",
+        )
+    fitting = [one for one in listed if _fits(one, wanted)]
+    good = [one for one in fitting if one.good]
+    if len(good) < wanted.index:
+        raise UsageError(
+            f"job {job} has no good backup{_description(wanted)}",
+            hint=f"`lifeboat list {job}` shows all backups and why they do not count",
+        )
+    chosen = good[wanted.index - 1]
+    newest = fitting[0]
+    if wanted.index == 1 and newest.id != chosen.id:
+        return (
+            chosen,
+            f"the newest backup, {newest.id}, is not good; this is the newest good one",
+        )
+    return chosen, ""
+
+
+def read_manifest(destination: Destination, host: str, job: str, id_: str) -> Manifest:
+    """The manifest of one copy, checked against the name it lies under."""
+    key = manifest_key(host, job, id_)
+    with destination.open(key) as stream:
+        content = stream.read(_MANIFEST_LIMIT)
+    manifest = decode(content, f"{key} at {destination.name}")
+    if (manifest.id, manifest.host, manifest.job) != (id_, host, job):
+        raise FormatError(
+            f"the manifest {key} at {destination.name} is of another backup"
+        )
+    return manifest
+
+
+def put_mark(destination: Destination, manifest: Manifest, mark: Mark) -> None:
+    """Write a mark beside a manifest; the same mark twice is one."""
+    destination.put(mark_key(manifest.host, manifest.job, manifest.id, mark), b"")
+
+
+def prove_archive(
+    destination: Destination, manifest: Manifest, archive: Archive
+) -> None:
+    """Read every stored byte of an archive back; raises VerifyError unless it is what was sent."""
+    where = f"{archive.name} of {manifest.id} at {destination.name}"
+    digest, size = hashlib.sha256(), 0
+    try:
+        key = archive_key(manifest.host, manifest.job, manifest.id, archive.name)
+        with destination.open(key) as stream:
+            while True:
+                block = stream.read(_BLOCK)
+                if not block:
+                    break
+                digest.update(block)
+                size += len(block)
+    except DestinationError as exc:
+        if exc.missing:
+            raise VerifyError(f"the archive {where} is missing") from exc
+        raise
+    if size != archive.size_bytes:
+        raise VerifyError(
+            "the archive %s has %d bytes, its manifest says %d"
+            % (where, size, archive.size_bytes)
+        )
+    if digest.hexdigest() != archive.sha256:
+        raise VerifyError(f"the archive {where} is corrupt: its SHA-256 differs")
+
+
+def _fits(one: Holding, wanted: Wanted) -> bool:
+    return (
+        (not wanted.tag or wanted.tag in one.tags)
+        and (not wanted.type or one.type == wanted.type)
+        and (wanted.as_of is None or one.taken_at <= wanted.as_of)
+    )
+
+
+def _description(wanted: Wanted) -> str:
+    told = ""
+    if wanted.type:
+        told += f" of type {wanted.type}"
+    if wanted.tag:
+        told += f" with tag {wanted.tag}"
+    if wanted.as_of:
+        told += " as of {}".format(wanted.as_of.strftime("%Y-%m-%d %H:%M UTC"))
+    if wanted.index > 1:
+        told += " number %d" % wanted.index
+    return told

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Carry archives to one destination, in a thread of its own: store, commit, read back.
+
+A lane that fails is lost; it never holds up the dump or another lane.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..errors import DestinationError, LifeboatError, SpoolError, VerifyError
+from ..manifest import encode, sha256sums
+from ..model import Manifest, Mark
+from ..naming import RESTORE_NOTE, SUMS, archive_prefix, manifest_key
+from ..ports import Destination
+from ..progress import Event, Listener
+from ..spool import Spool
+from .catalog import prove_archive, put_mark
+from .restore_note import restore_note
+
+_ATTEMPTS = 3
+_PAUSE_S = 2.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one backup at one destination.
+
+    state: "intact" (every byte read back), "stored" (not read back), "bad" (read back, and wrong),
+    "lost" (not there, and nothing of it counts).
+    """
+
+    destination: str
+    state: str
+    error: str = ""
+    hint: str = ""
+
+
+class Lane:
+    """Feed it spools with `take`, then `commit` or `give_up`; `outcome` waits for the end."""
+
+    def __init__(
+        self, destination: Destination, prefix: str, listener: Listener
+    ) -> None:
+        self.destination = destination
+        self._prefix = prefix
+        self._listener = listener
+        self._work: queue.Queue[Callable[[], None] | None] = queue.Queue()
+        self._stored: list[str] = []
+        self._failure: LifeboatError | None = None
+        self._state = "lost"
+        self._thread = threading.Thread(
+            target=self._loop, daemon=True, name=destination.name
+        )
+        self._thread.start()
+
+    def take(self, name: str, spool: Spool, released: Callable[[], None]) -> None:
+        """Store a spool that may still grow; `released` is called when this lane needs it no more."""
+        self._work.put(lambda: self._store(name, spool, released))
+
+    def commit(
+        self, manifest: Manifest, marks: Sequence[Mark], now: Callable[[], datetime]
+    ) -> None:
+        self._work.put(lambda: self._commit(manifest, marks, now))
+        self._work.put(None)
+
+    def give_up(self) -> None:
+        """No manifest will come: take away what was stored."""
+        self._work.put(self._clean)
+        self._work.put(None)
+
+    def outcome(self) -> Outcome:
+        self._thread.join()
+        failure = self._failure
+        if failure is None:
+            return Outcome(self.destination.name, self._state)
+        return Outcome(self.destination.name, self._state, str(failure), failure.hint)
+
+    # -- inside, in the lane's thread
+
+    def _loop(self) -> None:
+        while True:
+            step = self._work.get()
+            if step is None:
+                return
+            try:
+                step()
+            except LifeboatError as exc:
+                self._failure = self._failure or exc
+            except Exception as exc:  # a library's own error must cost this lane only
+                self._failure = self._failure or DestinationError(
+                    f"destination {self.destination.name} failed: {exc!r}"
+                )
+
+    def _store(self, name: str, spool: Spool, released: Callable[[], None]) -> None:
+        try:
+            if self._failure is None:
+                self._try_store(name, spool)
+        finally:
+            released()
+
+    def _try_store(self, name: str, spool: Spool) -> None:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                self.destination.store(self._prefix + name, spool)
+                self._stored.append(name)
+                self._listener(
+                    Event("store", f"{name} to {self.destination.name}", ended=True)
+                )
+                return
+            except SpoolError:
+                return  # the archive was given up; the run says why
+            except DestinationError as exc:
+                if exc.permanent or attempt == _ATTEMPTS:
+                    raise
+            time.sleep(_PAUSE_S * attempt)
+
+    def _commit(
+        self, manifest: Manifest, marks: Sequence[Mark], now: Callable[[], datetime]
+    ) -> None:
+        wanted = {archive.name for archive in manifest.archives}
+        if self._failure is not None or not wanted <= set(self._stored):
+            self._clean()
+            return
+        self._drop([name for name in self._stored if name not in wanted])
+        self.destination.put(self._prefix + SUMS, sha256sums(manifest))
+        self.destination.put(self._prefix + RESTORE_NOTE, restore_note(manifest))
+        for mark in marks:
+            put_mark(self.destination, manifest, mark)
+        key = manifest_key(manifest.host, manifest.job, manifest.id)
+        self.destination.put(key, encode(manifest))
+        self._state = "stored"
+        self._read_back(manifest, now)
+
+    def _read_back(self, manifest: Manifest, now: Callable[[], datetime]) -> None:
+        for archive in manifest.archives:
+            what = f"{archive.name} at {self.destination.name}"
+            self._listener(Event("read-back", what, 0, archive.size_bytes))
+            try:
+                prove_archive(self.destination, manifest, archive)
+            except VerifyError:
+                self._state = "bad"
+                put_mark(self.destination, manifest, Mark("bad", now()))
+                raise
+            self._listener(
+                Event(
+                    "read-back",
+                    what,
+                    archive.size_bytes,
+                    archive.size_bytes,
+                    ended=True,
+                )
+            )
+        put_mark(self.destination, manifest, Mark("intact", now()))
+        self._state = "intact"
+
+    def _clean(self) -> None:
+        self._drop(self._stored)
+
+    def _drop(self, names: Sequence[str]) -> None:
+        """Best effort: an identity that may only add cannot, and the pruner sweeps orphans."""
+        for name in names:
+            try:
+                self.destination.delete(self._prefix + name)
+            except LifeboatError as exc:
+                self._listener(Event("clean", name, problem=str(exc)))
+
+
+def lanes(
+    destinations: Sequence[Destination],
+    host: str,
+    job: str,
+    id_: str,
+    listener: Listener,
+) -> tuple[Lane, ...]:
+    prefix = archive_prefix(host, job, id_)
+    return tuple(Lane(destination, prefix, listener) for destination in destinations)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write RESTORE.md: how to restore this very backup where there is no lifeboat and no Ansible."""
+
+from __future__ import annotations
+
+from ..model import Archive, Manifest
+from ..units import human_size, iso
+
+_DECODERS = {"age": "age -d -i identity.txt", "zstd": "zstd -d -q -c"}
+
+
+def restore_note(manifest: Manifest) -> bytes:
+    """Markdown, with one command block for each archive. `identity.txt` is the private key's file."""
+    lines = [
+        f"# Restore backup {manifest.id}",
+        "",
+        f"Taken {iso(manifest.taken_at)} of job `{manifest.job}` on host `{manifest.host}` ({manifest.environment}).",
+        "",
+        "You need: the files of this directory, `zstd`, and, where names end in `.age`, `age` and the",
+        "private key in `identity.txt`. Keep the key on a disk that is not the broken one.",
+        "",
+        "First prove that the files are whole (every line must say OK):",
+        "",
+        "```sh",
+        "sha256sum -c SHA256SUMS",
+        "```",
+    ]
+    for source in manifest.sources:
+        lines += ["", f"## {source.name} ({source.kind})"]
+        if source.status != "good":
+            lines += ["", f"Not in this backup: {source.status}. {source.error}"]
+        for key in sorted(source.facts):
+            if isinstance(source.facts[key], (str, int)) and "\n" not in str(
+                source.facts[key]
+            ):
+                lines.append(
+                    "- {}: {}".format(key.replace("_", " "), source.facts[key])
+                )
+        for archive in manifest.of_source(source.name):
+            lines += _archive(archive)
+    lines += [
+        "",
+        "`by hand` commands never replace what is there: choose new names, look, then rename.",
+    ]
+    return ("\n".join(lines) + "\n").encode("utf-8")
+
+
+def _archive(archive: Archive) -> list[str]:
+    chain = [f"cat {archive.name}"]
+    chain += [
+        _DECODERS.get(one["kind"], one["kind"]) for one in reversed(archive.filters)
+    ]
+    if archive.by_hand:
+        command = " | ".join(chain + [archive.by_hand])
+    else:
+        command = (
+            " | ".join(chain) + f" > {archive.source}.{archive.part}.{archive.format}"
+        )
+    return [
+        "",
+        f"{archive.name}, {human_size(archive.size_bytes)} ({human_size(archive.plain_bytes)} of plain data):",
+        "",
+        "```sh",
+        command,
+        "```",
+    ]

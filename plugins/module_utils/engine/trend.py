@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judge whether a backup's size fits those before it. Pure. Rule: hard-won invariants, docs/design.md#good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+WINDOW = 7
+_FEWEST = 3  # with less history there is no trend to be off
+_SHRUNK, _GROWN = 0.5, 3.0  # -50 % / +200 %
+_NOISE_BYTES = 1 << 20  # small data may double in a day without anything being wrong
+
+
+def oddities(history: Sequence[Mapping[str, int]], now: Mapping[str, int]) -> list[str]:
+    """For each source whose plain size is far off the median of its last good runs: one sentence.
+
+    `history` holds {source: plain bytes} of good runs, oldest first.
+    """
+    told = []
+    for source, size in sorted(now.items()):
+        past = [run[source] for run in history if source in run][-WINDOW:]
+        if len(past) < _FEWEST:
+            continue
+        usual = median(past)
+        off = size < usual * _SHRUNK or size > usual * _GROWN
+        if off and abs(size - usual) > _NOISE_BYTES:
+            told.append("%s has %d bytes, usual are %d" % (source, size, usual))
+    return told
