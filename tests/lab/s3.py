@@ -2,10 +2,11 @@
 
 As a module:  with s3.Server(folder) as server: s3.provision(server.endpoint, server.root, layout)
 As a program: s3.py provision LAYOUT.json   (endpoint and root credentials in the file)
-              s3.py prove LAYOUT.json       what the policy allows works, and what it does not is denied
+              s3.py prove LAYOUT.json       what the policy allows works, what it does not is denied
 
-A layout: {"endpoint": URL, "root": {"access_key": …, "secret_key": …}, "bucket": NAME, "versioning": false,
-"users": {NAME: {"access_key": …, "secret_key": …, "read": [PREFIX], "write": […], "delete": […]}}}
+A layout: {"endpoint": URL, "root": CREDENTIALS, "bucket": NAME, "versioning": false,
+"users": {NAME: {**CREDENTIALS, "read": [PREFIX], "write": [PREFIX], "delete": [PREFIX]}}},
+where CREDENTIALS is {"access_key": …, "secret_key": …}.
 """
 
 from __future__ import annotations
