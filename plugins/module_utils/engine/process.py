@@ -10,6 +10,7 @@ with Pipeline(dump, [zstd, age], tap=tap) as flow:
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import select
 import signal
@@ -23,7 +24,6 @@ from typing import (
     IO,
     Any,
     BinaryIO,
-    Self,
 )
 
 from .errors import MissingDependency, ProcessError
@@ -76,7 +76,8 @@ class Pipeline:
         tap: Callable[[bytes], None] | None = None,
         stall_timeout_s: float = 1800.0,
     ) -> None:
-        self.plain_bytes = 0
+        self.plain_bytes = 0  # that went in
+        self.out_bytes = 0  # that came out
         self.head = b""
         self.tail = b""
         self.feed_status = 0
@@ -91,7 +92,7 @@ class Pipeline:
         self._stalled = False
         self._ended = False
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Pipeline:
         try:
             self._start()
         except BaseException:
@@ -109,9 +110,14 @@ class Pipeline:
             block = os.read(out, BLOCK)
             if not block:
                 break
+            self.out_bytes += len(block)
             yield block
         self._pump.join()
         self._ended = True
+
+    def stream(self) -> BinaryIO:
+        """The output as a file object, for readers that want one; `check()` still has to be called."""
+        return io.BufferedReader(_Blocks(self.blocks()), BLOCK)
 
     def check(self) -> None:
         """Raise the first real failure of any stage, of the tap, or of reading the feed."""
@@ -252,6 +258,26 @@ class Pipeline:
             stage.close()
 
 
+class _Blocks(io.RawIOBase):
+    """An iterator of blocks as a raw stream."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        super().__init__()
+        self._blocks = blocks
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._left:
+            self._left = memoryview(next(self._blocks, b""))
+        count = min(len(buffer), len(self._left))
+        buffer[:count] = self._left[:count]
+        self._left = self._left[count:]
+        return count
+
+
 class _Started:
     """One running program, its standard error in a file, its secret in a pipe."""
 
@@ -261,7 +287,7 @@ class _Started:
         self._stdout = stdout
         self.process: Any = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> _Started:
         self.start()
         return self
 

@@ -24,7 +24,7 @@ def size(text: object) -> int:
         return text
     found = _SIZE.match(str(text))
     if not found:
-        raise UsageError("%r is not a size" % (text,), hint="write it like 500M or 10GiB")
+        raise UsageError(f"{text!r} is not a size", hint="write it like 500M or 10GiB")
     power = " kmgtp".index(found.group(2).lower() or " ")
     return int(float(found.group(1)) * 1024**power)
 
@@ -36,8 +36,12 @@ def duration(text: object) -> timedelta:
     compact = str(text).replace(" ", "")
     parts = _DURATION_PART.findall(compact)
     if not parts or "".join(number + unit for number, unit in parts) != compact:
-        raise UsageError("%r is not a duration" % (text,), hint="write it like 30m, 24h, 7d or 2w")
-    return timedelta(seconds=sum(int(number) * _SECONDS[unit.lower()] for number, unit in parts))
+        raise UsageError(
+            f"{text!r} is not a duration", hint="write it like 30m, 24h, 7d or 2w"
+        )
+    return timedelta(
+        seconds=sum(int(number) * _SECONDS[unit.lower()] for number, unit in parts)
+    )
 
 
 def stamp(instant: datetime) -> str:
@@ -60,7 +64,13 @@ def parse_instant(text: str) -> datetime:
 
     Without a zone the time is UTC, as everywhere in this product.
     """
-    for form in (_STAMP, "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"):
+    for form in (
+        _STAMP,
+        "%Y-%m-%dT%H:%M:%SZ",
+        "%Y-%m-%d %H:%M:%S",
+        "%Y-%m-%d %H:%M",
+        "%Y-%m-%d",
+    ):
         try:
             return datetime.strptime(text.strip(), form).replace(tzinfo=timezone.utc)
         except ValueError:
@@ -69,7 +79,7 @@ def parse_instant(text: str) -> datetime:
         instant = datetime.fromisoformat(text.strip())
     except ValueError:
         raise UsageError(
-            "%r is not a time" % text, hint='write it in UTC, like "2026-11-21 02:00"'
+            f"{text!r} is not a time", hint='write it in UTC, like "2026-11-21 02:00"'
         ) from None
     return instant.replace(tzinfo=instant.tzinfo or timezone.utc).astimezone(timezone.utc)
 
@@ -79,9 +89,9 @@ def human_size(count: int) -> str:
     value = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
         if value < 1024:
-            return "%d B" % count if unit == "B" else "%.1f %s" % (value, unit)
+            return "%d B" % count if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
-    return "%.1f TiB" % value
+    return f"{value:.1f} TiB"
 
 
 def human_duration(length: timedelta) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 from .. import trend
@@ -84,7 +84,7 @@ def run(
     _empty(spool)
     sources = [job.source(name) for name in request.sources] or list(job.sources)
     _check_room(spool, request)
-    begun = clock().astimezone(UTC).replace(microsecond=0)
+    begun = clock().astimezone(timezone.utc).replace(microsecond=0)
     id_ = backup_id(begun, request.type, request.suffix)
     _sweep_uploads(job, begun, listener)
     carrying = lanes(job.destinations, job.host, job.name, id_, listener)
@@ -105,7 +105,7 @@ def run(
             type=request.type,
             environment=job.environment,
             taken_at=begun,
-            finished_at=clock().astimezone(UTC).replace(microsecond=0),
+            finished_at=clock().astimezone(timezone.utc).replace(microsecond=0),
             tool=TOOL,
             complete=all(record.status != "failed" for record in records),
             sources=tuple(records),
