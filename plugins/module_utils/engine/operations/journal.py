@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Remember every step of a restore durably, so that whoever comes next can finish it or take it back.
+
+One file a restore. Names only, never a secret. It belongs to whoever restores (root), in a directory
+that the backup user cannot write: what it says will be done with root's rights.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..errors import FormatError
+from ..files import make_private, remove, write
+from ..model import SourceRecord, Swap
+from ..units import iso, parse_instant
+
+# In order. "staging" and "swapping" and "undoing" are open: nobody may leave them so.
+STAGING, SWAPPING, SWAPPED, UNDOING, UNDONE = "staging", "swapping", "swapped", "undoing", "undone"
+OPEN = (STAGING, SWAPPING, UNDOING)
+
+
+@dataclass(frozen=True)
+class Journal:
+    """One restore of one job."""
+
+    job: str
+    token: str
+    backup_id: str
+    step: str
+    begun_at: datetime
+    swaps: tuple[Swap, ...] = ()
+    kinds: tuple[tuple[str, str], ...] = ()  # (source, kind), to notice a changed configuration
+
+    @property
+    def open(self) -> bool:
+        return self.step in OPEN
+
+
+def begin(
+    directory: Path, job: str, token: str, backup_id: str, now: datetime,
+    records: Sequence[SourceRecord],
+) -> Journal:
+    """The journal of a new restore, on disk before anything else is done."""
+    kinds = tuple((record.name, record.kind) for record in records)
+    journal = Journal(job, token, backup_id, STAGING, now, (), kinds)
+    save(directory, journal)
+    return journal
+
+
+def advance(
+    directory: Path, journal: Journal, step: str, swaps: Sequence[Swap] | None = None
+) -> Journal:
+    """The journal at its next step, on disk."""
+    swaps = journal.swaps if swaps is None else tuple(swaps)
+    journal = replace(journal, step=step, swaps=swaps)
+    save(directory, journal)
+    return journal
+
+
+def save(directory: Path, journal: Journal) -> None:
+    body = dict(asdict(journal), version=1, begun_at=iso(journal.begun_at))
+    make_private(directory, 0o755)
+    write(_path(directory, journal), json.dumps(body, indent=1, sort_keys=True).encode(), 0o644)
+
+
+def forget(directory: Path, journal: Journal) -> None:
+    remove(_path(directory, journal))
+
+
+def journals(directory: Path, job: str) -> list[Journal]:
+    """The restores of a job that are not forgotten, oldest first."""
+    found = [_read(path) for path in directory.glob(job + ".*.json")]
+    ours = [journal for journal in found if journal.job == job]
+    return sorted(ours, key=lambda journal: (journal.begun_at, journal.token))
+
+
+def jobs_with_journals(directory: Path) -> list[str]:
+    return sorted({_read(path).job for path in directory.glob("*.json")})
+
+
+def _path(directory: Path, journal: Journal) -> Path:
+    return directory / f"{journal.job}.{journal.token}.json"
+
+
+def _read(path: Path) -> Journal:
+    try:
+        body = json.loads(path.read_bytes())
+        return Journal(
+            job=body["job"],
+            token=body["token"],
+            backup_id=body["backup_id"],
+            step=body["step"],
+            begun_at=parse_instant(body["begun_at"]),
+            swaps=tuple(_swap(one) for one in body["swaps"]),
+            kinds=tuple((str(name), str(kind)) for name, kind in body["kinds"]),
+        )
+    except (ValueError, KeyError, TypeError) as exc:
+        raise FormatError(
+            f"the journal {path} cannot be read: {exc!r}",
+            hint="it names what a restore replaced: look at those before you remove it",
+        ) from None
+
+
+def _swap(body: dict[str, Any]) -> Swap:
+    return Swap(
+        body["source"], body["target"], body["side"], body["kept"], body["existed"], body["note"]
+    )

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bring archives here, prove every byte, and read them as plain data. Implements ports.Plain."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO, Callable
+
+from ..errors import DestinationError, ProcessError, SpoolError, VerifyError
+from ..model import Archive, Command, Manifest
+from ..naming import archive_key
+from ..ports import Destination, Filter, Plain
+from ..process import Pipeline, feed
+from ..progress import Event, Listener
+
+_BLOCK = 1 << 20
+Decoders = Mapping[str, Callable[[], Filter]]  # registry.FILTERS: kind -> something that can decode
+
+
+def fetch(
+    destination: Destination, manifest: Manifest, archive: Archive, to: Path, listener: Listener
+) -> Path:
+    """A private local file with the archive's stored bytes, hashed on the way; raises VerifyError."""
+    path = to / archive.name
+    what = f"{archive.name} from {destination.name}"
+    digest, size = hashlib.sha256(), 0
+    key = archive_key(manifest.host, manifest.job, manifest.id, archive.name)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as out, destination.open(key) as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+                size += len(block)
+                out.write(block)
+                listener(Event("fetch", what, size, archive.size_bytes))
+    except DestinationError as exc:
+        if exc.missing:
+            raise VerifyError(f"the archive {what} is missing") from exc
+        raise
+    except OSError as exc:
+        raise SpoolError(
+            f"the archive {what} cannot be written to {to}: {exc.strerror}",
+            hint="make room there, or set spool_path to a larger disk",
+        ) from exc
+    if (size, digest.hexdigest()) != (archive.size_bytes, archive.sha256):
+        path.unlink()
+        raise VerifyError(
+            f"the archive {what} is corrupt: it has {size} bytes with another SHA-256 than its manifest",
+            hint="restore from another copy with --at, `lifeboat list` shows where there is one",
+        )
+    listener(Event("fetch", what, size, size, ended=True))
+    return path
+
+
+class FetchedArchive:
+    """A verified local file, and the programs that turn it back into plain data."""
+
+    def __init__(
+        self, archive: Archive, path: Path, decoders: Decoders, identity: bytes | None
+    ) -> None:
+        self.part = archive.part
+        self.format = archive.format
+        self._archive, self._path = archive, path
+        self._decoders, self._identity = decoders, identity
+
+    def feed(self, command: Command) -> None:
+        with self._flow() as flow:
+            feed(flow, command)
+            self._check_size(flow)
+
+    def save(self, path: Path) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as out, self._flow() as flow:
+                for block in flow.blocks():
+                    out.write(block)
+                flow.check()
+                self._check_size(flow)
+                out.flush()
+                os.fsync(out.fileno())
+        except BaseException:
+            with suppress(FileNotFoundError):
+                path.unlink()
+            raise
+
+    def read(self, consume: Callable[[BinaryIO], Any]) -> Any:
+        with self._flow() as flow:
+            result = consume(flow.stream())
+            flow.check()
+            self._check_size(flow)
+        return result
+
+    def _flow(self) -> Pipeline:
+        chain = [
+            self._decoder(str(one["kind"])).decode(self._identity)
+            for one in reversed(self._archive.filters)
+        ]
+        return Pipeline(self._path, chain)
+
+    def _decoder(self, kind: str) -> Filter:
+        if kind not in self._decoders:
+            raise VerifyError(
+                f"the archive {self._archive.name} went through {kind!r}, which is unknown here",
+                hint="use a lifeboat at least as new as the one that wrote the backup",
+            )
+        return self._decoders[kind]()
+
+    def _check_size(self, flow: Pipeline) -> None:
+        if flow.out_bytes != self._archive.plain_bytes:
+            raise VerifyError(
+                f"the archive {self._archive.name} holds {flow.out_bytes} plain bytes, "
+                f"its manifest says {self._archive.plain_bytes}"
+            )
+
+
+def plains(
+    archives: Sequence[Archive],
+    paths: Mapping[str, Path],
+    decoders: Decoders,
+    identity: bytes | None,
+) -> dict[str, Plain]:
+    """{part: Plain} of one source's archives, whose fetched files `paths` names."""
+    return {
+        archive.part: FetchedArchive(archive, paths[archive.name], decoders, identity)
+        for archive in archives
+    }
+
+
+def explain_decode_failure(exc: ProcessError, archive: str) -> VerifyError:
+    """What a failed decoder means to a person: most often the wrong key."""
+    return VerifyError(
+        f"the archive {archive} cannot be decoded: {exc}",
+        detail=exc.detail,
+        hint="check that the identity belongs to one of the recipients that the manifest names",
+    )

@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Restore: choose, fetch and verify, pass the gate, restore beside, compare, swap; undo, confirm, recover.
+
+The caller holds the job's lock. Until every source is staged and compared nothing live is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from ..errors import (
+    GateRefused,
+    LifeboatError,
+    ProcessError,
+    RestoreError,
+    UsageError,
+    VerifyError,
+)
+from ..files import free_bytes, make_private, workspace
+from ..inventory import differences, read
+from ..job import Job
+from ..model import Manifest, SourceRecord, Swap, Target, Workspace
+from ..ports import Destination, Plain, Source
+from ..progress import Event, Listener, silent
+from .catalog import Holding, Wanted, choose, holdings, read_manifest
+from .journal import (
+    STAGING,
+    SWAPPED,
+    SWAPPING,
+    UNDOING,
+    UNDONE,
+    Journal,
+    advance,
+    begin,
+    forget,
+    journals,
+)
+from .plain import Decoders, explain_decode_failure, fetch, plains
+
+KEPT_FOR = timedelta(days=7)  # what a restore replaced stays so long, unless confirmed before
+
+
+@dataclass(frozen=True)
+class Area:
+    """The directories a restore works in. `journals` is root's (or the user's) alone to write."""
+
+    spool: Path  # this job's; emptied by each operation
+    runtime: Path
+    journals: Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a restore would do; shown before anything is touched."""
+
+    manifest: Manifest
+    destination: str
+    holding: Holding
+    remark: str  # where the choice may surprise
+    targets: tuple[tuple[SourceRecord, Target], ...]
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        return tuple(reason for _record, target in self.targets for reason in target.refusals)
+
+    @property
+    def size_bytes(self) -> int:
+        names = {record.name for record, _target in self.targets}
+        return sum(one.size_bytes for one in self.manifest.archives if one.source in names)
+
+
+def plan(
+    job: Job, wanted: Wanted, *, host: str = "", only: Sequence[str] = (), into: str | None = None
+) -> Plan:
+    """Choose a backup and the nearest copy of it, and look at what it would replace. Changes nothing."""
+    host = host or job.host
+    listed, lost = holdings(job, host, wanted.at)
+    if not listed and lost:
+        raise lost[0][1]
+    holding, remark = choose(listed, wanted, job.name)
+    destination, manifest = _nearest(job, holding, host)
+    records = [one for one in manifest.sources if not only or one.name in only]
+    unknown = sorted(set(only) - {one.name for one in manifest.sources})
+    if unknown:
+        raise UsageError(
+            f"backup {manifest.id} has no source {', '.join(unknown)}",
+            hint="it has: " + ", ".join(one.name for one in manifest.sources),
+        )
+    usable = [one for one in records if one.status == "good"]
+    if only and len(usable) < len(records) or not usable:
+        bad = ", ".join(one.name for one in records if one.status != "good")
+        raise UsageError(f"backup {manifest.id} does not hold a good {bad or 'source'}")
+    if into is not None and len(usable) != 1:
+        raise UsageError("--into needs exactly one source", hint="choose it with --only")
+    targets = tuple((one, _source(job, one).target(one, into)) for one in usable)
+    return Plan(manifest, destination.name, holding, remark, targets)
+
+
+class Restore:
+    """One restore that passed `plan`. `fetch` proves the archives; `apply` restores, compares and swaps."""
+
+    def __init__(
+        self,
+        job: Job,
+        planned: Plan,
+        area: Area,
+        decoders: Decoders,
+        identity: bytes | None,
+        listener: Listener = silent,
+    ) -> None:
+        self._job, self._plan, self._area = job, planned, area
+        self._decoders, self._identity, self._listener = decoders, identity, listener
+        self._paths: dict[str, Path] = {}
+        self.verified = False
+
+    def fetch(self) -> None:
+        """Bring every archive here and hash it; raises VerifyError before anything is touched."""
+        spool = make_private(self._area.spool)
+        if self._plan.size_bytes > free_bytes(spool):
+            raise RestoreError(
+                f"the spool {spool} has no room for {self._plan.size_bytes} bytes of archives",
+                hint="make room there, or set spool_path to a larger disk",
+            )
+        source = self._job.destination(self._plan.destination)
+        names = {record.name for record, _target in self._plan.targets}
+        for archive in self._plan.manifest.archives:
+            if archive.source in names:
+                self._paths[archive.name] = fetch(
+                    source, self._plan.manifest, archive, spool, self._listener
+                )
+        self.verified = True
+
+    def apply(self, token: str, now: datetime) -> Journal:
+        """Restore beside, compare, swap. On any failure the old state is in place and nothing is left over."""
+        if not self.verified:
+            raise GateRefused("the archives of this backup have not been verified")
+        records = [record for record, _target in self._plan.targets]
+        directory = self._area.journals
+        journal = begin(directory, self._job.name, token, self._plan.manifest.id, now, records)
+        swaps: list[Swap] = []
+        try:
+            for record, target in self._plan.targets:
+                swaps.append(_source(self._job, record).plan(record, target, token))
+            journal = advance(directory, journal, STAGING, swaps)
+            with workspace(self._area.spool, make_private(self._area.runtime)) as work:
+                for (record, _target), swap in zip(self._plan.targets, swaps):
+                    self._stage(record, swap, work)
+            journal = advance(directory, journal, SWAPPING)
+            for swap in swaps:
+                self._listener(Event("swap", swap.target))
+                self._job.source(swap.source).swap(swap)
+            return advance(directory, journal, SWAPPED)
+        except BaseException as exc:
+            try:
+                settle(self._job, journal, directory)
+            except LifeboatError as also:
+                raise RestoreError(
+                    f"{exc}; and taking it back failed: {also}",
+                    hint="run `lifeboat recover` when the cause is mended: the journal is kept",
+                ) from exc
+            if isinstance(exc, LifeboatError):
+                raise RestoreError(
+                    f"{exc}; the old state is in place", detail=exc.detail, hint=exc.hint
+                ) from exc
+            raise
+
+    def _stage(self, record: SourceRecord, swap: Swap, work: Workspace) -> None:
+        source = _source(self._job, record)
+        parts = plains(
+            self._plan.manifest.of_source(record.name), self._paths, self._decoders, self._identity
+        )
+        self._listener(Event("restore", record.name))
+        try:
+            source.stage(swap, record, parts, work)
+            self._listener(Event("compare", record.name))
+            self._compare(source, swap, parts, work)
+        except ProcessError as exc:
+            if exc.hint or "age" not in str(exc):
+                raise
+            raise explain_decode_failure(exc, record.name) from exc
+        self._listener(Event("compare", record.name, ended=True))
+
+    def _compare(
+        self, source: Source, swap: Swap, parts: Mapping[str, Plain], work: Workspace
+    ) -> None:
+        """What was restored must be what the backup's own inventory says."""
+        if "inventory" not in parts:
+            return
+        found = source.count(swap, work)
+
+        def compare(recorded: Callable[..., bytes]) -> list[str]:
+            with open(found.path, "rb") as lines:
+                return differences(read(recorded), read(lines))  # type: ignore[arg-type]
+
+        told = parts["inventory"].read(compare)  # type: ignore[arg-type]
+        if told:
+            raise VerifyError(
+                f"what was restored of {source.name} is not what was backed up",
+                detail="\n".join(told),
+            )
+
+
+def undo(job: Job, directory: Path) -> Journal:
+    """Put back what the last restore replaced; what it restored is kept beside. Raises UsageError if none."""
+    for journal in reversed(journals(directory, job.name)):
+        if journal.step == SWAPPED:
+            journal = advance(directory, journal, UNDOING)
+            _back(job, journal)
+            return advance(directory, journal, UNDONE)
+    raise UsageError(f"job {job.name} has no restore that can be undone")
+
+
+def confirm(job: Job, directory: Path) -> list[Journal]:
+    """Let go of what restores replaced (or of what was restored, where undone). Returns those journals."""
+    done = journals(directory, job.name)
+    for journal in done:
+        for swap in journal.swaps:
+            job.source(swap.source).discard(swap)
+        forget(directory, journal)
+    return done
+
+
+def expire(job: Job, directory: Path, now: datetime) -> list[Journal]:
+    """`confirm` for restores older than KEPT_FOR."""
+    done = []
+    for journal in journals(directory, job.name):
+        if not journal.open and now - journal.begun_at > KEPT_FOR:
+            for swap in journal.swaps:
+                job.source(swap.source).discard(swap)
+            forget(directory, journal)
+            done.append(journal)
+    return done
+
+
+def recover(job: Job, directory: Path) -> list[str]:
+    """Finish or take back every restore that was cut off; one sentence for each, saying which state holds."""
+    told = []
+    for journal in journals(directory, job.name):
+        if journal.open:
+            told.append(settle(job, journal, directory))
+    return told
+
+
+def settle(job: Job, journal: Journal, directory: Path) -> str:
+    """Bring one open journal to an end. Only a restore whose every source is swapped is the new state."""
+    where = f"restore {journal.token} of job {journal.job} from {journal.backup_id}"
+    if journal.step == UNDOING:
+        _back(job, journal)
+        advance(directory, journal, UNDONE)
+        return f"{where}: its undo was cut off and is now complete; the old state is in place"
+    if journal.step == SWAPPING and all(
+        job.source(swap.source).swapped(swap) for swap in journal.swaps
+    ):
+        advance(directory, journal, SWAPPED)
+        return f"{where} was cut off after the last swap; the new state is in place"
+    if journal.step == SWAPPING:
+        _back(job, journal)
+    for swap in journal.swaps:
+        job.source(swap.source).discard(swap)
+    forget(directory, journal)
+    return f"{where} was cut off and is taken back; the old state is in place"
+
+
+def _back(job: Job, journal: Journal) -> None:
+    for swap in reversed(journal.swaps):
+        source = job.source(swap.source)
+        if source.swapped(swap):
+            source.back(swap)
+
+
+def _source(job: Job, record: SourceRecord) -> Source:
+    source = job.source(record.name)
+    if source.kind != record.kind:
+        raise UsageError(
+            f"source {record.name} is a {source.kind} here and was a {record.kind} in the backup"
+        )
+    return source
+
+
+def _nearest(job: Job, holding: Holding, host: str) -> tuple[Destination, Manifest]:
+    """The first copy, in the order that the job names its destinations, that is not known to be bad."""
+    failure: LifeboatError | None = None
+    for name, copy in holding.copies:
+        if not copy.committed or copy.state == "corrupt":
+            continue
+        destination = job.destination(name)
+        try:
+            return destination, read_manifest(destination, host, job.name, holding.id)
+        except LifeboatError as exc:
+            failure = failure or exc
+    raise failure or VerifyError(
+        f"backup {holding.id} has no copy that is not known to be corrupt",
+        hint="choose another backup: `lifeboat list` shows them",
+    )

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Verify copies: every stored byte against the manifest, and, with the key, every archive as its format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..errors import LifeboatError, UsageError, VerifyError
+from ..files import make_private, workspace
+from ..job import Job
+from ..model import Manifest, Mark
+from ..ports import Destination
+from ..progress import Event, Listener, silent
+from .catalog import Wanted, choose, holdings, prove_archive, put_mark, read_manifest
+from .plain import Decoders, fetch, plains
+from .restore import Area
+
+LEVELS = ("hashes", "content")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What verifying one copy told. state: "intact", "readable", "corrupt" or "unknown" (could not be asked)."""
+
+    id: str
+    destination: str
+    state: str
+    problem: str = ""
+    hint: str = ""
+
+    @property
+    def valid(self) -> bool:
+        return self.state in ("intact", "readable")
+
+
+def verify(
+    job: Job,
+    wanted: Wanted,
+    clock: Callable[[], datetime],
+    *,
+    host: str = "",
+    every: bool = False,
+    content: tuple[Area, Decoders, bytes | None] | None = None,
+    listener: Listener = silent,
+) -> list[Finding]:
+    """Verify the wanted backup (or every one) at each destination that has it (or `wanted.at`).
+
+    A copy that proves bad is marked so; one that proves good is marked intact. A destination that
+    cannot be asked is a finding too: not knowing is not valid. A backup that a destination does not
+    have although another has it is corrupt there: a copy is missing.
+    """
+    host = host or job.host
+    listed, lost = holdings(job, host, wanted.at)
+    findings = [
+        Finding("", name, "unknown", str(failure), failure.hint) for name, failure in lost
+    ]
+    if not listed:
+        if lost:
+            return findings
+        raise UsageError(f"job {job.name} of host {host} has no backup yet")
+    chosen = listed if every else [choose(listed, wanted, job.name)[0]]
+    asked = [job.destination(wanted.at)] if wanted.at else list(job.destinations)
+    unreachable = {name for name, _failure in lost}
+    for holding in chosen:
+        for destination in asked:
+            if destination.name not in unreachable:
+                findings.append(
+                    _one(job, destination, host, holding.id, clock, content, listener)
+                )
+    return findings
+
+
+def _one(
+    job: Job,
+    destination: Destination,
+    host: str,
+    id_: str,
+    clock: Callable[[], datetime],
+    content: tuple[Area, Decoders, bytes | None] | None,
+    listener: Listener,
+) -> Finding:
+    manifest: Manifest | None = None
+    try:
+        manifest = read_manifest(destination, host, job.name, id_)
+        for archive in manifest.archives:
+            listener(Event("verify", f"{archive.name} at {destination.name}"))
+            prove_archive(destination, manifest, archive)
+        if content is not None:
+            _content(job, destination, manifest, content, listener)
+    except VerifyError as exc:
+        if manifest is not None:
+            _mark(destination, manifest, Mark("bad", clock()), listener)
+        return Finding(id_, destination.name, "corrupt", _told(exc), exc.hint)
+    except LifeboatError as exc:
+        state = "corrupt" if getattr(exc, "missing", False) or manifest is None else "unknown"
+        return Finding(id_, destination.name, state, _told(exc), exc.hint)
+    _mark(destination, manifest, Mark("intact", clock()), listener)
+    return Finding(id_, destination.name, "readable" if content is not None else "intact")
+
+
+def _content(
+    job: Job,
+    destination: Destination,
+    manifest: Manifest,
+    content: tuple[Area, Decoders, bytes | None],
+    listener: Listener,
+) -> None:
+    """Decrypt, decompress and read every archive to its end, as what it is."""
+    area, decoders, identity = content
+    with workspace(area.spool, make_private(area.runtime)) as work:
+        for record in manifest.sources:
+            if record.status != "good":
+                continue
+            archives = manifest.of_source(record.name)
+            paths = {one.name: fetch(destination, manifest, one, work.bulk, listener) for one in archives}
+            parts = plains(archives, paths, decoders, identity)
+            job.source(record.name).check_content(parts, work)
+            if "inventory" in parts:
+                parts["inventory"].read(lambda stream: stream.read(1))
+            for path in paths.values():
+                path.unlink()
+
+
+def _mark(destination: Destination, manifest: Manifest, mark: Mark, listener: Listener) -> None:
+    """An identity that may only read still verifies; it just cannot say so there."""
+    try:
+        put_mark(destination, manifest, mark)
+    except LifeboatError as exc:
+        listener(Event("mark", destination.name, problem=str(exc)))
+
+
+def _told(exc: LifeboatError) -> str:
+    return exc.message + (": " + exc.detail.splitlines()[-1] if exc.detail else "")
+
+
+def worst(findings: Sequence[Finding]) -> bool:
+    """Whether all that was asked for is valid; nothing found is not."""
+    return bool(findings) and all(finding.valid for finding in findings)
