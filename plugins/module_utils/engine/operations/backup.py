@@ -37,9 +37,7 @@ class Request:
     sources: tuple[str, ...] = ()  # empty = all
     tags: tuple[str, ...] = ()
     pin: bool = False
-    history: Sequence[
-        Mapping[str, int]
-    ] = ()  # {source: plain bytes} of good runs, oldest first
+    history: Sequence[Mapping[str, int]] = ()  # {source: plain bytes} of good runs, oldest first
     expected: Mapping[str, int] = field(
         default_factory=dict
     )  # {archive name: stored bytes} last time
@@ -59,9 +57,7 @@ class Report:
     def exit_code(self) -> int:
         """0 done; 1 nothing is saved; 4 a copy read back wrong; 3 a source or destination was lost."""
         states = [outcome.state for outcome in self.outcomes]
-        if self.manifest is None or not any(
-            state in ("intact", "stored") for state in states
-        ):
+        if self.manifest is None or not any(state in ("intact", "stored") for state in states):
             return 4 if "bad" in states else 1
         if "bad" in states:
             return 4
@@ -169,9 +165,7 @@ class _Writer:
             self._listener(Event("dump", source.name, ended=True, problem=str(exc)))
             return replace(record, status=status, error=str(exc)), []
         except LifeboatError as exc:
-            self._listener(
-                Event("dump", source.name, ended=True, problem="\n".join(exc.lines()))
-            )
+            self._listener(Event("dump", source.name, ended=True, problem="\n".join(exc.lines())))
             return replace(record, error=str(exc)), []
 
     def _count(
@@ -180,12 +174,8 @@ class _Writer:
         inventory = dump.inventory()
         if inventory is None:
             return record, archives
-        stream = Stream(
-            "inventory", "jsonl", inventory.path, lambda _head, _tail, _size: ""
-        )
-        counted = replace(
-            record, totals=inventory.totals, inventory_digest=inventory.digest
-        )
+        stream = Stream("inventory", "jsonl", inventory.path, lambda _head, _tail, _size: "")
+        counted = replace(record, totals=inventory.totals, inventory_digest=inventory.digest)
         return counted, archives + [self._archive(stream)]
 
     def _archive(self, stream: Stream) -> Archive:
@@ -210,16 +200,12 @@ class _Writer:
             ) as flow:
                 self._pass(name, flow, spool)
                 flow.check()
-            warnings = _judge(
-                stream, flow, f"{stream.part} of source {self._source.name}"
-            )
+            warnings = _judge(stream, flow, f"{stream.part} of source {self._source.name}")
             spool.commit()
         except BaseException as exc:
             spool.abort(str(exc) or type(exc).__name__)
             raise
-        self._listener(
-            Event("dump", name, flow.plain_bytes, flow.plain_bytes, ended=True)
-        )
+        self._listener(Event("dump", name, flow.plain_bytes, flow.plain_bytes, ended=True))
         return Archive(
             name=name,
             source=self._source.name,
@@ -298,8 +284,7 @@ def _check_room(spool: Path, request: Request) -> None:
     free = free_bytes(spool)
     if needed > free:
         raise SpoolError(
-            "the spool %s has %d bytes free, the last backup needed %d"
-            % (spool, free, needed),
+            "the spool %s has %d bytes free, the last backup needed %d" % (spool, free, needed),
             hint="make room there, or set spool_path to a larger disk",
         )
 

@@ -125,9 +125,7 @@ def read_manifest(destination: Destination, host: str, job: str, id_: str) -> Ma
         content = stream.read(_MANIFEST_LIMIT)
     manifest = decode(content, f"{key} at {destination.name}")
     if (manifest.id, manifest.host, manifest.job) != (id_, host, job):
-        raise FormatError(
-            f"the manifest {key} at {destination.name} is of another backup"
-        )
+        raise FormatError(f"the manifest {key} at {destination.name} is of another backup")
     return manifest
 
 
@@ -136,9 +134,7 @@ def put_mark(destination: Destination, manifest: Manifest, mark: Mark) -> None:
     destination.put(mark_key(manifest.host, manifest.job, manifest.id, mark), b"")
 
 
-def prove_archive(
-    destination: Destination, manifest: Manifest, archive: Archive
-) -> None:
+def prove_archive(destination: Destination, manifest: Manifest, archive: Archive) -> None:
     """Read every stored byte of an archive back; raises VerifyError unless it is what was sent."""
     where = f"{archive.name} of {manifest.id} at {destination.name}"
     digest, size = hashlib.sha256(), 0
@@ -157,8 +153,7 @@ def prove_archive(
         raise
     if size != archive.size_bytes:
         raise VerifyError(
-            "the archive %s has %d bytes, its manifest says %d"
-            % (where, size, archive.size_bytes)
+            "the archive %s has %d bytes, its manifest says %d" % (where, size, archive.size_bytes)
         )
     if digest.hexdigest() != archive.sha256:
         raise VerifyError(f"the archive {where} is corrupt: its SHA-256 differs")

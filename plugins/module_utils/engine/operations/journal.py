@@ -42,7 +42,11 @@ class Journal:
 
 
 def begin(
-    directory: Path, job: str, token: str, backup_id: str, now: datetime,
+    directory: Path,
+    job: str,
+    token: str,
+    backup_id: str,
+    now: datetime,
     records: Sequence[SourceRecord],
 ) -> Journal:
     """The journal of a new restore, on disk before anything else is done."""

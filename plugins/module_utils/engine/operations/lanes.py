@@ -44,9 +44,7 @@ class Outcome:
 class Lane:
     """Feed it spools with `take`, then `commit` or `give_up`; `outcome` waits for the end."""
 
-    def __init__(
-        self, destination: Destination, prefix: str, listener: Listener
-    ) -> None:
+    def __init__(self, destination: Destination, prefix: str, listener: Listener) -> None:
         self.destination = destination
         self._prefix = prefix
         self._listener = listener
@@ -54,9 +52,7 @@ class Lane:
         self._stored: list[str] = []
         self._failure: LifeboatError | None = None
         self._state = "lost"
-        self._thread = threading.Thread(
-            target=self._loop, daemon=True, name=destination.name
-        )
+        self._thread = threading.Thread(target=self._loop, daemon=True, name=destination.name)
         self._thread.start()
 
     def take(self, name: str, spool: Spool, released: Callable[[], None]) -> None:
@@ -109,9 +105,7 @@ class Lane:
             try:
                 self.destination.store(self._prefix + name, spool)
                 self._stored.append(name)
-                self._listener(
-                    Event("store", f"{name} to {self.destination.name}", ended=True)
-                )
+                self._listener(Event("store", f"{name} to {self.destination.name}", ended=True))
                 return
             except SpoolError:
                 return  # the archive was given up; the run says why

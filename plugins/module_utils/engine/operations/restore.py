@@ -90,7 +90,7 @@ def plan(
             hint="it has: " + ", ".join(one.name for one in manifest.sources),
         )
     usable = [one for one in records if one.status == "good"]
-    if only and len(usable) < len(records) or not usable:
+    if (only and len(usable) < len(records)) or not usable:
         bad = ", ".join(one.name for one in records if one.status != "good")
         raise UsageError(f"backup {manifest.id} does not hold a good {bad or 'source'}")
     if into is not None and len(usable) != 1:

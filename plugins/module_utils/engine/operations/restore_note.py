@@ -14,7 +14,8 @@ def restore_note(manifest: Manifest) -> bytes:
     lines = [
         f"# Restore backup {manifest.id}",
         "",
-        f"Taken {iso(manifest.taken_at)} of job `{manifest.job}` on host `{manifest.host}` ({manifest.environment}).",
+        f"Taken {iso(manifest.taken_at)} of job `{manifest.job}` on host `{manifest.host}`, "
+        f"environment {manifest.environment}.",
         "",
         "You need: the files of this directory, `zstd`, and, where names end in `.age`, `age` and the",
         "private key in `identity.txt`. Keep the key on a disk that is not the broken one.",
@@ -30,12 +31,8 @@ def restore_note(manifest: Manifest) -> bytes:
         if source.status != "good":
             lines += ["", f"Not in this backup: {source.status}. {source.error}"]
         for key in sorted(source.facts):
-            if isinstance(source.facts[key], (str, int)) and "\n" not in str(
-                source.facts[key]
-            ):
-                lines.append(
-                    "- {}: {}".format(key.replace("_", " "), source.facts[key])
-                )
+            if isinstance(source.facts[key], (str, int)) and "\n" not in str(source.facts[key]):
+                lines.append("- {}: {}".format(key.replace("_", " "), source.facts[key]))
         for archive in manifest.of_source(source.name):
             lines += _archive(archive)
     lines += [
@@ -47,15 +44,11 @@ def restore_note(manifest: Manifest) -> bytes:
 
 def _archive(archive: Archive) -> list[str]:
     chain = [f"cat {archive.name}"]
-    chain += [
-        _DECODERS.get(one["kind"], one["kind"]) for one in reversed(archive.filters)
-    ]
+    chain += [_DECODERS.get(one["kind"], one["kind"]) for one in reversed(archive.filters)]
     if archive.by_hand:
         command = " | ".join(chain + [archive.by_hand])
     else:
-        command = (
-            " | ".join(chain) + f" > {archive.source}.{archive.part}.{archive.format}"
-        )
+        command = " | ".join(chain) + f" > {archive.source}.{archive.part}.{archive.format}"
     return [
         "",
         f"{archive.name}, {human_size(archive.size_bytes)} ({human_size(archive.plain_bytes)} of plain data):",

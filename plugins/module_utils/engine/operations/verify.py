@@ -53,9 +53,7 @@ def verify(
     """
     host = host or job.host
     listed, lost = holdings(job, host, wanted.at)
-    findings = [
-        Finding("", name, "unknown", str(failure), failure.hint) for name, failure in lost
-    ]
+    findings = [Finding("", name, "unknown", str(failure), failure.hint) for name, failure in lost]
     if not listed:
         if lost:
             return findings
@@ -66,9 +64,7 @@ def verify(
     for holding in chosen:
         for destination in asked:
             if destination.name not in unreachable:
-                findings.append(
-                    _one(job, destination, host, holding.id, clock, content, listener)
-                )
+                findings.append(_one(job, destination, host, holding.id, clock, content, listener))
     return findings
 
 
@@ -114,7 +110,9 @@ def _content(
             if record.status != "good":
                 continue
             archives = manifest.of_source(record.name)
-            paths = {one.name: fetch(destination, manifest, one, work.bulk, listener) for one in archives}
+            paths = {
+                one.name: fetch(destination, manifest, one, work.bulk, listener) for one in archives
+            }
             parts = plains(archives, paths, decoders, identity)
             job.source(record.name).check_content(parts, work)
             if "inventory" in parts:

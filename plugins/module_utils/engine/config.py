@@ -1,0 +1,398 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Turn a configuration mapping into Jobs, for both doors. docs/configuration.md is what users read.
+
+Every error is a ConfigError that starts with the path of the key at fault and says what to write.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Callable
+
+from . import units
+from .errors import ConfigError, UsageError
+from .filters.age import Age
+from .filters.zstd import Zstd
+from .gate import ENVIRONMENTS
+from .job import Job
+from .model import Keep, Option, Schedule, Secret
+from .naming import check_host, check_name
+from .placement import HERE, Placement
+from .ports import Destination, Filter, Source
+from .registry import DESTINATIONS, SOURCES
+
+VERSION = 1
+Mapped = Mapping[str, Any]
+
+_TOP = (
+    Option("version", "integer", required=True),
+    Option("host", required=True),
+    Option("environment", default="production", choices=ENVIRONMENTS),
+    Option("encryption", "mapping"),
+    Option("compression", "mapping", default={}),
+    Option("destinations", "mapping", required=True),
+    Option("jobs", "mapping", required=True),
+    Option("spool_path"),
+    Option("spool_cap", "size"),
+    Option("user"),
+)
+_JOB = (
+    Option("sources", "mapping", required=True),
+    Option("destinations", "texts", required=True),
+    Option("schedule"),
+    Option("schedules", "mapping", default={}),
+    Option("keep", "mapping", default={}),
+    Option("environment", choices=ENVIRONMENTS),
+    Option("encryption", "mapping"),
+    Option("compression", "mapping"),
+    Option("objectives", "mapping", default={}),
+    Option("spread", "duration"),
+    Option("stall_timeout", "duration", default="30m"),
+    Option("user"),
+)
+_SCHEDULE = (
+    Option("at", required=True),
+    Option("sources", "texts", default=()),
+    Option("keep", "mapping"),
+    Option("spread", "duration"),
+)
+_SOURCE = (
+    Option("type", required=True),
+    Option("placement", "mapping"),
+    Option("optional", "boolean", default=False),
+    Option("objectives", "mapping", default={}),
+)
+_DESTINATION = (
+    Option("type", required=True),
+    Option("keep", "mapping"),
+    Option("mode", choices=("append_only", "standard")),
+    Option("domain"),
+    Option("medium"),
+)
+_ENCRYPTION = (Option("age_recipients", "texts"), Option("none", "boolean", default=False))
+_COMPRESSION = (Option("level", "integer", default=3), Option("threads", "integer", default=0))
+_OBJECTIVES = (Option("rto", "duration"), Option("rpo", "duration"))
+_PLACEMENT = (Option("docker"), Option("podman"))
+_KEEP = tuple(
+    Option(one.name, "duration" if one.name in ("within", "tagged") else "integer")
+    for one in fields(Keep)
+)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A configuration whose shape has been checked. `job` makes one ready to use."""
+
+    host: str
+    jobs: Mapping[str, Job]
+    credentials: Mapping[str, tuple[str, ...]]  # job -> names of the credentials it uses
+    spool: Path | None = None
+
+    def job(self, name: str) -> Job:
+        if name not in self.jobs:
+            raise UsageError(
+                f"there is no job {name!r}",
+                hint="the jobs here are: " + (", ".join(sorted(self.jobs)) or "none"),
+            )
+        return self.jobs[name]
+
+
+def load(path: Path, secret: Callable[[str], Secret]) -> Configuration:
+    """The configuration in a JSON file; `secret` finds a credential by name."""
+    try:
+        mapping = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"there is no configuration {path}", hint="run site.yml for this host"
+        ) from None
+    except PermissionError:
+        raise ConfigError(
+            f"the configuration {path} may not be read by this user", hint="run this as root"
+        ) from None
+    except (ValueError, OSError) as exc:
+        raise ConfigError(f"the configuration {path} is not JSON: {exc}") from None
+    return parse(mapping, secret)
+
+
+def parse(mapping: Any, secret: Callable[[str], Secret]) -> Configuration:
+    """Check a whole mapping and make its jobs. Nothing is connected to, no file is opened."""
+    top = _options("", mapping, _TOP)
+    if top["version"] != VERSION:
+        raise ConfigError(
+            f"version: this lifeboat reads configuration version {VERSION}, not {top['version']}",
+            hint="run site.yml with the collection that is installed here",
+        )
+    _at("host", check_host, top["host"])
+    jobs, credentials = {}, {}
+    for name, body in top["jobs"].items():
+        used: list[str] = []
+        builder = _Builder(top, secret, used)
+        jobs[name] = builder.job(name, body)
+        credentials[name] = tuple(sorted(set(used)))
+    spool = Path(top["spool_path"]) if top["spool_path"] else None
+    return Configuration(top["host"], jobs, credentials, spool)
+
+
+class _Builder:
+    """Make one job; remembers the names of the credentials it met."""
+
+    def __init__(self, top: Mapped, secret: Callable[[str], Secret], used: list[str]) -> None:
+        self._top, self._secret, self._used = top, secret, used
+
+    def job(self, name: str, body: Any) -> Job:
+        where = f"jobs.{name}"
+        _at(where, lambda text: check_name("job", text), name)
+        given = _options(where, body, _JOB)
+        sources = tuple(
+            self._source(f"{where}.sources.{one}", one, given["sources"][one])
+            for one in given["sources"]
+        )
+        if not sources:
+            raise ConfigError(f"{where}.sources: name at least one source")
+        destinations = tuple(self._destination(where, one) for one in given["destinations"])
+        if not destinations:
+            raise ConfigError(f"{where}.destinations: name at least one destination")
+        _options(f"{where}.objectives", given["objectives"], _OBJECTIVES)
+        cap = self._top["spool_cap"]
+        return Job(
+            name=name,
+            host=self._top["host"],
+            environment=given["environment"] or self._top["environment"],
+            sources=sources,
+            filters=self._filters(where, given),
+            destinations=destinations,
+            schedules=_schedules(where, given, {source.name for source in sources}),
+            keep=_keep(f"{where}.keep", given["keep"]),
+            keep_at=tuple(self._keep_at(given["destinations"])),
+            user=given["user"] or self._top["user"],
+            spool_cap_bytes=cap,
+            stall_timeout_s=given["stall_timeout"].total_seconds(),
+        )
+
+    def _source(self, where: str, name: str, body: Any) -> Source:
+        _at(where, lambda text: check_name("source", text), name)
+        kind, shared, own = self._split(where, body, SOURCES, _SOURCE)
+        _options(f"{where}.objectives", shared["objectives"], _OBJECTIVES)
+        placement = _placement(f"{where}.placement", shared["placement"])
+        made: Source = SOURCES[kind](
+            name=name, placement=placement, optional=shared["optional"], **own
+        )
+        return made
+
+    def _destination(self, where: str, name: str) -> Destination:
+        bodies = self._top["destinations"]
+        if name not in bodies:
+            raise ConfigError(
+                f"{where}.destinations: there is no destination {name!r}" + _nearest(name, bodies),
+                hint="lifeboat_destinations has: " + ", ".join(sorted(bodies)),
+            )
+        where = f"destinations.{name}"
+        _at(where, lambda text: check_name("destination", text), name)
+        kind, _shared, own = self._split(where, bodies[name], DESTINATIONS, _DESTINATION)
+        made: Destination = DESTINATIONS[kind](name=name, **own)
+        return made
+
+    def _split(
+        self, where: str, body: Any, kinds: Mapped, shared: tuple[Option, ...]
+    ) -> tuple[str, dict[str, Any], dict[str, Any]]:
+        """(kind, options every kind has, options of this kind), all checked."""
+        if not isinstance(body, Mapping):
+            raise ConfigError(f"{where}: write a mapping with a type, not {_kind(body)}")
+        kind = body.get("type")
+        if kind not in kinds:
+            raise ConfigError(
+                f"{where}.type: {kind!r} is not a type" + _nearest(str(kind), kinds),
+                hint="the types are: " + ", ".join(sorted(kinds)),
+            )
+        own = kinds[kind].options
+        given = _options(where, body, shared + tuple(own), self._secret_of)
+        names = {option.name for option in own}
+        return (
+            str(kind),
+            {key: value for key, value in given.items() if key not in names},
+            {key: value for key, value in given.items() if key in names},
+        )
+
+    def _secret_of(self, where: str, value: Any) -> Secret:
+        """A secret is named, never written: {credential: NAME}; a `credential` option is the name itself."""
+        if isinstance(value, Secret):
+            return value
+        if isinstance(value, Mapping) and set(value) == {"credential"}:
+            value = value["credential"]
+        elif not where.endswith(".credential") or not isinstance(value, str):
+            raise ConfigError(
+                f"{where}: a secret is never written here",
+                hint="write {credential: NAME} and define NAME in lifeboat_credentials",
+            )
+        name = str(_at(where, lambda text: check_name("credential", text), value))
+        self._used.append(name)
+        return self._secret(name)
+
+    def _filters(self, where: str, given: Mapped) -> tuple[Filter, ...]:
+        at = f"{where}." if given["encryption"] is not None else ""
+        encryption = given["encryption"]
+        if encryption is None:
+            encryption = self._top["encryption"]
+        if encryption is None:
+            raise ConfigError(
+                f"{at}encryption: not configured",
+                hint="name age_recipients, or say `none: true` if backups shall be readable by anybody",
+            )
+        chosen = _options(f"{at}encryption", encryption, _ENCRYPTION)
+        level = _options(
+            f"{where}.compression", given["compression"] or self._top["compression"], _COMPRESSION
+        )
+        packer: Filter = Zstd(level["level"], level["threads"])
+        if chosen["none"] == bool(chosen["age_recipients"]):
+            raise ConfigError(
+                f"{at}encryption: name age_recipients, or say `none: true`, not "
+                + ("both" if chosen["none"] else "neither")
+            )
+        if chosen["none"]:
+            return (packer,)
+        return (packer, Age(tuple(chosen["age_recipients"])))
+
+    def _keep_at(self, names: Iterable[str]) -> Iterable[tuple[str, Keep]]:
+        for name in names:
+            body = self._top["destinations"][name]
+            if body.get("keep") is not None:
+                yield name, _keep(f"destinations.{name}.keep", body["keep"])
+
+
+def _schedules(where: str, given: Mapped, sources: set[str]) -> tuple[Schedule, ...]:
+    if given["schedule"] and given["schedules"]:
+        raise ConfigError(f"{where}: write schedule or schedules, not both")
+    bodies = given["schedules"]
+    if given["schedule"]:
+        bodies = {"daily": {"at": given["schedule"]}}
+    made = []
+    for type_, body in bodies.items():
+        at = f"{where}.schedules.{type_}"
+        _at(at, lambda text: check_name("type", text), type_)
+        one = _options(at, body, _SCHEDULE)
+        for source in one["sources"]:
+            if source not in sources:
+                raise ConfigError(
+                    f"{at}.sources: there is no source {source!r}" + _nearest(source, sources)
+                )
+        keep = _keep(f"{at}.keep", one["keep"]) if one["keep"] is not None else None
+        spread = one["spread"] if one["spread"] is not None else given["spread"]
+        made.append(Schedule(type_, one["at"], tuple(one["sources"]), keep, spread))
+    return tuple(made)
+
+
+def _keep(where: str, body: Mapped) -> Keep:
+    given = _options(where, body, _KEEP)
+    return Keep(**{key: value for key, value in given.items() if value is not None})
+
+
+def _placement(where: str, body: Any) -> Placement:
+    if body is None:
+        return HERE
+    given = _options(where, body, _PLACEMENT)
+    chosen = [(engine, name) for engine, name in given.items() if name is not None]
+    if len(chosen) != 1:
+        raise ConfigError(f"{where}: write {{docker: CONTAINER}} or {{podman: CONTAINER}}")
+    return Placement(*chosen[0])
+
+
+def _options(
+    where: str,
+    body: Any,
+    known: tuple[Option, ...],
+    secret_of: Callable[[str, Any], Secret] | None = None,
+) -> dict[str, Any]:
+    """Every known option with its checked value or default; unknown keys are refused."""
+    if not isinstance(body, Mapping):
+        raise ConfigError(f"{where or 'configuration'}: write a mapping, not {_kind(body)}")
+    names = [option.name for option in known]
+    for key in body:
+        if key not in names:
+            raise ConfigError(
+                f"{_join(where, str(key))}: unknown key" + _nearest(str(key), names),
+                hint="the keys here are: " + ", ".join(sorted(names)),
+            )
+    checked: dict[str, Any] = {}
+    for option in known:
+        at = _join(where, option.name)
+        value = body.get(option.name)
+        if value is None:
+            if option.required:
+                raise ConfigError(f"{at}: missing")
+            value = option.default
+        if value is not None:
+            value = _value(at, option, value, secret_of)
+        checked[option.name] = value
+    return checked
+
+
+def _value(
+    where: str, option: Option, value: Any, secret_of: Callable[[str, Any], Secret] | None
+) -> Any:
+    if option.kind == "secret" and secret_of is not None:
+        return secret_of(where, value)
+    if option.kind == "size":
+        return _at(where, units.size, value)
+    if option.kind == "duration":
+        return _at(where, _duration, value)
+    wanted, fits = _KINDS[option.kind]
+    if not fits(value):
+        raise ConfigError(f"{where}: write {wanted}, not {_kind(value)}")
+    if option.choices and value not in option.choices:
+        raise ConfigError(
+            f"{where}: {value!r} is not possible" + _nearest(str(value), option.choices),
+            hint="write one of: " + ", ".join(option.choices),
+        )
+    return tuple(value) if option.kind == "texts" else value
+
+
+def _duration(value: Any) -> Any:
+    return value if hasattr(value, "total_seconds") else units.duration(value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and "\0" not in value
+
+
+_KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "text": ("a text", _is_text),
+    "integer": ("a number", lambda value: isinstance(value, int) and not isinstance(value, bool)),
+    "boolean": ("true or false", lambda value: isinstance(value, bool)),
+    "texts": (
+        "a list of texts",
+        lambda value: isinstance(value, (list, tuple)) and all(_is_text(one) for one in value),
+    ),
+    "mapping": ("a mapping", lambda value: isinstance(value, Mapping)),
+}
+
+
+def _at(where: str, check: Callable[[Any], Any], value: Any) -> Any:
+    """`check(value)`, with the key's path in front of what it complains of."""
+    try:
+        return check(value)
+    except UsageError as exc:
+        raise ConfigError(f"{where}: {exc}", hint=exc.hint) from None
+
+
+def _join(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _kind(value: Any) -> str:
+    names = {
+        dict: "a mapping",
+        list: "a list",
+        str: "a text",
+        bool: "true or false",
+        int: "a number",
+    }
+    return "nothing" if value is None else names.get(type(value), type(value).__name__)

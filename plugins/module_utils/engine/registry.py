@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The only list of kinds. Adding one = its file, its line here, and its documented choice."""
+
+from __future__ import annotations
+
+from .destinations.local import Local
+from .destinations.s3 import S3
+from .filters.age import Age
+from .filters.zstd import Zstd
+from .sources.files import Files
+from .sources.postgresql import PostgreSQL
+from .sources.sqlite import SQLite
+
+SOURCES = {
+    "files": Files,
+    "postgresql": PostgreSQL,
+    "sqlite": SQLite,
+}
+DESTINATIONS = {
+    "local": Local,
+    "s3": S3,
+}
+FILTERS = {  # kind in a manifest -> something that can decode
+    "age": Age,
+    "zstd": Zstd,
+}
