@@ -1,0 +1,204 @@
+"""Run the stages of the tests, count what each says, and end with one line about all of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = ROOT / ".venv" / "bin"
+REPORTS = ROOT / ".cache" / "reports"
+SUITES = ("bookworm", "trixie")
+JUDGES = ("sanity", "lint", "importer", "changelog", "docs")
+
+
+@dataclass
+class Count:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def add(self, other: Count) -> None:
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def lint(nightly: bool) -> Iterator[Count]:
+    yield check("ruff", BIN / "ruff", "check")
+    yield check("ruff format", BIN / "ruff", "format", "--check")
+    if (ROOT / "plugins" / "module_utils" / "engine").is_dir():
+        yield check("mypy", BIN / "mypy")
+    yield check_shell()
+
+
+def unit(nightly: bool) -> Iterator[Count]:
+    yield pytest("unit")
+
+
+def integration(nightly: bool) -> Iterator[Count]:
+    yield pytest("integration")
+
+
+def judges(nightly: bool) -> Iterator[Count]:
+    for judge in JUDGES:
+        yield check(f"judge {judge}", ROOT / "scripts" / "judges", judge)
+
+
+def molecule(nightly: bool) -> Iterator[Count]:
+    why_not = cannot_boot_hosts()
+    for scenario in sorted(path.parent for path in ROOT.glob("molecule/*/molecule.yml")):
+        for suite in SUITES if nightly else suites_of(scenario):
+            name = f"molecule:{scenario.name} on {suite}"
+            if why_not:
+                yield skip(name, why_not)
+            else:
+                yield check(name, ROOT / "scripts" / "molecule", scenario.name, suite)
+
+
+STAGES: dict[str, Callable[[bool], Iterator[Count]]] = {
+    "lint": lint,
+    "unit": unit,
+    "integration": integration,
+    "judges": judges,
+    "molecule": molecule,
+}
+
+
+def suites_of(scenario: Path) -> list[str]:
+    """The Debian releases of an ordinary run: the scenario's file `suites`, or the oldest one."""
+    listed = scenario / "suites"
+    return listed.read_text().split() if listed.exists() else [SUITES[0]]
+
+
+def check(name: str, *command: str | Path) -> Count:
+    """One command is one test: it passed when it exited 0."""
+    started = time.monotonic()
+    print(f"--- {name}", flush=True)
+    status = subprocess.run([str(word) for word in command], cwd=ROOT, check=False).returncode
+    verdict = "passed" if status == 0 else f"FAILED with status {status}"
+    print(f"{name}: {verdict} in {time.monotonic() - started:.0f} s", flush=True)
+    return Count(passed=1) if status == 0 else Count(failed=1)
+
+
+def check_shell() -> Count:
+    if shutil.which("shellcheck") is None:
+        return skip("lint:shellcheck", "shellcheck is not installed")
+    return check("shellcheck", "shellcheck", "-x", "-P", "SCRIPTDIR", *shell_scripts())
+
+
+def shell_scripts() -> list[Path]:
+    """Every file of ours that starts as a shell script."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout.split("\0")
+    paths = [ROOT / name for name in listed if name]
+    return [path for path in paths if path.is_file() and _is_shell(path)]
+
+
+def _is_shell(path: Path) -> bool:
+    with open(path, "rb") as opened:
+        first = opened.readline(80)
+    return re.match(rb"#!.*\b(ba|da)?sh\b", first) is not None
+
+
+def pytest(name: str) -> Count:
+    folder = ROOT / "tests" / name
+    print(f"--- {name}", flush=True)
+    if not folder.is_dir():
+        print(f"{name}: there are no such tests", flush=True)
+        return Count()
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    report = REPORTS / f"{name}.xml"
+    report.unlink(missing_ok=True)
+    command = [BIN / "python", "-m", "pytest", folder, "-n2", "-q", f"--junit-xml={report}"]
+    status = subprocess.run([str(word) for word in command], cwd=ROOT, check=False).returncode
+    count = read_report(report)
+    if status != 0 and count.failed == 0:
+        count.failed = 1  # it ended before, after or beside its tests; unlisted skips end here too
+    return count
+
+
+def read_report(report: Path) -> Count:
+    count = Count()
+    if not report.exists():
+        return count
+    for suite in ElementTree.parse(report).getroot().iter("testsuite"):
+        total, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
+        failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        count.add(Count(max(total - failed - skipped, 0), failed, skipped))
+    return count
+
+
+def skip(name: str, why: str) -> Count:
+    """Say what could not be run; where CI is set that is a failure unless tests/skips.txt lists it."""
+    print(f"{name}: skipped, {why}", flush=True)
+    if os.environ.get("CI") and not is_listed(name):
+        print(f"{name}: FAILED, tests/skips.txt does not list this skip", flush=True)
+        return Count(failed=1)
+    return Count(skipped=1)
+
+
+def is_listed(name: str) -> bool:
+    lines = (ROOT / "tests" / "skips.txt").read_text(encoding="utf-8").splitlines()
+    patterns = [line.split(" -- ")[0] for line in lines if line.strip() and line[0] != "#"]
+    return any(
+        re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name) for pattern in patterns
+    )
+
+
+def cannot_boot_hosts() -> str | None:
+    """Why this machine cannot run systemd hosts in containers, or None."""
+    missing = [name for name in ("podman", "mmdebstrap") if shutil.which(name) is None]
+    if missing:
+        return f"{' and '.join(missing)} not installed"
+    if os.geteuid() != 0:
+        return "hosts with their own network and systemd need root"
+    return None
+
+
+def main(words: list[str]) -> int:
+    nightly = "--nightly" in words
+    names = [word for word in words if word != "--nightly"] or list(STAGES)
+    unknown = [name for name in names if name not in STAGES]
+    if unknown:
+        print(f"no such stage: {', '.join(unknown)} (there are {', '.join(STAGES)})")
+        return 2
+    if nightly:
+        os.environ["LIFEBOAT_NIGHTLY"] = "yes"
+    total, report = Count(), []
+    for name in names:
+        started, count = time.monotonic(), Count()
+        try:
+            for part in STAGES[name](nightly):
+                count.add(part)
+        except Exception as error:  # a stage that breaks must not hide the others
+            print(f"{name}: FAILED, {error!r}", flush=True)
+            count.add(Count(failed=1))
+        total.add(count)
+        report.append(f"  {name:<12} {count} in {time.monotonic() - started:.0f} s")
+    print("\n".join(["", "stages", *report, ""]))
+    if total.passed + total.failed == 0:
+        print("nothing was run")
+        total.failed = 1
+    print(f"lifeboat: {total}", flush=True)
+    return 1 if total.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
