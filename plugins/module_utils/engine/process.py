@@ -18,6 +18,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import (
@@ -128,8 +129,7 @@ class Pipeline:
             stage.process.wait()
         if self._stalled:
             raise ProcessError(
-                "%s gave no data for %d seconds"
-                % (self._describe(), self._stall_timeout_s),
+                "%s gave no data for %d seconds" % (self._describe(), self._stall_timeout_s),
                 status=-signal.SIGKILL,
                 detail=self._stages[0].said(),
                 hint="see what it waits for: a lock, a network, a full disk",
@@ -168,9 +168,7 @@ class Pipeline:
             sink, previous = os.fdopen(write_end, "wb", 0), os.fdopen(read_end, "rb", 0)
         _widen(sink)
         self._out: IO[bytes] = previous
-        self._pump = threading.Thread(
-            target=self._pump_loop, args=(source, sink), daemon=True
-        )
+        self._pump = threading.Thread(target=self._pump_loop, args=(source, sink), daemon=True)
         self._pump.start()
 
     def _add(self, command: Command, stdin: Any) -> _Started:
@@ -194,11 +192,7 @@ class Pipeline:
                     self._tap(bytes(block))
                 if len(self.head) < _HEAD:
                     self.head = (self.head + bytes(block[:_HEAD]))[:_HEAD]
-                tail = (
-                    bytes(block[-_TAIL:])
-                    if count >= _TAIL
-                    else (tail + bytes(block))[-_TAIL:]
-                )
+                tail = bytes(block[-_TAIL:]) if count >= _TAIL else (tail + bytes(block))[-_TAIL:]
                 self.plain_bytes += count
                 _write_all(sink, block)
         except BrokenPipeError:
@@ -239,11 +233,7 @@ class Pipeline:
         return (causes or failed or [None])[0]
 
     def _describe(self) -> str:
-        return (
-            self._feed.program
-            if isinstance(self._feed, Command)
-            else "reading the file"
-        )
+        return self._feed.program if isinstance(self._feed, Command) else "reading the file"
 
     def _stop(self) -> None:
         for stage in self._stages:
@@ -256,6 +246,61 @@ class Pipeline:
             pump.join()
         for stage in self._stages:
             stage.close()
+
+
+class Conversation:
+    """One program that is asked and answers in lines, for as long as its answers are needed.
+
+    Leaving kills it. Its end shows as an empty answer to `line`: then `ended` tells why.
+    """
+
+    def __init__(self, command: Command) -> None:
+        self._started = _Started(command, subprocess.PIPE, subprocess.PIPE)
+        self._lines: deque[bytes] = deque()
+        self._begun = b""  # of the next line
+
+    def __enter__(self) -> Conversation:
+        self._started.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+        self._started.close()
+
+    def stop(self) -> None:
+        """End the program now; another thread that waits in `line` then sees the end."""
+        self._started.kill()
+
+    def say(self, text: bytes) -> None:
+        """Write to its standard input. That it has gone is told by `line`, not here."""
+        try:
+            _write_all(self._started.process.stdin, memoryview(text))
+        except BrokenPipeError:
+            pass
+
+    def line(self, timeout_s: float) -> bytes | None:
+        """Its next line with the line end; b"" at its end, None when none came in time."""
+        answers = self._started.process.stdout.fileno()
+        poller = select.poll()
+        poller.register(answers, select.POLLIN | select.POLLHUP)
+        until = time.monotonic() + timeout_s
+        while not self._lines:
+            if not poller.poll(1000 * max(0.0, until - time.monotonic())):
+                return None
+            block = os.read(answers, BLOCK)
+            if not block:
+                return b""
+            *lines, self._begun = (self._begun + block).split(b"\n")
+            self._lines.extend(lines)
+        return self._lines.popleft() + b"\n"
+
+    def ended(self) -> tuple[int, str]:
+        """(exit status, end of standard error) once `line` showed its end."""
+        try:
+            self._started.process.wait(5.0)
+        except subprocess.TimeoutExpired:  # it closed its output and lives on
+            self._started.kill()
+        return self._started.process.wait(), self._started.said()
 
 
 class _Blocks(io.RawIOBase):
@@ -300,9 +345,7 @@ class _Started:
         argv, descriptor = list(self.command.argv), None
         if self.command.secret is not None:
             descriptor = _secret_pipe(self.command.secret)
-            argv = [
-                word.replace(DESCRIPTOR, "/dev/fd/%d" % descriptor) for word in argv
-            ]
+            argv = [word.replace(DESCRIPTOR, "/dev/fd/%d" % descriptor) for word in argv]
         try:
             self.process = subprocess.Popen(
                 argv,
@@ -320,9 +363,7 @@ class _Started:
                 hint=f"install the package that has {self.command.program}",
             ) from None
         except OSError as exc:
-            raise ProcessError(
-                f"{argv[0]} could not be started: {exc.strerror}"
-            ) from exc
+            raise ProcessError(f"{argv[0]} could not be started: {exc.strerror}") from exc
         finally:
             if descriptor is not None:
                 os.close(descriptor)
@@ -334,10 +375,7 @@ class _Started:
     @property
     def lost_reader(self) -> bool:
         status = self.process.returncode
-        return (
-            status in (-signal.SIGPIPE, 128 + signal.SIGPIPE)
-            or "roken pipe" in self.said()
-        )
+        return status in (-signal.SIGPIPE, 128 + signal.SIGPIPE) or "roken pipe" in self.said()
 
     def said(self) -> str:
         """The end of what it wrote to standard error."""
@@ -377,9 +415,7 @@ def _secret_pipe(secret: bytes) -> int:
     read_end, write_end = os.pipe()
     try:
         if len(secret) > 60000:
-            raise ProcessError(
-                "a secret of %d bytes is too long to hand over" % len(secret)
-            )
+            raise ProcessError("a secret of %d bytes is too long to hand over" % len(secret))
         os.write(write_end, secret)
     finally:
         os.close(write_end)
