@@ -3,11 +3,12 @@
 
 Layers; a file imports only from lower numbers (tests/unit/structure holds this):
 
-    0  errors model units                       values
-    1  naming manifest inventory retention gate ports job     pure rules and Protocols
-    2  process placement files spool paths credentials progress     the only subprocess and disk code
-    3  sources/ filters/ destinations/          adapters: one file a kind
-    4  operations/                              use cases: take ports, name no adapter
-    5  registry config                          the only list of kinds; mapping -> Job, for both doors
-    6  cli/                                     the lifeboat command
+    0  errors model units                                           values
+    1  naming manifest inventory retention trend gate ports job     pure rules and Protocols
+    2  process placement files ownership spool paths credentials progress
+                                             the only subprocess and disk code
+    3  sources/ filters/ destinations/       adapters: one file a kind
+    4  operations/                           use cases: take ports, name no adapter
+    5  registry config                       the only list of kinds; mapping -> Job, for both doors
+    6  cli/                                  the lifeboat command
 """
