@@ -168,6 +168,11 @@ class _Builder:
             schedules=_schedules(where, given, {source.name for source in sources}),
             keep=_keep(f"{where}.keep", given["keep"]),
             keep_at=tuple(self._keep_at(given["destinations"])),
+            prunes=tuple(
+                one
+                for one in given["destinations"]
+                if self._top["destinations"][one].get("mode") != "append_only"
+            ),
             user=given["user"] or self._top["user"],
             spool_cap_bytes=cap,
             stall_timeout_s=given["stall_timeout"].total_seconds(),

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from .errors import UsageError
 from .model import Keep, Schedule
@@ -20,17 +19,15 @@ class Job:
     filters: tuple[Filter, ...]  # in encoding order
     destinations: tuple[Destination, ...]
     schedules: tuple[Schedule, ...] = ()
-    keep: Keep = Keep()
+    keep: Keep = field(default_factory=Keep)
     keep_at: tuple[tuple[str, Keep], ...] = ()  # (destination, its own keep)
+    prunes: tuple[str, ...] = ()  # destinations that this host prunes itself
     user: str | None = None  # the job runs as; None = lifeboat's own
-    spool: Path | None = None
     spool_cap_bytes: int | None = None
     stall_timeout_s: float = 1800.0  # no byte for so long = the program hangs
 
     def source(self, name: str) -> Source:
-        return _named(
-            "source", name, {source.name: source for source in self.sources}, self.name
-        )
+        return _named("source", name, {source.name: source for source in self.sources}, self.name)
 
     def destination(self, name: str) -> Destination:
         known = {destination.name: destination for destination in self.destinations}

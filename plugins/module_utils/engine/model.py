@@ -17,14 +17,10 @@ class Command:
     """One program to run. Never a shell, never a secret in argv."""
 
     argv: tuple[str, ...]
-    env: Mapping[str, str] = field(
-        default_factory=dict
-    )  # added to ours, never instead of it
+    env: Mapping[str, str] = field(default_factory=dict)  # added to ours, never instead of it
     cwd: str | None = None
     accepts: tuple[int, ...] = (0,)  # exit statuses that are not a failure
-    secret: bytes | None = field(
-        default=None, repr=False
-    )  # readable once at DESCRIPTOR
+    secret: bytes | None = field(default=None, repr=False)  # readable once at DESCRIPTOR
 
     @property
     def program(self) -> str:
@@ -69,6 +65,15 @@ class Option:
 
 
 @dataclass(frozen=True)
+class Needs:
+    """What a source or destination needs of the sandbox that a job runs in."""
+
+    writes: tuple[str, ...] = ()  # paths that must be writable
+    reads: tuple[str, ...] = ()  # paths that must be visible, if they are in a home directory too
+    reads_everything: bool = False  # files of other users
+
+
+@dataclass(frozen=True)
 class Workspace:
     """Private directories for one operation, removed with all that is in them when it ends."""
 
@@ -83,13 +88,13 @@ class Stream:
     part: str  # "database", "globals", "tree"; names the archive with the source
     extension: str  # of the plain format: "pgdump", "sql", "sqlite", "tar", "jsonl"
     feed: Command | Path  # a program's standard output, or a file
-    complaint: Callable[
-        [bytes, bytes, int], str
-    ]  # (head, tail, size) -> "" or what is missing
+    complaint: Callable[[bytes, bytes, int], str]  # (head, tail, size) -> "" or what is missing
     tap: Callable[[bytes], None] | None = None  # sees every plain block, in order
     finish: Callable[[int, str], tuple[str, ...]] | None = None
     # (exit status, stderr) -> warnings, called once all went well; may raise SourceError
-    by_hand: str = ""  # the command that restores the plain data from its standard input, for RESTORE.md
+    by_hand: str = (
+        ""  # the command that restores the plain data from its standard input, for RESTORE.md
+    )
 
 
 @dataclass(frozen=True)
@@ -114,9 +119,7 @@ class Archive:
     source: str
     part: str
     format: str  # the plain format: Stream.extension
-    filters: tuple[
-        Mapping[str, Any], ...
-    ]  # in encoding order: ({"kind": "zstd"}, {"kind": "age"})
+    filters: tuple[Mapping[str, Any], ...]  # in encoding order: ({"kind": "zstd"}, {"kind": "age"})
     size_bytes: int  # as stored
     plain_bytes: int
     sha256: str  # of the bytes as stored
@@ -132,9 +135,7 @@ class SourceRecord:
     kind: str
     status: str  # "good", "failed", "absent" (optional and not there)
     taken_at: datetime | None = None  # the instant its data is from
-    facts: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # versions, owner, encoding: for restore
+    facts: Mapping[str, Any] = field(default_factory=dict)  # versions, owner, encoding: for restore
     totals: Mapping[str, int] = field(default_factory=dict)
     inventory_digest: str = ""
     error: str = ""
@@ -183,9 +184,7 @@ class Copy:
     def latest(self, *kinds: str) -> Mark | None:
         """The newest mark of these kinds; a tie goes to the kind named last."""
         found = [mark for mark in self.marks if mark.kind in kinds]
-        return max(
-            found, key=lambda mark: (mark.at, kinds.index(mark.kind)), default=None
-        )
+        return max(found, key=lambda mark: (mark.at, kinds.index(mark.kind)), default=None)
 
     @property
     def pinned(self) -> bool:
@@ -270,9 +269,7 @@ class Swap:
     side: str  # restored here first
     kept: str  # what was there before goes here
     existed: bool  # whether there was anything at `target`
-    note: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # what else the source needs to undo
+    note: Mapping[str, Any] = field(default_factory=dict)  # what else the source needs to undo
 
 
 @dataclass(frozen=True)
@@ -283,7 +280,5 @@ class Target:
     name: str  # Swap.target
     exists: bool
     size_bytes: int = 0
-    totals: Mapping[str, int] = field(
-        default_factory=dict
-    )  # what would be lost, counted
+    totals: Mapping[str, int] = field(default_factory=dict)  # what would be lost, counted
     refusals: tuple[str, ...] = ()  # reasons that make a restore impossible now

@@ -35,8 +35,19 @@ class Paths:
     def job_lock(self, job: str) -> Path:
         return self.state / "locks" / (job + ".lock")
 
-    def journal(self, job: str) -> Path:
-        return self.state / "journals" / (job + ".json")
+    def last_run(self, job: str) -> Path:
+        return self.state / "runs" / (job + ".json")
+
+    def progress(self, job: str) -> Path:
+        return self.runtime / (job + ".progress")
+
+    def request(self, job: str) -> Path:
+        return self.runtime / (job + ".request")
+
+    @property
+    def journals(self) -> Path:
+        """Of restores. In system scope only root may write here, since root acts on what they say."""
+        return self.state / "restores"
 
     @property
     def history(self) -> Path:

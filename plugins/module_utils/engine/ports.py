@@ -18,6 +18,7 @@ from typing import (
 from .model import (
     Command,
     Inventory,
+    Needs,
     Option,
     SourceRecord,
     Stored,
@@ -75,6 +76,13 @@ class Source(Protocol):
     options: tuple[Option, ...]
     name: str
     optional: bool
+
+    def needs(self) -> Needs:
+        """What the sandbox of the job's unit must allow. Asks nothing of the source."""
+
+    def prepare(self, user: str, dry_run: bool) -> list[str]:
+        """Give `user` (of the system) the least rights that a dump needs; called by an administrator when
+        a host is provisioned. What was (would be) done, in words; empty = nothing was missing."""
 
     # -- backup
     def check(self) -> Mapping[str, Any]:
@@ -163,6 +171,9 @@ class Destination(Protocol):
     kind: str
     options: tuple[Option, ...]
     name: str
+
+    def needs(self) -> Needs:
+        """What the sandbox of the job's unit must allow."""
 
     def check(self) -> None:
         """Raise unless it is there and takes a small probe object (removed again where it may be)."""

@@ -22,9 +22,9 @@ from ..ports import Dump, Source
 from ..process import Pipeline
 from ..progress import Event, Listener, silent
 from ..spool import Spool
+from ..version import VERSION
 from .lanes import Lane, Outcome, lanes
 
-TOOL = "lifeboat 0.1.0"
 _REPORT_EVERY = 8 << 20
 
 
@@ -102,7 +102,7 @@ def run(
             environment=job.environment,
             taken_at=begun,
             finished_at=clock().astimezone(timezone.utc).replace(microsecond=0),
-            tool=TOOL,
+            tool=f"lifeboat {VERSION}",
             complete=all(record.status != "failed" for record in records),
             sources=tuple(records),
             archives=tuple(archives),

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every command needs: the paths, the configuration, the job's lock, the clock. Also used by modules."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from ..config import Configuration, load
+from ..credentials import Credentials
+from ..errors import LifeboatError, LockedError
+from ..files import lock, make_private
+from ..job import Job
+from ..operations import backup, history, restore
+from ..operations.journal import journals
+from ..paths import Paths
+from ..progress import Event, Listener, silent
+
+
+def now() -> datetime:
+    """The clock. Only doors read it."""
+    return datetime.now(timezone.utc)
+
+
+@dataclass(frozen=True)
+class Session:
+    """One process of lifeboat on one host."""
+
+    paths: Paths
+    configuration: Configuration
+
+    @classmethod
+    def load(cls, paths: Paths) -> Session:
+        return cls(paths, load(paths.config_file, Credentials(paths.credentials).secret))
+
+    def job(self, name: str) -> Job:
+        return self.configuration.job(name)
+
+    def area(self, job: Job) -> restore.Area:
+        spool = (self.configuration.spool or self.paths.spool) / job.name
+        return restore.Area(spool, self.paths.runtime, self.paths.journals)
+
+    @contextmanager
+    def hold(
+        self, job: Job, what: str, wait: bool = False, listener: Listener = silent
+    ) -> Iterator[None]:
+        """Hold the job's lock; an interrupted restore is brought to an end first, or reported."""
+        with lock(self.paths.job_lock(job.name), what, wait):
+            left = [one for one in journals(self.paths.journals, job.name) if one.open]
+            if left:
+                try:
+                    for told in restore.recover(job, self.paths.journals):
+                        listener(Event("recover", told, ended=True))
+                except PermissionError:
+                    raise LockedError(
+                        f"a restore of job {job.name} was cut off and is not taken back yet",
+                        hint="run `lifeboat recover` as root",
+                    ) from None
+            yield
+
+
+def run_backup(
+    session: Session,
+    job: Job,
+    *,
+    type_: str,
+    sources: Sequence[str] = (),
+    tags: Sequence[str] = (),
+    pin: bool = False,
+    wait: bool = False,
+    listener: Listener = silent,
+) -> backup.Report:
+    """One backup in this process, under the job's lock, remembered in the history."""
+    area, begun = session.area(job), time.monotonic()
+    with session.hold(job, "backup", wait, listener):
+        past = history.past(session.paths.history, job.name)
+        request = backup.Request(
+            type=type_,
+            suffix=secrets.token_hex(2),
+            sources=tuple(sources),
+            tags=tuple(tags),
+            pin=pin,
+            history=history.trend_of(past),
+            expected=_expected(past),
+        )
+        report = backup.run(job, request, area.spool, area.runtime, now, listener)
+        _remember(
+            listener,
+            lambda: history.remember_backup(
+                session.paths.history, job.name, now(), report, time.monotonic() - begun
+            ),
+        )
+    return report
+
+
+def remember(session: Session, listener: Listener, event: str, job: str, **facts: Any) -> None:
+    """Add to the history; one that cannot be written is told, and fails nothing."""
+    _remember(
+        listener,
+        lambda: history.remember(session.paths.history, event, job, now(), **facts),
+    )
+
+
+def report_mapping(job: Job, report: backup.Report) -> dict[str, Any]:
+    """A backup's report, as --json prints it and modules return it."""
+    return {
+        "id": report.id,
+        "job": job.name,
+        "committed": report.manifest is not None
+        and any(one.state != "lost" for one in report.outcomes),
+        "complete": bool(report.manifest and report.manifest.complete),
+        "exit_code": report.exit_code,
+        "size_bytes": sum(one.size_bytes for one in report.manifest.archives)
+        if report.manifest
+        else 0,
+        "destinations": [
+            {"name": one.destination, "state": one.state, "error": one.error}
+            for one in report.outcomes
+        ],
+        "sources": [
+            {
+                "name": one.name,
+                "kind": one.kind,
+                "status": one.status,
+                "error": one.error,
+                "totals": dict(one.totals),
+            }
+            for one in report.sources
+        ],
+        "suspect": list(report.odd),
+    }
+
+
+def ensure_directories(paths: Paths) -> None:
+    """The directories of a user scope; those of the system are made by the role."""
+    if paths.scope == "user":
+        for directory in (paths.state, paths.spool, paths.log, paths.runtime, paths.journals):
+            make_private(directory)
+
+
+def _expected(past: Sequence[Mapping[str, Any]]) -> Mapping[str, int]:
+    """{archive name: stored bytes} of the newest run that committed something."""
+    return next((entry["stored"] for entry in reversed(past) if entry.get("stored")), {})
+
+
+def _remember(listener: Listener, act: Any) -> None:
+    try:
+        act()
+    except (OSError, LifeboatError) as exc:
+        listener(Event("history", str(exc), problem="the history could not be written"))

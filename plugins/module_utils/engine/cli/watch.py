@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Show progress: a bar on a terminal, one line an event elsewhere, a file for those who follow a unit."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..files import write
+from ..progress import Event, Listener
+from ..units import human_size
+
+_SECONDS = 0.2  # between two drawings
+_WIDTH = 24
+
+
+def listener(terminal: bool | None = None, quiet: bool = False) -> Listener:
+    """What fits standard error."""
+    if quiet:
+        return _problems
+    if terminal is None:
+        terminal = sys.stderr.isatty()
+    return _Bar() if terminal else _line
+
+
+def sentence(event: Event) -> str:
+    """dump db.database: 12.0 MiB"""
+    text = f"{event.phase} {event.what}"
+    if event.problem:
+        return text + f": {event.problem}"
+    if event.done_bytes:
+        text += f": {human_size(event.done_bytes)}"
+    if event.total_bytes and not event.ended:
+        text += f" of {human_size(event.total_bytes)}"
+    return text
+
+
+class ProgressFile:
+    """Write the newest event to a file, at most twice a second, then pass it on."""
+
+    def __init__(self, path: Path, then: Listener) -> None:
+        self._path, self._then, self._written = path, then, 0.0
+
+    def __call__(self, event: Event) -> None:
+        self._then(event)
+        moment = time.monotonic()
+        if moment - self._written >= 0.5:
+            self._written = moment
+            try:
+                write(self._path, json.dumps(asdict(event)).encode(), 0o644)
+            except OSError:
+                return  # progress never fails an operation
+
+
+def event_of(mapping: Mapping[str, Any]) -> Event:
+    return Event(**mapping)
+
+
+def _line(event: Event) -> None:
+    """Only beginnings, ends and problems: a journal is not a terminal."""
+    if event.ended or event.problem or not event.done_bytes:
+        if not event.ended and not event.problem and event.phase in ("dump", "read-back"):
+            return
+        sys.stderr.write(sentence(event) + "\n")
+        sys.stderr.flush()
+
+
+def _problems(event: Event) -> None:
+    if event.problem:
+        _line(event)
+
+
+class _Bar:
+    """One line that is drawn over again; what has ended stays above it."""
+
+    def __init__(self) -> None:
+        self._drawn = 0.0
+        self._since: dict[str, float] = {}
+
+    def __call__(self, event: Event) -> None:
+        moment = time.monotonic()
+        key = f"{event.phase} {event.what}"
+        begun = self._since.setdefault(key, moment)
+        if event.ended or event.problem:
+            self._since.pop(key, None)
+            sys.stderr.write("\r\x1b[K" + sentence(event) + "\n")
+        elif moment - self._drawn >= _SECONDS:
+            self._drawn = moment
+            sys.stderr.write("\r\x1b[K" + self._draw(event, moment - begun))
+        sys.stderr.flush()
+
+    def _draw(self, event: Event, seconds: float) -> str:
+        text = sentence(event)
+        if event.done_bytes and seconds > 0:
+            text += f", {human_size(int(event.done_bytes / seconds))}/s"
+        if event.total_bytes:
+            part = min(1.0, event.done_bytes / event.total_bytes)
+            text = "[" + ("#" * int(part * _WIDTH)).ljust(_WIDTH, ".") + f"] {part:4.0%} " + text
+        return text
