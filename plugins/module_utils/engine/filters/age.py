@@ -33,8 +33,8 @@ class Age:
             if _SECRET.search(recipient):
                 raise ConfigError(
                     "%s, entry %d: this is a private key" % (_KEY, place + 1),
-                    hint="give the public key (age-keygen -y FILE prints it); make a new pair, since this "
-                    "one has been in a configuration",
+                    hint="give the public key (age-keygen -y FILE prints it); make a new pair: "
+                    "this one has been in a configuration",
                 )
         self.recipients = tuple(recipient.strip() for recipient in recipients)
 

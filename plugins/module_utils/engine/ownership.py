@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who owns a path and what may be done with it: read, record, give back; and what is a mount point."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def facts(path: Path) -> dict[str, Any]:
+    """{"owner": "shop", "group": "www", "uid": 990, "gid": 33, "mode": "0640"}; an unknown name is ""."""
+    found = os.lstat(path)
+    return {
+        "owner": user_name(found.st_uid),
+        "group": group_name(found.st_gid),
+        "uid": found.st_uid,
+        "gid": found.st_gid,
+        "mode": "%04o" % (found.st_mode & 0o7777),
+    }
+
+
+def user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return ""
+
+
+def group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return ""
+
+
+def give(path: Path, recorded: Mapping[str, Any]) -> None:
+    """Set owner and mode as `facts` recorded them. Names win over numbers: another host has others.
+
+    Who is not root cannot give files away: then they stay ours.
+    """
+    uid, gid = int(recorded.get("uid", -1)), int(recorded.get("gid", -1))
+    try:
+        uid = pwd.getpwnam(recorded.get("owner", "")).pw_uid
+    except KeyError:
+        pass
+    try:
+        gid = grp.getgrnam(recorded.get("group", "")).gr_gid
+    except KeyError:
+        pass
+    if os.geteuid() == 0:
+        os.chown(path, uid, gid)
+    os.chmod(path, int(str(recorded.get("mode", "0600")), 8))
+
+
+def give_as(path: Path, model: Path) -> None:
+    """Set owner, mode, ACLs and the security label as another file has them."""
+    if os.geteuid() == 0:
+        owner = os.stat(model)
+        os.chown(path, owner.st_uid, owner.st_gid)
+    shutil.copystat(model, path)
+    os.utime(path)  # copystat took the times as well, and the content is new
+
+
+def is_mount_point(path: Path, table: Path = Path("/proc/self/mountinfo")) -> bool:
+    """Whether something is mounted exactly here; knows bind mounts of files, which os.path cannot see."""
+    try:
+        lines = table.read_bytes().splitlines()
+    except OSError:
+        return os.path.ismount(path)
+    wanted = os.fsencode(os.path.realpath(path))
+    return any(_unescape(line.split(b" ")[4]) == wanted for line in lines)
+
+
+def _unescape(field: bytes) -> bytes:
+    """mountinfo writes blanks and the like as \\040, see proc(5)."""
+    return re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found.group(1), 8)]), field)

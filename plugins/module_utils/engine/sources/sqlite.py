@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Protect one SQLite database file, also while it is being written to."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from .. import ownership
+from ..errors import SourceAbsent, SourceError, VerifyError
+from ..files import remove, sync_directory
+from ..model import Inventory, Option, SourceRecord, Stream, Swap, Target, Workspace
+from ..placement import HERE, Placement
+from ..ports import Plain
+from . import sqlite_swap
+from .sqlite_file import (
+    COMPANIONS,
+    Broken,
+    complaint,
+    connect,
+    count,
+    described,
+    examine,
+    looks_like_one,
+    totals,
+)
+
+PART = "database"
+
+
+class Sqlite:
+    """`path`: the database file, absolute."""
+
+    kind = "sqlite"
+    options = (Option("path", required=True),)
+
+    def __init__(
+        self, *, name: str, path: str, placement: Placement = HERE, optional: bool = False
+    ) -> None:
+        self.name = name
+        self.optional = optional
+        self._path = path
+        self._placement = placement
+
+    # -- backup
+
+    def check(self) -> dict[str, Any]:
+        path = self._look()
+        with self._telling(path), connect(path) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return {
+            "path": str(path),
+            "size_bytes": path.stat().st_size,
+            "sqlite": sqlite3.sqlite_version,
+        }
+
+    @contextmanager
+    def open(self, work: Workspace) -> Iterator[_Dump]:
+        path = self._look()
+        with tempfile.TemporaryDirectory(prefix="sqlite-", dir=work.bulk) as folder:
+            copy = Path(folder) / "database.sqlite"
+            facts = {"path": str(path), "sqlite": sqlite3.sqlite_version, **ownership.facts(path)}
+            with self._telling(path):
+                taken_at, facts["journal_mode"] = _copy(path, copy)
+            try:
+                odd = examine(copy)
+            except Broken as exc:
+                raise SourceError(
+                    "source %s: the database %s is damaged" % (self.name, path),
+                    detail=str(exc),
+                    hint="restore a backup from before the damage, or try sqlite3's .recover",
+                ) from exc
+            facts.update(described(copy))
+            yield _Dump(copy, taken_at, facts, odd)
+
+    # -- verify
+
+    def check_content(self, plains: Mapping[str, Plain], work: Workspace) -> None:
+        with tempfile.TemporaryDirectory(prefix="sqlite-", dir=work.bulk) as folder:
+            copy = Path(folder) / "database.sqlite"
+            self._plain(plains).save(copy)
+            self._prove(copy)
+
+    # -- restore
+
+    def target(self, record: SourceRecord, into: str | None) -> Target:
+        path = Path(os.path.realpath(into or self._path))
+        exists = os.path.lexists(path)
+        refusals = []
+        if not os.path.isabs(into or self._path):
+            refusals.append("%s is not an absolute path" % into)
+        if not path.parent.is_dir():
+            refusals.append("the directory %s does not exist" % path.parent)
+        elif not os.access(path.parent, os.W_OK):
+            refusals.append("the directory %s is not ours to write to" % path.parent)
+        if exists and not path.is_file():
+            refusals.append("%s is not a regular file" % path)
+        if exists and ownership.is_mount_point(path):
+            refusals.append("%s is a mount point, which cannot be replaced by a rename" % path)
+        counted: dict[str, int] = {}
+        if exists and not refusals and looks_like_one(path):
+            try:
+                counted = totals(path)
+            except sqlite3.Error:
+                pass  # broken: it will be kept as it is
+        return Target(
+            label="SQLite database %s" % path,
+            name=str(path),
+            exists=exists,
+            size_bytes=path.stat().st_size if exists else 0,
+            totals=counted,
+            refusals=tuple(refusals),
+        )
+
+    def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
+        path = Path(target.name)
+        # a file name has room for 255 bytes
+        short = os.fsdecode(os.fsencode(path.name)[:180])
+        beside = str(path.parent / (".%s.lifeboat-%s" % (short, token)))
+        return Swap(self.name, target.name, beside + ".new", beside + ".old", target.exists)
+
+    def stage(
+        self, swap: Swap, record: SourceRecord, plains: Mapping[str, Plain], work: Workspace
+    ) -> None:
+        side, target = Path(swap.side), Path(swap.target)
+        for suffix in ("",) + COMPANIONS:
+            remove(Path(swap.side + suffix))
+        try:
+            self._plain(plains).save(side)
+            self._prove(side)
+            if record.facts.get("journal_mode") == "wal":  # kept in the file; the copy is without
+                with connect(side) as connection:
+                    connection.execute("PRAGMA journal_mode=WAL").fetchone()
+            if swap.existed and target.is_file():
+                ownership.give_as(side, target)
+            else:
+                ownership.give(side, record.facts)
+            descriptor = os.open(side, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            sync_directory(side.parent)
+        except BaseException:
+            for suffix in ("",) + COMPANIONS:
+                remove(Path(swap.side + suffix))
+            raise
+
+    def count(self, swap: Swap, work: Workspace) -> Inventory:
+        descriptor, lines = tempfile.mkstemp(prefix="sqlite-", suffix=".jsonl", dir=work.bulk)
+        os.close(descriptor)
+        with self._telling(Path(swap.side)):
+            return count(Path(swap.side), Path(lines))
+
+    def swap(self, swap: Swap) -> None:
+        sqlite_swap.swap(swap)
+
+    def swapped(self, swap: Swap) -> bool:
+        return sqlite_swap.swapped(swap)
+
+    def back(self, swap: Swap) -> None:
+        sqlite_swap.back(swap)
+
+    def discard(self, swap: Swap) -> None:
+        sqlite_swap.discard(swap)
+
+    # -- inside
+
+    def _look(self) -> Path:
+        """The file itself, behind links; raises unless it is one that we may read."""
+        if not self._placement.local:
+            raise SourceError(
+                "source %s: an SQLite file inside a container cannot be read from here" % self.name,
+                hint="give the path that its volume has on this host, without placement",
+            )
+        path = Path(os.path.realpath(self._path))
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            raise SourceAbsent(
+                "source %s: there is no database at %s" % (self.name, self._path)
+            ) from None
+        except OSError as exc:
+            raise self._denied(path, exc.strerror or str(exc)) from exc
+        if not stat.S_ISREG(found.st_mode):
+            raise SourceError("source %s: %s is not a regular file" % (self.name, path))
+        if found.st_size == 0:
+            raise SourceError("source %s: %s is an empty file" % (self.name, path))
+        if not os.access(path, os.R_OK):
+            raise self._denied(path, "permission denied")
+        return path
+
+    def _denied(self, path: Path, why: str) -> SourceError:
+        owner = ""
+        try:
+            owner = ownership.facts(path)["owner"]
+        except OSError:
+            pass
+        return SourceError(
+            "source %s: the database %s cannot be opened: %s" % (self.name, path, why),
+            hint="a database in WAL mode needs a user who may write to it and to its directory; "
+            "set the job's `user:` to its owner" + (" (%s)" % owner if owner else ""),
+        )
+
+    @contextmanager
+    def _telling(self, path: Path) -> Iterator[None]:
+        """Say what SQLite said in words that name the source."""
+        try:
+            yield
+        except sqlite3.Error as exc:
+            said = str(exc)
+            if "unable to open" in said or "readonly" in said:
+                raise self._denied(path, said) from exc
+            hint = ""
+            if "locked" in said:
+                hint = "a program holds it locked for longer than 30 seconds; see which one"
+            elif "full" in said:
+                hint = "make room where the spool lies: a copy of the database is made there"
+            raise SourceError(
+                "source %s: %s cannot be read: %s" % (self.name, path, said), hint=hint
+            ) from exc
+
+    def _plain(self, plains: Mapping[str, Plain]) -> Plain:
+        if PART not in plains:
+            raise VerifyError("source %s: the backup has no archive %s" % (self.name, PART))
+        return plains[PART]
+
+    def _prove(self, copy: Path) -> None:
+        try:
+            examine(copy)
+        except Broken as exc:
+            raise VerifyError(
+                "source %s: its archive is not a whole SQLite database" % self.name,
+                detail=str(exc),
+            ) from exc
+
+
+class _Dump:
+    """A copy of the database, as it was at `taken_at`."""
+
+    def __init__(
+        self, copy: Path, taken_at: datetime, facts: Mapping[str, Any], odd: tuple[str, ...]
+    ) -> None:
+        self.taken_at = taken_at
+        self.facts = facts
+        self._copy = copy
+        self._odd = odd
+
+    def streams(self) -> Iterator[Stream]:
+        yield Stream(
+            part=PART,
+            extension="sqlite",
+            feed=self._copy,
+            complaint=lambda head, _tail, size_bytes: complaint(head, size_bytes),
+            finish=lambda _status, _said: self._odd,
+        )
+
+    def inventory(self) -> Inventory:
+        return count(self._copy, self._copy.parent / "inventory.jsonl")
+
+
+def _copy(path: Path, copy: Path) -> tuple[datetime, str]:
+    """Copy a live database; (the instant it is from, its journal mode).
+
+    All pages in one step: with several, each write by another process starts it over, for ever.
+    """
+    with connect(path) as original:
+        journal_mode = str(original.execute("PRAGMA journal_mode").fetchone()[0])
+        # A read transaction of our own: it fixes the instant, and unlike backup(), which retries
+        # for ever, it gives up when a writer does not let go.
+        original.execute("BEGIN")
+        original.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        taken_at = datetime.now(timezone.utc)
+        taking = sqlite3.connect(str(copy), isolation_level=None)
+        try:
+            os.chmod(copy, 0o600)
+            taking.execute("PRAGMA synchronous=OFF")  # a temporary file: gone after a crash anyway
+            original.backup(taking)
+            # The copy says WAL where the original does; an archive must be one file.
+            taking.execute("PRAGMA journal_mode=DELETE").fetchone()
+        finally:
+            taking.close()
+    return taken_at, journal_mode

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Put one SQLite file in another's place, and back, so that a crash leaves the old or the new one.
+
+T is the target, S the side (new), K what is kept (old). A stale T-wal next to a new T would be
+replayed into it, so -wal and -journal always travel with their own database:
+
+    swap  1. refuse if T is in use; close it cleanly: a healthy T then has no -wal at all
+          2. T-wal -> K-wal, T-journal -> K-journal      (only a broken T still has them)
+          3. link T as K                                  T stays in place
+          4. rename S over T                              the swap: one atomic step
+    back  1. as above, for the new T
+          2. link T as S    3. T-wal -> S-wal    4. rename K over T    5. K-wal -> T-wal
+
+The state is read off the disk, never remembered: T is new when S is gone (or is the same file) and
+K is there and another file. After a crash before step 4 T is old (possibly without its -wal, which
+lies at K-wal until `back` or the next `swap`); after it, new. Where the file system has no hard
+links, step 3 is a rename; T is then missing for a moment, and either direction can be completed.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from ..errors import SourceError
+from ..files import remove, sync_directory
+from ..model import Swap
+from .sqlite_file import COMPANIONS, connect, looks_like_one
+
+
+def swap(names: Swap) -> None:
+    target, side, kept = _paths(names)
+    if swapped(names):
+        _unlink(side)  # a second name of the target, from a `back` that did not get far
+        return
+    if not os.path.lexists(side):
+        raise SourceError("nothing lies at %s to be put in place" % side)
+    if names.existed and os.path.lexists(target):
+        close_cleanly(target)
+        _move_companions(target, kept)
+        _second_name(target, kept)
+    elif names.existed and not os.path.lexists(kept):
+        raise SourceError("%s has gone since the restore was planned" % target)
+    elif not names.existed and os.path.lexists(target):
+        raise SourceError("%s has appeared since the restore was planned" % target)
+    os.rename(side, target)
+    sync_directory(target.parent)
+
+
+def swapped(names: Swap) -> bool:
+    target, side, kept = _paths(names)
+    if not os.path.lexists(target) or (os.path.lexists(side) and not _same(side, target)):
+        return False
+    return not names.existed or (os.path.lexists(kept) and not _same(kept, target))
+
+
+def back(names: Swap) -> None:
+    target, side, kept = _paths(names)
+    if swapped(names):
+        close_cleanly(target)
+        _second_name(target, side)
+        _move_companions(target, side)
+    if not names.existed:
+        if _same(side, target):
+            _unlink(target)
+    elif _same(kept, target):
+        _unlink(kept)  # a second name, from a `swap` that did not get far
+    elif os.path.lexists(kept):
+        os.rename(kept, target)
+    _move_companions(kept, target)
+    sync_directory(target.parent)
+
+
+def discard(names: Swap) -> None:
+    target, side, kept = _paths(names)
+    if names.existed and not os.path.lexists(target):
+        raise SourceError(
+            "%s is missing, so nothing was removed" % target,
+            hint="what it held lies at %s" % kept,
+        )
+    if not swapped(names):
+        _move_companions(kept, target)  # the target's own, from a `swap` that did not get far
+    for path in (side, kept):
+        for suffix in COMPANIONS:
+            remove(Path(str(path) + suffix))
+        remove(path)
+    sync_directory(target.parent)
+
+
+def close_cleanly(path: Path) -> None:
+    """Refuse a database that somebody has open; leave a healthy one without -wal and -journal."""
+    user = _user_of(path)
+    if user:
+        raise SourceError(
+            "%s is in use by %s" % (path, user),
+            hint="stop the application, then ask again; nothing was changed",
+        )
+    if not looks_like_one(path):
+        return  # broken, which may be why it is being replaced: it is kept as it is
+    try:
+        with connect(path, timeout_s=2.0) as connection:
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            connection.execute("BEGIN EXCLUSIVE")
+            connection.execute("COMMIT")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except sqlite3.Error as exc:
+        if "locked" in str(exc):
+            raise SourceError(
+                "%s is in use: %s" % (path, exc),
+                hint="stop the application, then ask again; nothing was changed",
+            ) from exc
+        # Otherwise it is broken as well.
+
+
+def _user_of(path: Path) -> str:
+    """A process that has `path` open, as far as we may see; "" = none.
+
+    An idle connection holds no lock outside WAL mode, and would go on writing to the kept file.
+    """
+    found = os.stat(path)
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            for descriptor in os.scandir(process / "fd"):
+                held = os.stat(descriptor.path)
+                if (held.st_dev, held.st_ino) == (found.st_dev, found.st_ino):
+                    name = (process / "comm").read_text().strip()
+                    return "process %s (%s)" % (process.name, name)
+        except OSError:
+            continue  # it has ended, or is not ours to look into
+    return ""
+
+
+def _paths(names: Swap) -> tuple[Path, Path, Path]:
+    return Path(names.target), Path(names.side), Path(names.kept)
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except FileNotFoundError:
+        return False
+
+
+def _second_name(path: Path, other: Path) -> None:
+    if _same(path, other):
+        return
+    try:
+        os.link(path, other)
+    except FileExistsError:
+        raise SourceError("something else lies at %s" % other, hint="move it away") from None
+    except OSError:  # no hard links here
+        os.rename(path, other)
+
+
+def _move_companions(path: Path, other: Path) -> None:
+    for suffix in ("-wal", "-journal"):
+        if os.path.lexists(str(path) + suffix):
+            os.rename(str(path) + suffix, str(other) + suffix)
+    _unlink(Path(str(path) + "-shm"))  # an index of the -wal, which SQLite makes anew
+
+
+def _unlink(path: Path) -> None:
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        pass

@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every source promises, whatever it protects. A test class per source inherits this.
+
+class TestSqlite(FileSwapContract):
+    def prepare(self, ground): ...      # make the thing to protect below `ground`
+    def make(self, ground): ...         # the Source for it
+    def change(self, ground): ...       # change it so that `look` differs
+    def destroy(self, ground): ...      # lose it
+    def look(self, ground): ...         # what a user of it sees, comparable
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lifeboat import inventory
+from lifeboat.errors import LifeboatError, ProcessError
+from lifeboat.model import Command, SourceRecord, Stream, Swap, Workspace
+from lifeboat.process import Pipeline
+
+TOKEN = "t0k3n"
+
+
+class FilePlain:
+    """ports.Plain over a file."""
+
+    def __init__(self, part: str, format: str, path: Path) -> None:
+        self.part = part
+        self.format = format
+        self.path = path
+
+    def feed(self, command: Command) -> None:
+        with open(self.path, "rb") as content:
+            ended = subprocess.run(
+                command.argv,
+                stdin=content,
+                cwd=command.cwd,
+                env={**os.environ, **command.env},
+                capture_output=True,
+            )
+        if ended.returncode not in command.accepts:
+            raise ProcessError(
+                "%s stopped with status %d" % (command.program, ended.returncode),
+                status=ended.returncode,
+                detail=ended.stderr.decode("utf-8", "replace"),
+            )
+
+    def save(self, path: Path) -> None:
+        path.write_bytes(self.path.read_bytes())
+        path.chmod(0o600)
+
+    def read(self, consume: Callable[[Any], Any]) -> Any:
+        with open(self.path, "rb") as content:
+            result = consume(content)
+            while content.read(1 << 20):
+                pass
+        return result
+
+
+class Taken:
+    """One dump: its record, its archives as plain files, its inventory, its warnings."""
+
+    def __init__(self, source: Any, work: Workspace, store: Path) -> None:
+        store.mkdir(exist_ok=True)
+        self.plains: dict[str, FilePlain] = {}
+        self.warnings: list[str] = []
+        with source.open(work) as dump:
+            for stream in dump.streams():
+                self._take(stream, store / (stream.part + "." + stream.extension))
+            counted = dump.inventory()
+            self.entries = list(inventory.read(open(counted.path, "rb")))
+            self.record = SourceRecord(
+                source.name,
+                source.kind,
+                "good",
+                taken_at=dump.taken_at,
+                facts=dump.facts,
+                totals=counted.totals,
+                inventory_digest=counted.digest,
+            )
+
+    def _take(self, stream: Stream, path: Path) -> None:
+        with Pipeline(stream.feed, [], tap=stream.tap) as flow, open(path, "wb") as out:
+            for block in flow.blocks():
+                out.write(block)
+            flow.check()
+        complaint = stream.complaint(flow.head, flow.tail, flow.plain_bytes)
+        if complaint:
+            raise LifeboatError(complaint)
+        if stream.finish is not None:
+            self.warnings += stream.finish(flow.feed_status, flow.feed_said)
+        self.stream = stream
+        self.plains[stream.part] = FilePlain(stream.part, stream.extension, path)
+
+    def cut(self, count: int) -> Mapping[str, FilePlain]:
+        """The archives, each without its last `count` bytes."""
+        for plain in self.plains.values():
+            os.truncate(plain.path, plain.path.stat().st_size - count)
+        return self.plains
+
+
+def planned(source: Any, taken: Taken, into: str | None = None) -> Swap:
+    target = source.target(taken.record, into)
+    assert target.refusals == ()
+    return source.plan(taken.record, target, TOKEN)
+
+
+def staged(source: Any, taken: Taken, work: Workspace, into: str | None = None) -> Swap:
+    swap = planned(source, taken, into)
+    source.stage(swap, taken.record, taken.plains, work)
+    return swap
+
+
+def differences(source: Any, taken: Taken, swap: Swap, work: Workspace) -> list[str]:
+    found = source.count(swap, work)
+    return inventory.differences(taken.entries, inventory.read(open(found.path, "rb")))
+
+
+class SourceContract:
+    """Steps and what must hold after each. Subclasses say how to make, change and look."""
+
+    def prepare(self, ground: Path) -> None:
+        raise NotImplementedError
+
+    def make(self, ground: Path) -> Any:
+        raise NotImplementedError
+
+    def change(self, ground: Path) -> None:
+        raise NotImplementedError
+
+    def destroy(self, ground: Path) -> None:
+        raise NotImplementedError
+
+    def look(self, ground: Path) -> Any:
+        raise NotImplementedError
+
+    def leftovers(self, ground: Path) -> list[str]:
+        """What a restore left beside the target, after `discard`."""
+        return sorted(str(path) for path in ground.rglob("*lifeboat-*"))
+
+    # -- fixtures
+
+    @pytest.fixture
+    def ground(self, tmp_path: Path) -> Path:
+        ground = tmp_path / "ground"
+        ground.mkdir()
+        self.prepare(ground)
+        return ground
+
+    @pytest.fixture
+    def source(self, ground: Path) -> Any:
+        return self.make(ground)
+
+    @pytest.fixture
+    def work(self, tmp_path: Path) -> Iterator[Workspace]:
+        return self.workspace(tmp_path)
+
+    def workspace(self, place: Path) -> Workspace:
+        for name in ("bulk", "secret"):
+            (place / name).mkdir(mode=0o700, exist_ok=True)
+        return Workspace(place / "bulk", place / "secret")
+
+    @pytest.fixture
+    def taken(self, source: Any, work: Workspace, tmp_path: Path) -> Taken:
+        return Taken(source, work, tmp_path / "store")
+
+    # -- backup
+
+    def test_check_tells_facts_and_changes_nothing(self, source, ground):
+        before = self.look(ground)
+        assert source.check()
+        assert self.look(ground) == before
+
+    def test_a_dump_has_an_instant_facts_and_totals(self, taken):
+        assert taken.record.taken_at.tzinfo is not None
+        assert taken.record.facts
+        assert taken.record.totals
+
+    def test_unchanged_data_has_the_same_inventory(self, source, work, taken, tmp_path):
+        again = Taken(source, work, tmp_path / "again")
+        assert again.record.inventory_digest == taken.record.inventory_digest
+
+    def test_changed_data_has_another_inventory(self, source, work, taken, ground, tmp_path):
+        self.change(ground)
+        again = Taken(source, work, tmp_path / "again")
+        assert again.record.inventory_digest != taken.record.inventory_digest
+
+    def test_a_dump_leaves_nothing_in_the_work_directories(self, taken, work):
+        assert list(work.bulk.iterdir()) == []
+        assert list(work.secret.iterdir()) == []
+
+    def test_a_dump_that_is_given_up_leaves_nothing_either(self, source, work):
+        with source.open(work) as dump:
+            stream = next(iter(dump.streams()))
+            with Pipeline(stream.feed, [], tap=stream.tap) as flow:
+                next(flow.blocks())
+        assert list(work.bulk.iterdir()) == []
+        assert list(work.secret.iterdir()) == []
+
+    # -- verify
+
+    def test_a_whole_archive_passes_the_content_check(self, source, taken, work):
+        source.check_content(taken.plains, work)
+
+    @pytest.mark.parametrize("count", [1, 600, 6000])
+    def test_a_truncated_archive_fails_the_content_check(self, source, taken, work, count):
+        cut = taken.cut(count)
+        with pytest.raises(LifeboatError):
+            source.check_content(cut, work)
+        assert list(work.bulk.iterdir()) == []
+
+    def test_a_missing_archive_fails_the_content_check(self, source, taken, work):
+        with pytest.raises(LifeboatError):
+            source.check_content({}, work)
+
+    # -- restore
+
+    def test_a_restore_brings_back_what_was_there(self, source, taken, work, ground):
+        before = self.look(ground)
+        self.change(ground)
+        assert self.look(ground) != before
+        swap = staged(source, taken, work)
+        assert self.look(ground) != before
+        assert differences(source, taken, swap, work) == []
+        source.swap(swap)
+        assert self.look(ground) == before
+
+    def test_a_restore_after_a_loss_brings_everything_back(self, source, taken, work, ground):
+        before = self.look(ground)
+        self.destroy(ground)
+        swap = staged(source, taken, work)
+        assert not swap.existed
+        assert not source.swapped(swap)
+        source.swap(swap)
+        assert source.swapped(swap)
+        assert self.look(ground) == before
+
+    def test_every_step_may_be_asked_twice(self, source, taken, work, ground):
+        old = self.look(ground)
+        self.change(ground)
+        changed = self.look(ground)
+        swap = staged(source, taken, work)
+        source.stage(swap, taken.record, taken.plains, work)
+        assert not source.swapped(swap)
+        source.swap(swap)
+        source.swap(swap)
+        assert source.swapped(swap)
+        assert self.look(ground) == old
+        source.back(swap)
+        source.back(swap)
+        assert not source.swapped(swap)
+        assert self.look(ground) == changed
+        source.swap(swap)
+        assert source.swapped(swap)
+        assert self.look(ground) == old
+        source.discard(swap)
+        source.discard(swap)
+        assert self.look(ground) == old
+        assert self.leftovers(ground) == []
+
+    def test_what_was_lost_can_be_lost_again(self, source, taken, work, ground):
+        old = self.look(ground)
+        self.destroy(ground)
+        swap = staged(source, taken, work)
+        source.back(swap)
+        source.swap(swap)
+        source.back(swap)
+        source.back(swap)
+        assert not source.swapped(swap)
+        source.swap(swap)
+        assert self.look(ground) == old
+        source.discard(swap)
+        assert self.look(ground) == old
+        assert self.leftovers(ground) == []
+
+    def test_giving_up_a_staged_restore_leaves_the_old_state_alone(
+        self, source, taken, work, ground
+    ):
+        self.change(ground)
+        changed = self.look(ground)
+        swap = staged(source, taken, work)
+        source.back(swap)
+        source.discard(swap)
+        source.discard(swap)
+        assert self.look(ground) == changed
+        assert self.leftovers(ground) == []
+
+    def test_a_failed_stage_touches_nothing_and_leaves_nothing(self, source, taken, work, ground):
+        before = self.look(ground)
+        swap = planned(source, taken)
+        cut = taken.cut(6000)
+        with pytest.raises(LifeboatError):
+            source.stage(swap, taken.record, cut, work)
+        assert self.look(ground) == before
+        assert self.leftovers(ground) == []
+
+    def test_a_target_tells_what_would_be_replaced(self, source, taken, ground):
+        there = source.target(taken.record, None)
+        assert there.exists
+        assert there.size_bytes > 0
+        self.destroy(ground)
+        gone = source.target(taken.record, None)
+        assert not gone.exists
+        assert gone.refusals == ()
+
+
+class FileSwapContract(SourceContract):
+    """For sources that are swapped by system calls of ours: killed before each, they hold."""
+
+    @pytest.mark.parametrize("lost", [False, True])
+    @pytest.mark.parametrize("first", ["swap", "back"])
+    @pytest.mark.parametrize("then", ["swap", "back"])
+    def test_a_kill_at_any_moment_leaves_the_old_or_the_new_state(
+        self, tmp_path, first, then, lost
+    ):
+        killed = 0
+        for moment in range(100):
+            place = tmp_path / str(moment)
+            ground = place / "ground"
+            ground.mkdir(parents=True)
+            self.prepare(ground)
+            source, work = self.make(ground), self.workspace(place)
+            new = self.look(ground)
+            taken = Taken(source, work, place / "store")
+            (self.destroy if lost else self.change)(ground)
+            old = None if lost else self.look(ground)
+            swap = staged(source, taken, work)
+            if first == "back":
+                source.swap(swap)
+            if not _killed_before_change(moment, partial(getattr(source, first), swap)):
+                break
+            killed += 1
+            self.recover(source, swap, then, old, new, ground)
+        assert killed >= 1
+
+    def recover(self, source, swap, then, old, new, ground):
+        """As recovery does: complete it, or roll it back, then clean up."""
+        getattr(source, then)(swap)
+        assert source.swapped(swap) == (then == "swap")
+        expected = new if then == "swap" else old
+        assert expected is None or self.look(ground) == expected
+        source.discard(swap)
+        assert expected is None or self.look(ground) == expected
+        assert self.leftovers(ground) == []
+
+
+_CHANGES = ("os.rename", "os.link", "os.remove", "os.rmdir", "shutil.move")
+
+
+def _killed_before_change(moment: int, action: Callable[[], Any]) -> bool:
+    """Run `action` in a child that is killed before its change number `moment`; False = it ended first."""
+    child = os.fork()
+    if child == 0:
+        seen = 0
+
+        def hook(event: str, arguments: Any) -> None:
+            nonlocal seen
+            exchange = event == "ctypes.dlsym" and arguments[1] == "renameat2"
+            if event in _CHANGES or exchange:
+                if seen == moment:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                seen += 1
+
+        status = 1
+        try:
+            sys.addaudithook(hook)
+            action()
+            status = 0
+        finally:
+            os._exit(status)
+    _child, status = os.waitpid(child, 0)
+    assert status in (0, signal.SIGKILL), "the step itself failed"
+    return status == signal.SIGKILL
