@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What every source promises, whatever it protects. A test class per source inherits this.
 
-class TestSqlite(FileSwapContract):
+class TestSQLite(FileSwapContract):
     def prepare(self, ground): ...      # make the thing to protect below `ground`
     def make(self, ground): ...         # the Source for it
     def change(self, ground): ...       # change it so that `look` differs

@@ -17,7 +17,7 @@ import pytest
 from lifeboat.errors import SourceAbsent, SourceError, VerifyError
 from lifeboat.placement import Placement
 from lifeboat.sources import sqlite as module
-from lifeboat.sources.sqlite import Sqlite
+from lifeboat.sources.sqlite import SQLite
 
 from tests.unit.contracts.source_contract import (
     FileSwapContract,
@@ -35,7 +35,7 @@ def sql(path: Path, *statements: str) -> list:
         return [connection.execute(statement).fetchall() for statement in statements][-1]
 
 
-class TestSqlite(FileSwapContract):
+class TestSQLite(FileSwapContract):
     def prepare(self, ground):
         sql(
             ground / NAME,
@@ -49,7 +49,7 @@ class TestSqlite(FileSwapContract):
         )
 
     def make(self, ground):
-        return Sqlite(name="db", path=str(ground / NAME))
+        return SQLite(name="db", path=str(ground / NAME))
 
     def change(self, ground):
         sql(ground / NAME, "DELETE FROM book WHERE id % 2")
@@ -161,7 +161,7 @@ class TestSqlite(FileSwapContract):
 
     def test_a_directory_is_refused(self, ground, work):
         with pytest.raises(SourceError, match="not a regular file"):
-            Sqlite(name="db", path=str(ground)).check()
+            SQLite(name="db", path=str(ground)).check()
 
     def test_an_empty_file_is_refused(self, ground, source):
         (ground / NAME).write_bytes(b"")
@@ -184,7 +184,7 @@ class TestSqlite(FileSwapContract):
         assert list(work.bulk.iterdir()) == []
 
     def test_a_container_is_refused_with_what_to_do(self, ground):
-        placed = Sqlite(name="db", path="/x", placement=Placement("docker", "shop"))
+        placed = SQLite(name="db", path="/x", placement=Placement("docker", "shop"))
         with pytest.raises(SourceError, match="container") as told:
             placed.check()
         assert "on this host" in told.value.hint
@@ -202,10 +202,10 @@ class TestSqlite(FileSwapContract):
         code = (
             "import os, sys; os.setgid(65534); os.setuid(65534)\n"
             "from lifeboat.errors import SourceError\n"
-            "try: Sqlite(name='db', path=sys.argv[1]).check()\n"
+            "try: SQLite(name='db', path=sys.argv[1]).check()\n"
             "except SourceError as exc: print(exc.hint)"
         )
-        told = _in_child(lambda: exec(code, {"Sqlite": Sqlite}), str(ground / NAME))
+        told = _in_child(lambda: exec(code, {"SQLite": SQLite}), str(ground / NAME))
         assert "set the job's `user:` to its owner (root)" in told
         assert os.listdir(ground) == [NAME]
 
@@ -346,7 +346,7 @@ class TestSqlite(FileSwapContract):
     def test_a_link_to_the_database_stays_a_link(self, taken, work, ground, tmp_path):
         link = tmp_path / "link.sqlite"
         link.symlink_to(ground / NAME)
-        source = Sqlite(name="db", path=str(link))
+        source = SQLite(name="db", path=str(link))
         source.swap(staged(source, taken, work))
         assert link.is_symlink()
 

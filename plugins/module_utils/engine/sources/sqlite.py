@@ -35,7 +35,7 @@ from .sqlite_file import (
 PART = "database"
 
 
-class Sqlite:
+class SQLite:
     """`path`: the database file, absolute."""
 
     kind = "sqlite"
