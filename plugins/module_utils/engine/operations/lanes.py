@@ -17,9 +17,8 @@ from ..errors import DestinationError, LifeboatError, SpoolError, VerifyError
 from ..manifest import encode, sha256sums
 from ..model import Manifest, Mark
 from ..naming import RESTORE_NOTE, SUMS, archive_prefix, manifest_key
-from ..ports import Destination
+from ..ports import Destination, Growing
 from ..progress import Event, Listener
-from ..spool import Spool
 from .catalog import prove_archive, put_mark
 from .restore_note import restore_note
 
@@ -55,7 +54,7 @@ class Lane:
         self._thread = threading.Thread(target=self._loop, daemon=True, name=destination.name)
         self._thread.start()
 
-    def take(self, name: str, spool: Spool, released: Callable[[], None]) -> None:
+    def take(self, name: str, spool: Growing, released: Callable[[], None]) -> None:
         """Store a spool that may still grow; `released` is called when this lane needs it no more."""
         self._work.put(lambda: self._store(name, spool, released))
 
@@ -93,14 +92,14 @@ class Lane:
                     f"destination {self.destination.name} failed: {exc!r}"
                 )
 
-    def _store(self, name: str, spool: Spool, released: Callable[[], None]) -> None:
+    def _store(self, name: str, spool: Growing, released: Callable[[], None]) -> None:
         try:
             if self._failure is None:
                 self._try_store(name, spool)
         finally:
             released()
 
-    def _try_store(self, name: str, spool: Spool) -> None:
+    def _try_store(self, name: str, spool: Growing) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 self.destination.store(self._prefix + name, spool)

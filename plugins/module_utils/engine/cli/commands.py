@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One function a command: (session, arguments, output) -> exit code. Results are values; doors print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..config import load
+from ..credentials import Credentials
+from ..errors import FormatError, UsageError
+from ..model import Copy
+from ..naming import parse_id
+from ..operations import catalog, prune, restore, status, verify
+from ..operations.journal import SWAPPED, jobs_with_journals, journals
+from ..paths import Paths
+from ..registry import FILTERS
+from ..units import human_duration, iso
+from . import rescue, unit, watch
+from .output import Output, table
+from .session import Session, now, remember, report_mapping, run_backup
+
+
+def run(session: Session, asked: Any, out: Output) -> int:
+    """Back up: in the job's unit where there is one, else here."""
+    listener = watch.listener(quiet=asked.quiet)
+    if asked.unit:
+        return _run_in_unit(session, asked, out)
+    if not asked.job:
+        raise UsageError("name the job to run", hint="`lifeboat list` shows the jobs")
+    job = session.job(asked.job)
+    wanted = {
+        "type": asked.type,
+        "tags": asked.tag,
+        "pin": asked.pin,
+        "sources": [job.source(name).name for name in asked.only],
+    }
+    if not asked.here and unit.usable(session.paths):
+        told = dict(unit.run_through_unit(session.paths, job.name, wanted, listener))
+    else:
+        report = run_backup(
+            session,
+            job,
+            type_=asked.type,
+            sources=asked.only,
+            tags=asked.tag,
+            pin=asked.pin,
+            listener=listener,
+        )
+        told = report_mapping(job, report)
+    return _show_report(told, out)
+
+
+def _run_in_unit(session: Session, asked: Any, out: Output) -> int:
+    """What systemd starts: JOB:TYPE; an operator's wishes lie in the request file."""
+    name, _colon, type_ = asked.unit.partition(":")
+    job = session.job(name)
+    request = unit.take_request(session.paths, name) if type_ == "manual" else {}
+    schedule = job.schedule(type_)
+    scheduled = schedule.sources if schedule else ()
+    listener = watch.ProgressFile(session.paths.progress(name), watch.listener(terminal=False))
+    report = run_backup(
+        session,
+        job,
+        type_=str(request.get("type", type_)),
+        sources=request.get("sources", scheduled),
+        tags=request.get("tags", ()),
+        pin=bool(request.get("pin")),
+        wait=type_ != "manual",  # a timer waits for its turn rather than miss it
+        listener=listener,
+    )
+    told = report_mapping(job, report)
+    unit.leave_report(session.paths, name, told)
+    if report.exit_code == 0 and job.prunes:
+        _prune(session, job, out, listener)
+    return _show_report(told, out)
+
+
+def _show_report(told: dict[str, Any], out: Output) -> int:
+    for source in told["sources"]:
+        if source["error"]:
+            out.note(f"source {source['name']}: {source['error']}")
+    for one in told["destinations"]:
+        out.note(f"{one['name']}: {one['state']}" + (f", {one['error']}" if one["error"] else ""))
+    for odd in told["suspect"]:
+        out.note(f"suspect: {odd}; it does not count until accepted or drilled")
+    if not told["committed"]:
+        out.note("nothing was saved by this run")
+    out.result(told, told["id"] if told["committed"] else "")
+    return int(told["exit_code"])
+
+
+def list_(session: Session, asked: Any, out: Output) -> int:
+    """Backups of one job or of all, newest first, with the state of each copy."""
+    jobs = [session.job(asked.job)] if asked.job else list(session.configuration.jobs.values())
+    rows, told, lost_any = [], [], False
+    for job in jobs:
+        listed, lost = catalog.holdings(job, asked.from_host or job.host, asked.at)
+        lost_any = lost_any or bool(lost)
+        for name, failure in lost:
+            out.note(f"destination {name} could not be asked: {failure}")
+        for one in listed:
+            states = ", ".join(f"{name}:{copy.state}" for name, copy in one.copies)
+            age = human_duration(now() - one.taken_at)
+            flags = " ".join(_flags(one.copies[0][1]))
+            rows.append([one.id, job.name, one.type, age, states, flags])
+            told.append(
+                {
+                    "id": one.id,
+                    "job": job.name,
+                    "type": one.type,
+                    "taken_at": iso(one.taken_at),
+                    "good": one.good,
+                    "tags": list(one.tags),
+                    "copies": {name: copy.state for name, copy in one.copies},
+                }
+            )
+    out.result(told, table(["ID", "JOB", "TYPE", "AGE", "COPIES", ""], rows))
+    return 3 if lost_any else 0
+
+
+def _flags(copy: Copy) -> list[str]:
+    return (["pinned"] if copy.pinned else []) + [f"tag={tag}" for tag in copy.tags]
+
+
+def verify_(session: Session, asked: Any, out: Output) -> int:
+    """Prove copies; whatever could not be proved is not valid."""
+    identity = rescue.identity(asked.identity)
+    if asked.level == "content" and identity is None:
+        raise UsageError(
+            "--level content needs the private key", hint="give it with --identity FILE or -"
+        )
+    listener = watch.listener(quiet=asked.quiet)
+    findings = []
+    for job, id_ in _meant(session, asked.what):
+        wanted = catalog.Wanted(id=id_, at=asked.at)
+        area = session.area(job)
+        content = (area, FILTERS, identity) if asked.level == "content" else None
+        with session.hold(job, "verify", listener=listener):
+            found = verify.verify(
+                job,
+                wanted,
+                now,
+                host=asked.from_host,
+                every=asked.all,
+                content=content,
+                listener=listener,
+            )
+        findings += found
+    rows = [[one.id, one.destination, one.state, one.problem] for one in findings]
+    told = [
+        {
+            "id": one.id,
+            "destination": one.destination,
+            "state": one.state,
+            "problem": one.problem,
+            "hint": one.hint,
+        }
+        for one in findings
+    ]
+    out.result(told, table(["ID", "DESTINATION", "STATE", "PROBLEM"], rows))
+    return 0 if verify.worst(findings) else 1
+
+
+def _meant(session: Session, what: str | None) -> list[tuple[Any, str]]:
+    """(job, id) pairs for a job's name, an id, or nothing (all jobs)."""
+    jobs = session.configuration.jobs
+    if what is None:
+        return [(job, "latest") for job in jobs.values()]
+    if what in jobs:
+        return [(jobs[what], "latest")]
+    try:
+        parse_id(what)
+    except FormatError:
+        raise UsageError(
+            f"{what!r} is neither a job nor a backup id",
+            hint="the jobs here are: " + ", ".join(sorted(jobs)),
+        ) from None
+    for job in jobs.values():
+        listed, _lost = catalog.holdings(job, job.host)
+        if any(one.id == what for one in listed):
+            return [(job, what)]
+    raise UsageError(f"no job here has a backup {what}", hint="`lifeboat list` shows them all")
+
+
+def status_(session: Session, asked: Any, out: Output) -> int:
+    """good, warning or critical for each job and destination."""
+    jobs = [session.job(asked.job)] if asked.job else list(session.configuration.jobs.values())
+    found = [one for job in jobs for one in status.standings(job, now())]
+    rows = [[one.job, one.destination, one.state, str(one.copies), one.reason] for one in found]
+    told = [vars(one) for one in found]
+    out.result(told, table(["JOB", "DESTINATION", "STATE", "COPIES", "WHY"], rows))
+    return status.worst(found)
+
+
+def prune_(session: Session, asked: Any, out: Output) -> int:
+    """The plan; with --apply, exactly that plan."""
+    job = session.job(asked.job)
+    listener = watch.listener(quiet=asked.quiet)
+    if asked.apply:
+        with session.hold(job, "prune", listener=listener):
+            return _prune(session, job, out, listener, show=True)
+    planned = prune.plan(job, now(), held=_held(session, job))
+    out.result([_planned(one) for one in planned], "\n".join(_plan_lines(planned)))
+    return 1 if any(one.failure for one in planned) else 0
+
+
+def _prune(session: Session, job: Any, out: Output, listener: Any, show: bool = False) -> int:
+    ours = [
+        one
+        for one in prune.plan(job, now(), held=_held(session, job))
+        if one.destination in job.prunes
+    ]
+    done = prune.apply(job, ours, now, listener=listener)
+    for one in done:
+        for told in one.refused:
+            out.note(f"{one.destination}: not deleted: {told}")
+        if one.failure:
+            out.note(f"{one.destination}: {one.failure}")
+    for other in sorted({one.name for one in job.destinations} - set(job.prunes)):
+        out.note(f"{other}: append only, pruned by its pruner host")
+    remember(
+        session, listener, "prune", job.name, pruned={one.destination: one.pruned for one in done}
+    )
+    if show:
+        lines = [f"{one.destination}: pruned {id_}" for one in done for id_ in one.pruned]
+        lines += [
+            f"{one.destination}: removed archives of {id_}" for one in done for id_ in one.swept
+        ]
+        out.result([vars(one) for one in done], "\n".join(lines) or "nothing to prune")
+    return 1 if any(one.failure for one in done) else 0
+
+
+def _held(session: Session, job: Any) -> str:
+    """A restore that is not confirmed holds retention: what it came from must stay."""
+    waiting = [one for one in journals(session.paths.journals, job.name) if one.step == SWAPPED]
+    recent = [one for one in waiting if now() - one.begun_at < restore.KEPT_FOR]
+    if recent:
+        return f"the restore of {recent[-1].backup_id} is neither confirmed nor undone"
+    return ""
+
+
+def _planned(one: prune.Planned) -> dict[str, Any]:
+    plan = one.retention
+    return {
+        "destination": one.destination,
+        "failure": one.failure,
+        "held": plan.held if plan else "",
+        "kept": [{"id": copy.id, "why": list(why)} for copy, why in plan.kept] if plan else [],
+        "expired": [{"id": copy.id, "why": why} for copy, why in plan.expired] if plan else [],
+        "deferred": [{"id": copy.id, "why": why} for copy, why in plan.deferred] if plan else [],
+        "sweeps": [{"id": sweep.id, "why": sweep.why} for sweep in one.sweeps],
+    }
+
+
+def _plan_lines(planned: list[prune.Planned]) -> list[str]:
+    lines = []
+    for one in planned:
+        told = _planned(one)
+        lines.append(f"{one.destination}:")
+        if one.failure:
+            lines.append(f"  could not be asked: {one.failure}")
+        if told["held"]:
+            lines.append(f"  nothing is deleted: {told['held']}")
+        lines += [f"  keep    {kept['id']}  {', '.join(kept['why'])}" for kept in told["kept"]]
+        lines += [f"  wait    {late['id']}  {late['why']}" for late in told["deferred"]]
+        lines += [f"  delete  {gone['id']}  {gone['why']}" for gone in told["expired"]]
+        lines += [f"  sweep   {left['id']}  {left['why']}" for left in told["sweeps"]]
+    return lines
+
+
+def recover(session: Session, asked: Any, out: Output) -> int:
+    """Bring every restore that was cut off to an end, and say which state holds."""
+    names = [asked.job] if asked.job else jobs_with_journals(session.paths.journals)
+    told: list[str] = []
+    for name in names:
+        job = session.job(name)
+        with session.hold(
+            job, "recover", wait=True, listener=lambda event: told.append(event.what)
+        ):
+            restore.expire(job, session.paths.journals, now())
+    out.result(told, "\n".join(told) or "nothing to recover")
+    return 0
+
+
+def config_check(paths: Paths, asked: Any, out: Output) -> int:
+    """Check a configuration file without using it."""
+    path = Path(asked.file) if asked.file else paths.config_file
+    checked = load(path, Credentials(None).secret)
+    told = {"path": str(path), "jobs": sorted(checked.jobs)}
+    out.result(told, f"{path}: fine, {len(checked.jobs)} jobs")
+    return 0
+
+
+COMMANDS = {
+    "run": run,
+    "list": list_,
+    "verify": verify_,
+    "restore": rescue.restore_,
+    "undo": rescue.undo,
+    "confirm": rescue.confirm,
+    "prune": prune_,
+    "status": status_,
+    "recover": recover,
+    "config": config_check,
+}

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The `lifeboat` command: read the arguments, do one thing, translate errors into exit codes.
+
+Exit codes are API: 0 done; 1 failed; 2 usage or configuration; 3 done, but a source or a destination
+was lost; 4 read-back failed; 5 locked; 6 refused at the gate; 130 interrupted. (`status`: 0, 1, 2.)
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import Interrupted, LifeboatError
+from ..paths import paths
+from . import commands
+from .output import Output
+from .parser import parser
+from .session import Session, ensure_directories
+
+
+def main(argv: Sequence[str] | None = None, scope: str = "system", root: str | None = None) -> int:
+    """Run one command; the launcher that `engine_install` writes passes scope and root."""
+    asked = parser().parse_args(argv)
+    out = Output(asked.json, asked.query)
+    os.umask(0o077)
+    logging.getLogger("botocore").setLevel(
+        logging.CRITICAL
+    )  # it would log what we report as an error
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _run(asked, out, scope, root)
+    except LifeboatError as exc:
+        out.error(exc)
+        return exc.exit_code
+    except KeyboardInterrupt:
+        out.error(Interrupted("interrupted; nothing half done counts"))
+        return Interrupted.exit_code
+    except BrokenPipeError:  # whoever read our output has enough
+        sys.stdout = open(os.devnull, "w")
+        return 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(asked: Any, out: Output, scope: str, root: str | None) -> int:
+    where = paths(scope, root)
+    command = commands.COMMANDS[asked.command]
+    if asked.command == "config":  # looks at a file that is not installed yet
+        return commands.config_check(where, asked, out)
+    ensure_directories(where)
+    return command(Session.load(where), asked, out)
+
+
+def _interrupt(_signal: int, _frame: Any) -> None:
+    raise KeyboardInterrupt

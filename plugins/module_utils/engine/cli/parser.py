@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The arguments of the `lifeboat` command, and their help."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..operations.verify import LEVELS
+from ..version import VERSION
+
+_EPILOG = """exit codes: 0 done; 1 failed (verify: a copy is bad); 2 usage or configuration;
+3 done, but a source or a destination was lost; 4 read-back failed; 5 another operation holds the job;
+6 refused at the gate; 130 interrupted. status: 0 good, 1 warning, 2 critical."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    made = argparse.ArgumentParser(
+        prog="lifeboat",
+        description="Back up, prove, restore.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--version", action="version", version=f"lifeboat {VERSION}")
+    commands = made.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _run(commands)
+    _list(commands)
+    _verify(commands)
+    _restore(commands)
+    _undo(commands)
+    _prune(commands)
+    one = _command(commands, "status", "how each job stands, asked of its destinations", job=None)
+    one.add_argument("job", nargs="?", metavar="JOB")
+    one = _command(commands, "recover", "finish or take back restores that were cut off", job=None)
+    one.add_argument("job", nargs="?", metavar="JOB")
+    one = _command(commands, "config", "check a configuration file", job=None)
+    one.add_argument("action", choices=["check"])
+    one.add_argument("file", nargs="?", metavar="FILE", help="default: the one in use")
+    return made
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    told: str,
+    job: str | None = "the job",
+) -> argparse.ArgumentParser:
+    made = commands.add_parser(name, help=told, description=told[0].upper() + told[1:] + ".")
+    if job is not None:
+        made.add_argument("job", metavar="JOB", help=job)
+    made.add_argument("--json", action="store_true", help="print the result as JSON")
+    made.add_argument(
+        "--query", default="", metavar="JMESPATH", help="print this part of the JSON result"
+    )
+    made.add_argument("--quiet", action="store_true", help="no progress, problems only")
+    return made
+
+
+def _run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    made = _command(commands, "run", "back up now; prints the id", job=None)
+    made.add_argument("job", nargs="?", metavar="JOB")
+    made.add_argument("--type", default="manual", metavar="T", help="part of the id (manual)")
+    made.add_argument("--tag", action="append", default=[], metavar="TAG")
+    made.add_argument("--pin", action="store_true", help="retention never deletes it")
+    made.add_argument("--only", action="append", default=[], metavar="SOURCE")
+    made.add_argument("--unit", metavar="JOB:TYPE", help=argparse.SUPPRESS)  # called by systemd
+    made.add_argument("--here", action="store_true", help=argparse.SUPPRESS)  # not through the unit
+
+
+def _list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    made = _command(commands, "list", "backups with their copies, newest first", job=None)
+    made.add_argument("job", nargs="?", metavar="JOB")
+    made.add_argument("--at", default="", metavar="DESTINATION")
+    made.add_argument("--from-host", default="", metavar="HOST")
+
+
+def _verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    made = _command(commands, "verify", "prove copies; 0 valid, 1 not", job=None)
+    made.add_argument("what", nargs="?", metavar="JOB|ID", help="default: every job's newest good")
+    made.add_argument("--level", choices=LEVELS, default="hashes")
+    made.add_argument("--at", default="", metavar="DESTINATION")
+    made.add_argument("--all", action="store_true", help="every backup, not only the newest good")
+    made.add_argument("--from-host", default="", metavar="HOST")
+    _identity(made)
+
+
+def _restore(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    made = _command(commands, "restore", "bring a backup back, through the gate")
+    made.add_argument("id", nargs="?", default="latest", metavar="ID", help="default: latest good")
+    made.add_argument("--tag", default="", metavar="TAG")
+    made.add_argument("--type", default="", metavar="T")
+    made.add_argument("--index", type=int, default=1, metavar="N", help="1 = newest")
+    made.add_argument("--as-of", default="", metavar="TIME", help="newest good one before (UTC)")
+    made.add_argument("--only", action="append", default=[], metavar="SOURCE")
+    made.add_argument("--into", metavar="NAME", help="another database, path or directory")
+    made.add_argument("--at", default="", metavar="DESTINATION", help="use this copy")
+    made.add_argument("--from-host", default="", metavar="HOST")
+    made.add_argument("--dry-run", action="store_true", help="show the plan, touch nothing")
+    _identity(made)
+    _gate(made)
+
+
+def _undo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    made = _command(commands, "undo", "put back what the last restore replaced")
+    made.add_argument("id", nargs="?", default="", metavar="ID", help="of the backup restored")
+    _gate(made)
+    _command(commands, "confirm", "let go of what restores replaced: undo is over")
+
+
+def _prune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    made = _command(commands, "prune", "what retention would delete; --apply deletes exactly that")
+    made.add_argument("--apply", action="store_true")
+
+
+def _identity(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "--identity", metavar="FILE|-", help="the private key; - reads it from standard input"
+    )
+
+
+def _gate(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--confirm", metavar="PHRASE", help="for use without a terminal")
+    made.add_argument("--target-host", default="", metavar="HOST", help="must be this host's name")

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Restore, undo and confirm at the command line, each through the gate."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+from ..gate import Ask, decide
+from ..job import Job
+from ..operations import restore
+from ..operations.catalog import Wanted
+from ..operations.journal import SWAPPED, Journal, journals
+from ..registry import FILTERS
+from ..units import human_duration, human_size, iso, parse_instant
+from . import watch
+from .gatekeeper import has_terminal, pass_gate
+from .output import Output
+from .session import Session, now, remember
+
+
+def identity(source: str | None) -> bytes | None:
+    """The private key from a file or, with "-", from standard input; never written anywhere."""
+    if source is None:
+        return None
+    try:
+        content = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+    except OSError as exc:
+        raise UsageError(f"the identity {source} cannot be read: {exc.strerror}") from exc
+    if not content.strip():
+        raise UsageError(f"the identity {source} is empty")
+    return content
+
+
+def restore_(session: Session, asked: Any, out: Output) -> int:
+    """Choose, show, verify, ask, restore beside, compare, swap."""
+    job = session.job(asked.job)
+    listener = watch.listener(quiet=asked.quiet)
+    as_of = parse_instant(asked.as_of) if asked.as_of else None
+    wanted = Wanted(asked.id, asked.tag, asked.type, asked.index, as_of, asked.at)
+    key = identity(asked.identity)
+    with session.hold(job, "restore", listener=listener):
+        planned = restore.plan(job, wanted, host=asked.from_host, only=asked.only, into=asked.into)
+        for line in plan_lines(job, planned):
+            out.note(line)
+        if asked.dry_run:
+            out.result(plan_mapping(job, planned), "")
+            return 0
+        interactive = asked.confirm is None and has_terminal()
+        ask = ask_of(job, planned, asked, phrase=asked.confirm, terminal=interactive, verified=True)
+        decide(ask)  # refuse what can be refused before an hour of fetching
+        work = restore.Restore(job, planned, session.area(job), FILTERS, key, listener)
+        work.fetch()
+        pass_gate(ask, out)
+        journal = work.apply(secrets.token_hex(3), now())
+        remember(
+            session, listener, "restore", job.name, id=planned.manifest.id, token=journal.token
+        )
+    out.result(journal_mapping(journal), f"restored {planned.manifest.id}")
+    out.note(
+        f"`lifeboat undo {job.name}` takes it back; `lifeboat confirm {job.name}` lets go of the old"
+    )
+    return 0
+
+
+def undo(session: Session, asked: Any, out: Output) -> int:
+    """Put back what the last restore replaced."""
+    job = session.job(asked.job)
+    listener = watch.listener(quiet=asked.quiet)
+    with session.hold(job, "undo", listener=listener):
+        done = [one for one in journals(session.paths.journals, job.name) if one.step == SWAPPED]
+        if not done or (asked.id and done[-1].backup_id != asked.id):
+            raise UsageError(
+                f"job {job.name} has no restore "
+                + (f"of {asked.id} " if asked.id else "")
+                + "that can be undone"
+            )
+        last = done[-1]
+        for swap in last.swaps:
+            out.note(f"{swap.target}: what it was before {iso(last.begun_at)} comes back")
+        interactive = asked.confirm is None and has_terminal()
+        pass_gate(undo_ask(job, last, asked, asked.confirm, interactive), out)
+        journal = restore.undo(job, session.paths.journals)
+        remember(session, listener, "undo", job.name, id=journal.backup_id, token=journal.token)
+    out.result(
+        journal_mapping(journal), f"undone: the state before the restore of {last.backup_id}"
+    )
+    return 0
+
+
+def confirm(session: Session, asked: Any, out: Output) -> int:
+    """Let go of everything that restores of this job keep beside."""
+    job = session.job(asked.job)
+    listener = watch.listener(quiet=asked.quiet)
+    with session.hold(job, "confirm", listener=listener):
+        done = restore.confirm(job, session.paths.journals)
+        remember(session, listener, "confirm", job.name, tokens=[one.token for one in done])
+    out.result([journal_mapping(one) for one in done], f"let go of {len(done)} restores")
+    return 0
+
+
+def ask_of(
+    job: Job,
+    planned: restore.Plan,
+    asked: Any,
+    *,
+    phrase: str | None,
+    terminal: bool,
+    verified: bool,
+) -> Ask:
+    """The gate's question for a restore. `asked` has id, target_host and from_host."""
+    manifest = planned.manifest
+    return Ask(
+        environment=job.environment,
+        host=job.host,
+        backup_id=manifest.id,
+        backup_host=manifest.host,
+        backup_environment=manifest.environment,
+        verified=verified,
+        refusals=planned.refusals,
+        id_was_named=asked.id == manifest.id,
+        target_host=asked.target_host,
+        from_host=asked.from_host,
+        phrase=phrase,
+        terminal=terminal,
+    )
+
+
+def undo_ask(job: Job, last: Journal, asked: Any, phrase: str | None, terminal: bool) -> Ask:
+    """The gate's question for an undo: nothing comes from elsewhere, the rest is the same."""
+    return Ask(
+        environment=job.environment,
+        host=job.host,
+        backup_id=last.backup_id,
+        backup_host=job.host,
+        backup_environment=job.environment,
+        verified=True,
+        refusals=(),
+        id_was_named=asked.id == last.backup_id,
+        target_host=asked.target_host,
+        phrase=phrase,
+        terminal=terminal,
+    )
+
+
+def plan_lines(job: Job, planned: restore.Plan) -> list[str]:
+    """What the operator reads before the gate."""
+    manifest = planned.manifest
+    lines = [
+        f"restore of job {job.name} on host {job.host} ({job.environment})",
+        f"  from backup {manifest.id}, {human_duration(now() - manifest.taken_at)} old, "
+        f"{human_size(planned.size_bytes)} at {planned.destination}",
+    ]
+    if manifest.host != job.host:
+        lines.append(f"  made on host {manifest.host} ({manifest.environment})")
+    if planned.remark:
+        lines.append(f"  note: {planned.remark}")
+    for record, target in planned.targets:
+        lines.append(f"  {record.name}: {target.label}")
+        there = _totals(target.totals) or human_size(target.size_bytes)
+        lines.append("    there now: " + (there if target.exists else "nothing"))
+        if record.totals:
+            lines.append("    in the backup: " + _totals(record.totals))
+        lines += [f"    refused: {reason}" for reason in target.refusals]
+    return lines
+
+
+def plan_mapping(job: Job, planned: restore.Plan) -> dict[str, Any]:
+    """The same for --json and for modules in check mode."""
+    return {
+        "job": job.name,
+        "host": job.host,
+        "environment": job.environment,
+        "id": planned.manifest.id,
+        "destination": planned.destination,
+        "size_bytes": planned.size_bytes,
+        "remark": planned.remark,
+        "targets": [
+            {
+                "source": record.name,
+                "target": target.label,
+                "exists": target.exists,
+                "size_bytes": target.size_bytes,
+                "now": dict(target.totals),
+                "backup": dict(record.totals),
+                "refusals": list(target.refusals),
+            }
+            for record, target in planned.targets
+        ],
+    }
+
+
+def journal_mapping(journal: Journal) -> dict[str, Any]:
+    return {
+        "id": journal.backup_id,
+        "job": journal.job,
+        "token": journal.token,
+        "step": journal.step,
+        "swaps": [
+            {"source": one.source, "target": one.target, "side": one.side, "kept": one.kept}
+            for one in journal.swaps
+        ],
+    }
+
+
+def _totals(totals: Any) -> str:
+    return ", ".join(f"{count} {what}" for what, count in sorted(totals.items()))

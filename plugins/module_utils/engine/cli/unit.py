@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run a job through its systemd unit and follow it: the same sandbox and user as on its timer."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import LifeboatError, LockedError, MissingDependency, ProcessError
+from ..files import make_private, remove, write
+from ..model import Command
+from ..paths import Paths
+from ..process import run
+from ..progress import Listener
+from .watch import event_of
+
+_POLL_S = 0.3
+_RUNNING = ("activating", "active", "reloading")
+
+
+def usable(paths: Paths) -> bool:
+    """Whether the job's unit is there, a systemd runs it, and we may start it."""
+    if os.environ.get("INVOCATION_ID") and os.environ.get("LIFEBOAT_UNIT"):
+        return False  # we are the unit
+    if not (paths.units / "lifeboat-run@.service").exists():
+        return False
+    if paths.scope == "system" and (os.geteuid() != 0 or not Path("/run/systemd/system").is_dir()):
+        return False
+    try:
+        state = _systemctl(paths, "is-system-running", accepts=(0, 1))
+    except (ProcessError, MissingDependency):
+        return False
+    return state.strip() in (b"running", b"degraded", b"starting")
+
+
+def run_through_unit(
+    paths: Paths, job: str, request: Mapping[str, Any], listener: Listener
+) -> Mapping[str, Any]:
+    """Start `lifeboat-run@JOB:manual`, follow it to its end, and return its report.
+
+    request: {"type", "tags", "pin", "sources"}. Raises LockedError if the job runs already.
+    """
+    unit = f"lifeboat-run@{job}:manual.service"
+    if _property(paths, unit, "ActiveState") in _RUNNING:
+        raise LockedError(
+            f"{unit} is already running", hint=f"see it with: systemctl status {unit}"
+        )
+    make_private(paths.runtime, 0o755)
+    last_run, wanted = paths.last_run(job), paths.request(job)
+    before = _stamp(last_run)
+    write(wanted, json.dumps(dict(request)).encode(), 0o640, owner_of=last_run.parent)
+    try:
+        _systemctl(paths, "start", "--no-block", unit)
+        _follow(paths, unit, job, listener)
+    finally:
+        remove(wanted)
+    if _stamp(last_run) == before:
+        status = _property(paths, unit, "ExecMainStatus")
+        raise LifeboatError(
+            f"{unit} ended with status {status} and left no report",
+            hint=f"see why with: journalctl -u '{unit}' -n 50",
+        )
+    report = json.loads(last_run.read_bytes())
+    if not isinstance(report, dict):
+        raise LifeboatError(f"the report {last_run} is not a mapping")
+    return report
+
+
+def take_request(paths: Paths, job: str) -> Mapping[str, Any]:
+    """In the unit: what the operator asked for; removed, so that it holds for one run only."""
+    path = paths.request(job)
+    try:
+        request = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as exc:
+        raise LifeboatError(f"the request {path} cannot be read: {exc}") from exc
+    return request if isinstance(request, dict) else {}
+
+
+def leave_report(paths: Paths, job: str, report: Mapping[str, Any]) -> None:
+    """In the unit: what came of the run, for whoever follows and for `status`."""
+    make_private(paths.last_run(job).parent, 0o750)
+    write(paths.last_run(job), json.dumps(dict(report), sort_keys=True).encode(), 0o640)
+
+
+def _follow(paths: Paths, unit: str, job: str, listener: Listener) -> None:
+    seen = ""
+    while True:
+        state = _property(paths, unit, "ActiveState")
+        try:
+            told = paths.progress(job).read_text()
+        except OSError:
+            told = seen
+        if told != seen:
+            seen = told
+            try:
+                listener(event_of(json.loads(told)))
+            except (ValueError, TypeError):
+                continue
+        if state not in _RUNNING:
+            return
+        time.sleep(_POLL_S)
+
+
+def _property(paths: Paths, unit: str, name: str) -> str:
+    return _systemctl(paths, "show", "--value", "-p", name, unit).decode().strip()
+
+
+def _systemctl(paths: Paths, *words: str, accepts: tuple[int, ...] = (0,)) -> bytes:
+    scope = ("--user",) if paths.scope == "user" else ()
+    return run(Command(("systemctl", *scope, *words), accepts=accepts))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0)
+    return (found.st_ino, found.st_mtime_ns)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Carry a committed backup from one destination to another: archives, then the manifest, then read back."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from ..files import make_private, remove
+from ..model import Mark
+from ..naming import archive_prefix
+from ..ports import Destination
+from ..progress import Listener, silent
+from .catalog import copies_at, read_manifest
+from .lanes import Lane, Outcome
+from .plain import fetch
+
+
+class Finished:
+    """A verified local file as a destination sees an archive; implements ports.Growing."""
+
+    def __init__(self, path: Path, size_bytes: int) -> None:
+        self.path, self.size_hint = path, size_bytes
+
+    def reader(self) -> BinaryIO:
+        return io.BufferedReader(io.FileIO(str(self.path)), 1 << 20)
+
+    def wait(self) -> int:
+        return self.size_hint
+
+
+def replicate(
+    from_: Destination,
+    to: Destination,
+    host: str,
+    job: str,
+    id_: str,
+    spool: Path,
+    clock: Callable[[], datetime],
+    listener: Listener = silent,
+) -> Outcome:
+    """Copy backup `id_`; the outcome at `to`. Every archive is hashed before it is sent.
+
+    Raises VerifyError if the copy at `from_` is not what its manifest says.
+    """
+    manifest = read_manifest(from_, host, job, id_)
+    there = next(copy for copy in copies_at(from_, host, job) if copy.id == id_)
+    lane = Lane(to, archive_prefix(host, job, id_), listener)
+    ended = False
+    try:
+        for archive in manifest.archives:
+            path = fetch(from_, manifest, archive, make_private(spool), listener)
+            lane.take(
+                archive.name, Finished(path, archive.size_bytes), lambda path=path: remove(path)
+            )
+        marks = [mark for mark in there.marks if mark.kind not in ("intact", "bad", "drilled")]
+        lane.commit(manifest, [Mark(one.kind, one.at, one.value) for one in marks], clock)
+        ended = True
+        return lane.outcome()
+    finally:
+        if not ended:
+            lane.give_up()
+            lane.outcome()
