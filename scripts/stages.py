@@ -167,6 +167,8 @@ def cannot_boot_hosts() -> str | None:
     missing = [name for name in ("podman", "mmdebstrap") if shutil.which(name) is None]
     if missing:
         return f"{' and '.join(missing)} not installed"
+    if subprocess.run([ROOT / "tests" / "lab" / "go"], capture_output=True, check=False).returncode:
+        return "there is no Go of 1.21 or newer to build the S3 server with"
     if os.geteuid() != 0:
         return "hosts with their own network and systemd need root"
     return None
