@@ -207,17 +207,17 @@ class _Builder:
         """(kind, options every kind has, options of this kind), all checked."""
         if not isinstance(body, Mapping):
             raise ConfigError(f"{where}: write a mapping with a type, not {_kind(body)}")
-        kind = body.get("type")
+        kind = str(body.get("type"))
         if kind not in kinds:
             raise ConfigError(
-                f"{where}.type: {kind!r} is not a type" + _nearest(str(kind), kinds),
+                f"{where}.type: {kind!r} is not a type" + _nearest(kind, kinds),
                 hint="the types are: " + ", ".join(sorted(kinds)),
             )
         own = kinds[kind].options
         given = _options(where, body, shared + tuple(own), self._secret_of)
         names = {option.name for option in own}
         return (
-            str(kind),
+            kind,
             {key: value for key, value in given.items() if key not in names},
             {key: value for key, value in given.items() if key in names},
         )

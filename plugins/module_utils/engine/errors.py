@@ -28,7 +28,7 @@ class LifeboatError(Exception):
         told = [self.message]
         told += ["  | " + line for line in self.detail.splitlines()]
         if self.hint:
-            told.append("  to mend it: " + self.hint)
+            told.append("  hint: " + self.hint)
         return told
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from .errors import UsageError
@@ -27,11 +28,16 @@ class Job:
     stall_timeout_s: float = 1800.0  # no byte for so long = the program hangs
 
     def source(self, name: str) -> Source:
-        return _named("source", name, {source.name: source for source in self.sources}, self.name)
+        known = {source.name: source for source in self.sources}
+        if name not in known:
+            raise _unknown("source", name, known, self.name)
+        return known[name]
 
     def destination(self, name: str) -> Destination:
         known = {destination.name: destination for destination in self.destinations}
-        return _named("destination", name, known, self.name)
+        if name not in known:
+            raise _unknown("destination", name, known, self.name)
+        return known[name]
 
     def schedule(self, type_: str) -> Schedule | None:
         return next((one for one in self.schedules if one.type == type_), None)
@@ -40,10 +46,7 @@ class Job:
         return dict(self.keep_at).get(destination, self.keep)
 
 
-def _named(what: str, name: str, known: dict[str, object], job: str):  # type: ignore[no-untyped-def]
-    if name not in known:
-        raise UsageError(
-            f"job {job} has no {what} {name!r}",
-            hint="it has: " + ", ".join(sorted(known)),
-        )
-    return known[name]
+def _unknown(what: str, name: str, known: Iterable[str], job: str) -> UsageError:
+    return UsageError(
+        f"job {job} has no {what} {name!r}", hint="it has: " + ", ".join(sorted(known))
+    )

@@ -58,7 +58,7 @@ def run(
                 detail=started.said(),
             ) from None
         started.raise_unless_accepted()
-    return output[:limit]
+    return bytes(output[:limit])
 
 
 class Pipeline:
@@ -230,7 +230,7 @@ class Pipeline:
         causes = [stage for stage in failed if not stage.lost_reader]
         if self._cut_off and len(causes) > 1 and causes[0] is self._stages[0]:
             return causes[1]
-        return (causes or failed or [None])[0]
+        return next(iter(causes or failed), None)
 
     def _describe(self) -> str:
         return self._feed.program if isinstance(self._feed, Command) else "reading the file"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -241,7 +242,7 @@ def _held(session: Session, job: Any) -> str:
 
 
 def _planned(one: prune.Planned) -> dict[str, Any]:
-    plan = one.retention
+    plan = one.plan
     return {
         "destination": one.destination,
         "failure": one.failure,
@@ -292,7 +293,7 @@ def config_check(paths: Paths, asked: Any, out: Output) -> int:
     return 0
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[[Session, Any, Output], int]] = {
     "run": run,
     "list": list_,
     "verify": verify_,
@@ -302,5 +303,4 @@ COMMANDS = {
     "prune": prune_,
     "status": status_,
     "recover": recover,
-    "config": config_check,
 }

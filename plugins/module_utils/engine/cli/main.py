@@ -48,11 +48,10 @@ def main(argv: Sequence[str] | None = None, scope: str = "system", root: str | N
 
 def _run(asked: Any, out: Output, scope: str, root: str | None) -> int:
     where = paths(scope, root)
-    command = commands.COMMANDS[asked.command]
     if asked.command == "config":  # looks at a file that is not installed yet
         return commands.config_check(where, asked, out)
     ensure_directories(where)
-    return command(Session.load(where), asked, out)
+    return commands.COMMANDS[asked.command](Session.load(where), asked, out)
 
 
 def _interrupt(_signal: int, _frame: Any) -> None:

@@ -52,10 +52,10 @@ def restore_(session: Session, asked: Any, out: Output) -> int:
         interactive = asked.confirm is None and has_terminal()
         ask = ask_of(job, planned, asked, phrase=asked.confirm, terminal=interactive, verified=True)
         decide(ask)  # refuse what can be refused before an hour of fetching
-        work = restore.Restore(job, planned, session.area(job), FILTERS, key, listener)
-        work.fetch()
-        pass_gate(ask, out)
-        journal = work.apply(secrets.token_hex(3), now())
+        with restore.Restore(job, planned, session.area(job), FILTERS, key, listener) as work:
+            work.fetch()
+            pass_gate(ask, out)
+            journal = work.apply(secrets.token_hex(3), now())
         remember(
             session, listener, "restore", job.name, id=planned.manifest.id, token=journal.token
         )

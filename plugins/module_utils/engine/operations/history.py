@@ -54,7 +54,7 @@ def past(history: Path, job: str, event: str = "backup") -> list[Mapping[str, An
         return []
     except OSError as exc:
         raise LifeboatError(f"the history {history} cannot be read: {exc.strerror}") from exc
-    found = []
+    found: list[Mapping[str, Any]] = []
     for line in tail:
         try:
             entry = json.loads(line)

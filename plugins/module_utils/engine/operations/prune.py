@@ -8,7 +8,7 @@ mark now; its archives go on the first prune at least 24 h later.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from .. import retention
@@ -25,7 +25,7 @@ class Planned:
     """What pruning one destination would do. `failure`: it could not be asked."""
 
     destination: str
-    retention: retention.Plan | None = None
+    plan: retention.Plan | None = None
     sweeps: tuple[retention.Sweep, ...] = ()
     failure: str = ""
 
@@ -37,7 +37,7 @@ class Pruned:
     destination: str
     pruned: tuple[str, ...] = ()  # ids whose manifest is gone
     swept: tuple[str, ...] = ()  # ids whose archives are gone
-    refused: tuple[str, ...] = field(default=())  # what the destination would not let go
+    refused: tuple[str, ...] = ()  # what the destination would not let go
     failure: str = ""
 
 
@@ -77,14 +77,14 @@ def _plan_one(job: Job, destination: Destination, host: str, now: datetime, held
 def _apply_one(
     job: Job, planned: Planned, host: str, clock: Callable[[], datetime], listener: Listener
 ) -> Pruned:
-    if planned.retention is None:
+    if planned.plan is None:
         return Pruned(planned.destination, failure=planned.failure)
     destination = job.destination(planned.destination)
     pruned: list[str] = []
     swept: list[str] = []
     refused: list[str] = []
     try:
-        for copy, why in planned.retention.expired:
+        for copy, why in planned.plan.expired:
             listener(Event("prune", f"{copy.id} at {destination.name}: {why}", ended=True))
             mark = mark_key(host, job.name, copy.id, Mark("pruned", clock()))
             destination.put(mark, b"")

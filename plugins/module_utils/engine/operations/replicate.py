@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -53,9 +54,7 @@ def replicate(
     try:
         for archive in manifest.archives:
             path = fetch(from_, manifest, archive, make_private(spool), listener)
-            lane.take(
-                archive.name, Finished(path, archive.size_bytes), lambda path=path: remove(path)
-            )
+            lane.take(archive.name, Finished(path, archive.size_bytes), partial(remove, path))
         marks = [mark for mark in there.marks if mark.kind not in ("intact", "bad", "drilled")]
         lane.commit(manifest, [Mark(one.kind, one.at, one.value) for one in marks], clock)
         ended = True

@@ -19,7 +19,7 @@ from ..errors import (
     UsageError,
     VerifyError,
 )
-from ..files import free_bytes, make_private, workspace
+from ..files import free_bytes, make_private, remove, workspace
 from ..inventory import differences, read
 from ..job import Job
 from ..model import Manifest, SourceRecord, Swap, Target, Workspace
@@ -116,6 +116,13 @@ class Restore:
         self._paths: dict[str, Path] = {}
         self.verified = False
 
+    def __enter__(self) -> Restore:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for path in self._paths.values():
+            remove(path)
+
     def fetch(self) -> None:
         """Bring every archive here and hash it; raises VerifyError before anything is touched."""
         spool = make_private(self._area.spool)
@@ -128,9 +135,8 @@ class Restore:
         names = {record.name for record, _target in self._plan.targets}
         for archive in self._plan.manifest.archives:
             if archive.source in names:
-                self._paths[archive.name] = fetch(
-                    source, self._plan.manifest, archive, spool, self._listener
-                )
+                self._paths[archive.name] = spool / archive.name
+                fetch(source, self._plan.manifest, archive, spool, self._listener)
         self.verified = True
 
     def apply(self, token: str, now: datetime) -> Journal:
