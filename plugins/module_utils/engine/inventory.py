@@ -30,15 +30,10 @@ class InventoryWriter:
 
     def add(self, kind: str, name: str, **measures: Any) -> None:
         """Count one object. Integer measures and the number of objects go into the totals."""
-        line = (
-            json.dumps(dict(measures, kind=kind, name=name), sort_keys=True).encode()
-            + b"\n"
-        )
+        line = json.dumps(dict(measures, kind=kind, name=name), sort_keys=True).encode() + b"\n"
         self._lines.write(line)
         # A sum of hashes does not depend on the order, and needs no memory for a million files.
-        self._sum = (
-            self._sum + int.from_bytes(hashlib.sha256(line).digest(), "big")
-        ) % 2**256
+        self._sum = (self._sum + int.from_bytes(hashlib.sha256(line).digest(), "big")) % 2**256
         self._count(kind + "s", 1)
         for measure in ("rows", "size_bytes"):
             if isinstance(measures.get(measure), int):
@@ -59,17 +54,15 @@ def read(lines: Iterable[bytes]) -> Iterator[Entry]:
     for line in lines:
         try:
             entry = json.loads(line)
-            entry["kind"], entry["name"]
-        except (ValueError, KeyError, TypeError):
-            raise FormatError(
-                "an inventory holds a line that is not an entry"
-            ) from None
+            sound = isinstance(entry["kind"], str) and isinstance(entry["name"], str)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            sound = False
+        if not sound:
+            raise FormatError("an inventory holds a line that is not an entry")
         yield entry
 
 
-def differences(
-    expected: Iterable[Entry], found: Iterable[Entry], most: int = 20
-) -> list[str]:
+def differences(expected: Iterable[Entry], found: Iterable[Entry], most: int = 20) -> list[str]:
     """What is not as recorded, in words, at most `most` lines; empty = the same."""
     waiting: dict[tuple[str, str], Entry] = {}
     for entry in expected:
@@ -79,16 +72,12 @@ def differences(
         recorded = waiting.pop((entry["kind"], entry["name"]), None)
         if recorded is None:
             told.append(
-                "{} {} is there, and was not in the backup".format(
-                    entry["kind"], entry["name"]
-                )
+                "{} {} is there, and was not in the backup".format(entry["kind"], entry["name"])
             )
         elif not (recorded.get("uncounted") or entry.get("uncounted")):
             told += _measures(recorded, entry)
     told += ["{} {} is missing".format(*key) for key in sorted(waiting)]
-    return told[:most] + (
-        ["and %d more" % (len(told) - most)] if len(told) > most else []
-    )
+    return told[:most] + (["and %d more" % (len(told) - most)] if len(told) > most else [])
 
 
 def _measures(recorded: Entry, found: Entry) -> list[str]:

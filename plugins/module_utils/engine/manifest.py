@@ -19,7 +19,7 @@ from .naming import check_archive_name, check_host, check_name, parse_id
 from .units import iso, parse_instant
 
 VERSION = 1
-_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -38,12 +38,9 @@ def encode(manifest: Manifest) -> bytes:
         "tags": list(manifest.tags),
         "sources": [_source_out(source) for source in manifest.sources],
         "archives": [_archive_out(archive) for archive in manifest.archives],
-        "totals": {
-            "archives": len(manifest.archives),
-            "size_bytes": sum(archive.size_bytes for archive in manifest.archives),
-            "plain_bytes": sum(archive.plain_bytes for archive in manifest.archives),
-        },
+        "totals": _totals(manifest.archives),
     }
+    body = json.loads(_dump(body))  # as a reader will see it: the digest is of that
     return _dump(dict(body, digest=_digest(body)))
 
 
@@ -54,9 +51,9 @@ def decode(content: bytes, where: str) -> Manifest:
     """
     try:
         body = json.loads(content.decode("utf-8"))
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise FormatError(f"the manifest {where} is not JSON: {exc}") from None
-    if not isinstance(body, dict) or not isinstance(body.get("version"), int):
+    if not isinstance(body, dict) or type(body.get("version")) is not int or body["version"] < 1:
         raise FormatError(f"{where} is not a manifest: it has no version")
     if body["version"] > VERSION:
         raise FormatError(
@@ -64,18 +61,20 @@ def decode(content: bytes, where: str) -> Manifest:
             % (where, body["version"], VERSION),
             hint="use a lifeboat at least as new as the one that wrote the backup",
         )
-    recorded = body.pop("digest", None)
-    if recorded != _digest(body):
-        raise FormatError(
-            f"the manifest {where} was changed after it was written: its digest does not match",
-            hint="use another copy of this backup (`lifeboat list` shows where there is one)",
-        )
     try:
+        recorded = body.pop("digest", None)
+        if recorded != _digest(body):
+            raise FormatError(
+                f"the manifest {where} was changed after it was written: its digest does not match",
+                hint="use another copy of this backup (`lifeboat list` shows where there is one)",
+            )
         return _manifest_in(body)
     except FormatError:
         raise
+    except KeyError as exc:
+        raise FormatError(f"the manifest {where} has no {exc.args[0]}") from None
     except Exception as exc:
-        raise FormatError(f"the manifest {where} is malformed: {exc!r}") from None
+        raise FormatError(f"the manifest {where} is malformed: {exc}") from None
 
 
 def sha256sums(manifest: Manifest) -> bytes:
@@ -83,10 +82,18 @@ def sha256sums(manifest: Manifest) -> bytes:
     return "".join(f"{one.sha256}  {one.name}\n" for one in manifest.archives).encode()
 
 
+def _totals(archives: tuple[Archive, ...]) -> dict[str, int]:
+    return {
+        "archives": len(archives),
+        "size_bytes": sum(archive.size_bytes for archive in archives),
+        "plain_bytes": sum(archive.plain_bytes for archive in archives),
+    }
+
+
 def _dump(body: Mapping[str, Any]) -> bytes:
-    return (
-        json.dumps(body, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
-    ).encode("utf-8")
+    text = json.dumps(body, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+    # A file name need not be UTF-8; its lone surrogates become \udcXX, which is JSON's own escape.
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _digest(body: Mapping[str, Any]) -> str:
@@ -132,16 +139,22 @@ def _manifest_in(body: Mapping[str, Any]) -> Manifest:
         taken_at=parse_instant(_text(body, "taken_at")),
         finished_at=parse_instant(_text(body, "finished_at")),
         tool=_text(body, "tool"),
-        complete=body["complete"] is True,
+        complete=_truth(body, "complete"),
         sources=tuple(_source_in(one) for one in _list(body, "sources")),
         archives=tuple(_archive_in(one) for one in _list(body, "archives")),
-        tags=tuple(str(tag) for tag in _list(body, "tags")),
+        tags=_texts(body, "tags"),
     )
     if manifest.taken_at != taken_at or manifest.type != type_:
         raise FormatError(f"the manifest {manifest.id} disagrees with its own id")
+    sources = [source.name for source in manifest.sources]
     names = [archive.name for archive in manifest.archives]
-    if len(set(names)) != len(names):
-        raise FormatError(f"the manifest {manifest.id} names an archive twice")
+    for what, given in (("a source", sources), ("an archive", names)):
+        if len(set(given)) != len(given):
+            raise FormatError(f"the manifest {manifest.id} names {what} twice")
+    if not {archive.source for archive in manifest.archives} <= set(sources):
+        raise FormatError(f"the manifest {manifest.id} has an archive of a source it does not name")
+    if not _totals(manifest.archives).items() <= _counts(body, "totals").items():
+        raise FormatError(f"the totals of the manifest {manifest.id} are not those of its archives")
     return manifest
 
 
@@ -150,28 +163,28 @@ def _source_in(body: Mapping[str, Any]) -> SourceRecord:
         name=check_name("source", body["name"]),
         kind=_text(body, "kind"),
         status=_text(body, "status"),
-        taken_at=parse_instant(body["taken_at"]) if body.get("taken_at") else None,
-        facts=dict(body.get("facts", {})),
-        totals={str(key): int(value) for key, value in body.get("totals", {}).items()},
-        inventory_digest=str(body.get("inventory_digest", "")),
-        error=str(body.get("error", "")),
+        taken_at=None if body["taken_at"] is None else parse_instant(_text(body, "taken_at")),
+        facts=_mapping(body, "facts"),
+        totals=_counts(body, "totals"),
+        inventory_digest=_text(body, "inventory_digest"),
+        error=_text(body, "error"),
     )
 
 
 def _archive_in(body: Mapping[str, Any]) -> Archive:
-    if not _SHA256.match(_text(body, "sha256")):
+    if not _SHA256.fullmatch(_text(body, "sha256")):
         raise FormatError("{!r} is not a SHA-256".format(body["sha256"]))
     return Archive(
         name=check_archive_name(body["name"]),
         source=check_name("source", body["source"]),
-        part=_text(body, "part"),
-        format=_text(body, "format"),
+        part=check_name("part", body["part"]),
+        format=check_archive_name(body["format"]),
         filters=_filters_in(_list(body, "filters")),
         size_bytes=_count(body, "size_bytes"),
         plain_bytes=_count(body, "plain_bytes"),
         sha256=_text(body, "sha256"),
-        warnings=tuple(str(one) for one in body.get("warnings", [])),
-        by_hand=str(body.get("by_hand", "")),
+        warnings=_texts(body, "warnings"),
+        by_hand=_text(body, "by_hand"),
     )
 
 
@@ -188,13 +201,35 @@ def _text(body: Mapping[str, Any], key: str) -> str:
     return str(body[key])
 
 
+def _texts(body: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    if not all(isinstance(one, str) for one in _list(body, key)):
+        raise FormatError(f"{key} is not a list of texts")
+    return tuple(body[key])
+
+
+def _truth(body: Mapping[str, Any], key: str) -> bool:
+    if not isinstance(body[key], bool):
+        raise FormatError(f"{key} is neither true nor false")
+    return bool(body[key])
+
+
 def _list(body: Mapping[str, Any], key: str) -> list[Any]:
     if not isinstance(body[key], list):
         raise FormatError(f"{key} is not a list")
     return list(body[key])
 
 
+def _mapping(body: Mapping[str, Any], key: str) -> dict[str, Any]:
+    if not isinstance(body[key], dict):
+        raise FormatError(f"{key} is not a mapping")
+    return dict(body[key])
+
+
+def _counts(body: Mapping[str, Any], key: str) -> dict[str, int]:
+    return {name: _count(_mapping(body, key), name) for name in _mapping(body, key)}
+
+
 def _count(body: Mapping[str, Any], key: str) -> int:
-    if not isinstance(body[key], int) or isinstance(body[key], bool) or body[key] < 0:
+    if type(body[key]) is not int or body[key] < 0:  # true is an int to Python
         raise FormatError(f"{key} is not a count")
     return int(body[key])

@@ -102,8 +102,8 @@ class Inventory:
     """What a source holds, counted: one JSON line an object in `path`, sorted by nobody.
 
     Each line: {"kind": "table", "name": "public.book", "rows": 12}; `uncounted: true` where a
-    number is the server's estimate. totals: {"tables": 3, "rows": 40}. digest: SHA-256 of the
-    lines, sorted, so that it does not depend on the order in which they were found.
+    number is the server's estimate. totals: {"tables": 3, "rows": 40}. digest: the sum of the
+    lines' SHA-256, so that it does not depend on the order in which they were found.
     """
 
     path: Path

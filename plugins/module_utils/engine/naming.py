@@ -11,22 +11,26 @@ from .errors import FormatError, UsageError
 from .model import Copy, Mark, Stored
 from .units import parse_stamp, stamp
 
-_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,62}$")
-_HOST = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$")
-_ID = re.compile(r"^(\d{8}T\d{6}Z)-([a-z0-9][a-z0-9_-]{0,62})-([0-9a-f]{4})$")
-_ARCHIVE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$")
-_MARK = re.compile(r"^([a-z]+)(?:-(.+))?-(\d{8}T\d{6}Z)$")
+# Always with fullmatch: `$` would let a newline through at the end.
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
+_ID = re.compile(r"([0-9]{8}T[0-9]{6}Z)-([a-z0-9][a-z0-9_-]{0,62})-([0-9a-f]{4})")
+_ARCHIVE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
+_MARK = re.compile(r"([a-z]+)(?:-(.+))?-([0-9]{8}T[0-9]{6}Z)")
 _TAG_ESCAPE = re.compile(r"=([0-9A-F]{2})")
 
 CATALOG = "catalog"
 ARCHIVES = "archives"
 SUMS = "SHA256SUMS"
 RESTORE_NOTE = "RESTORE.md"
+_LONGEST_TAG = (
+    120  # escaped; with id and instant the name stays below the 255 that file systems take
+)
 
 
 def check_name(what: str, text: object) -> str:
     """A job, source, destination or type name; raises UsageError that says which letters may be used."""
-    if not isinstance(text, str) or not _NAME.match(text) or text.endswith("\n"):
+    if not isinstance(text, str) or not _NAME.fullmatch(text):
         raise UsageError(
             f"{what} name {text!r} cannot be used",
             hint="use a-z, 0-9, - and _, starting with a letter or digit, at most 63",
@@ -36,11 +40,29 @@ def check_name(what: str, text: object) -> str:
 
 def check_host(text: object) -> str:
     """A host name as it stands in keys; raises UsageError."""
-    if not isinstance(text, str) or not _HOST.match(text) or text.endswith("\n"):
+    if not isinstance(text, str) or not _HOST.fullmatch(text):
         raise UsageError(
             f"host name {text!r} cannot be used",
             hint="use letters, digits, dots and hyphens",
         )
+    return text
+
+
+def check_tag(text: object) -> str:
+    """A tag: any text that can be written as UTF-8, not too long for a name; raises UsageError."""
+    if not isinstance(text, str) or not text:
+        raise UsageError(f"the tag {text!r} cannot be used", hint="give some text")
+    try:
+        if len(_escape(text)) > _LONGEST_TAG:
+            raise UsageError(
+                f"the tag {text!r} is too long",
+                hint="use at most %d letters and digits, or %d other characters"
+                % (_LONGEST_TAG, _LONGEST_TAG // 12),
+            )
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"the tag {text!r} is not text", hint="give it in UTF-8, as the locale says"
+        ) from None
     return text
 
 
@@ -53,9 +75,7 @@ def backup_id(taken_at: datetime, type_: str, suffix: str) -> str:
 
 def parse_id(text: str) -> tuple[datetime, str]:
     """(instant, type) of an id; raises FormatError."""
-    found = (
-        _ID.match(text) if isinstance(text, str) and not text.endswith("\n") else None
-    )
+    found = _ID.fullmatch(text) if isinstance(text, str) else None
     if not found:
         raise FormatError(
             f"{text!r} is not a backup id",
@@ -69,14 +89,12 @@ def parse_id(text: str) -> tuple[datetime, str]:
 
 def check_archive_name(text: object) -> str:
     """The name of one archive inside its backup; raises FormatError (no path may hide in it)."""
-    if not isinstance(text, str) or not _ARCHIVE.match(text) or text.endswith("\n"):
+    if not isinstance(text, str) or not _ARCHIVE.fullmatch(text):
         raise FormatError(f"{text!r} is not an archive name")
     return text
 
 
-def archive_name(
-    source: str, part: str, extension: str, suffixes: Iterable[str]
-) -> str:
+def archive_name(source: str, part: str, extension: str, suffixes: Iterable[str]) -> str:
     """db.database.pgdump.zst.age"""
     return check_archive_name(f"{source}.{part}.{extension}" + "".join(suffixes))
 
@@ -107,7 +125,9 @@ def archive_key(host: str, job: str, id_: str, name: str) -> str:
 def mark_key(host: str, job: str, id_: str, mark: Mark) -> str:
     """catalog/db1/shop/<id>.intact-20261121T020102Z; a tag's text is escaped with =XX."""
     parse_id(id_)
-    middle = f"{mark.kind}-{_escape(mark.value)}" if mark.value else mark.kind
+    middle = mark.kind
+    if mark.kind == "tag":
+        middle += "-" + _escape(check_tag(mark.value))
     return f"{catalog_prefix(host, job)}{id_}.{middle}-{stamp(mark.at)}"
 
 
@@ -119,8 +139,9 @@ def copies(objects: Iterable[Stored]) -> list[Copy]:
     committed: dict[str, bool] = {}
     marks: dict[str, list[Mark]] = {}
     for stored in objects:
-        id_, _dot, rest = stored.key.rsplit("/", 1)[-1].partition(".")
-        if not _ID.match(id_):
+        parts = stored.key.split("/")
+        id_, _dot, rest = parts[-1].partition(".")
+        if len(parts) != 4 or parts[0] != CATALOG or not _ID.fullmatch(id_):
             continue
         mark = _parse_mark(rest)
         if rest == "json":
@@ -134,15 +155,13 @@ def copies(objects: Iterable[Stored]) -> list[Copy]:
             taken_at, type_ = parse_id(id_)
         except FormatError:
             continue
-        ordered = tuple(
-            sorted(marks.get(id_, []), key=lambda mark: (mark.at, mark.kind))
-        )
+        ordered = tuple(sorted(marks.get(id_, []), key=lambda mark: (mark.at, mark.kind)))
         found.append(Copy(id_, taken_at, type_, present, ordered))
     return sorted(found, key=lambda copy: copy.id, reverse=True)
 
 
 def _parse_mark(text: str) -> Mark | None:
-    found = _MARK.match(text)
+    found = _MARK.fullmatch(text)
     if not found:
         return None
     try:
