@@ -36,7 +36,7 @@ def test_every_error_tells_message_detail_and_next_step(kind: type[errors.Lifebo
         "it failed",
         "  | line one",
         "  | line two",
-        "  to mend it: do this",
+        "  hint: do this",
     ]
     assert kind("it failed").lines() == ["it failed"]
 

@@ -21,13 +21,9 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
 
-def write(
-    path: Path, content: bytes, mode: int = 0o600, owner_of: Path | None = None
-) -> None:
+def write(path: Path, content: bytes, mode: int = 0o600, owner_of: Path | None = None) -> None:
     """Replace `path` with `content`: a reader sees the old file or the new one, also after a power cut."""
-    descriptor, temporary = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name[:40]}."
-    )
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
     try:
         with os.fdopen(descriptor, "wb") as out:
             os.fchmod(out.fileno(), mode)
@@ -146,9 +142,7 @@ def lock(path: Path, what: str, wait: bool = False) -> Iterator[None]:
 
 def _open_lock(path: Path) -> BinaryIO:
     try:
-        descriptor = os.open(
-            path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660
-        )
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
     except OSError as exc:
         raise LifeboatError(
             f"the lock {path} cannot be opened: {exc.strerror}",

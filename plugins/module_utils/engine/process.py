@@ -139,6 +139,9 @@ class Pipeline:
         guilty = self._guilty()
         if guilty is not None:
             guilty.raise_unless_accepted()
+        if self._cut_off:  # and yet every stage says that all went well
+            reader = self._filters[0].program if self._filters else "the reader"
+            raise ProcessError(f"{reader} stopped reading before the end")
         if isinstance(self._feed, Command):
             self.feed_status = self._stages[0].process.returncode
             self.feed_said = self._stages[0].said()
@@ -356,14 +359,20 @@ class _Started:
                 cwd=self.command.cwd,
                 env=dict(os.environ, **self.command.env),
                 pass_fds=() if descriptor is None else (descriptor,),
+                # Its own group, so that `kill` also reaches the programs it starts (runuser forks);
+                # its own session, so that it cannot ask for a password on our terminal.
+                start_new_session=True,
             )
-        except FileNotFoundError:
+        except FileNotFoundError as exc:
+            if self.command.cwd is not None and exc.filename == self.command.cwd:
+                raise ProcessError(f"the directory {exc.filename} is not there") from None
             raise MissingDependency(
                 f"the program {argv[0]} is not on this machine",
                 hint=f"install the package that has {self.command.program}",
             ) from None
-        except OSError as exc:
-            raise ProcessError(f"{argv[0]} could not be started: {exc.strerror}") from exc
+        except (OSError, ValueError) as exc:  # ValueError: a NUL byte in a word
+            why = exc.strerror if isinstance(exc, OSError) else exc
+            raise ProcessError(f"{argv[0]} could not be started: {why}") from exc
         finally:
             if descriptor is not None:
                 os.close(descriptor)
@@ -394,8 +403,14 @@ class _Started:
         raise ProcessError(message, status=status, detail=self.said())
 
     def kill(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
+        """End it and all it started. Until it has been waited for, its group cannot be another's."""
+        if self.process is not None and self.process.returncode is None:
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            except PermissionError:  # part of it runs as another user
+                self.process.kill()
 
     def close(self) -> None:
         if self.process is not None:

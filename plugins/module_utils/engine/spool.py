@@ -21,17 +21,16 @@ _FLUSH_EVERY = 32 << 20  # start writing to disk early: the last sync is then sh
 class Spool:
     """One growing archive; implements ports.Growing for its readers. Writer: write*, then commit or abort."""
 
-    def __init__(
-        self, path: Path, *, size_hint: int = 0, cap_bytes: int | None = None
-    ) -> None:
+    def __init__(self, path: Path, *, size_hint: int = 0, cap_bytes: int | None = None) -> None:
         self.path = path
         self.size_hint = size_hint
         self.size_bytes = 0
         self._cap_bytes = cap_bytes
         self._digest = hashlib.sha256()
-        self._file = os.open(
-            path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
-        )
+        try:
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise _spool_error(exc, path) from exc
         self._grown = threading.Condition()
         self._ended = False
         self._failure: str | None = None
@@ -43,10 +42,7 @@ class Spool:
 
     def write(self, block: bytes) -> None:
         """Append; raises SpoolError when the disk or the cap is full."""
-        if (
-            self._cap_bytes is not None
-            and self.size_bytes + len(block) > self._cap_bytes
-        ):
+        if self._cap_bytes is not None and self.size_bytes + len(block) > self._cap_bytes:
             raise SpoolError(
                 "the spool would pass its cap of %d bytes" % self._cap_bytes,
                 hint="raise spool_cap, or make room",
@@ -122,7 +118,11 @@ class _Follower(io.RawIOBase):
     def __init__(self, spool: Spool) -> None:
         super().__init__()
         self._spool = spool
-        self._file = open(spool.path, "rb", buffering=0)
+        try:
+            self._file = open(spool.path, "rb", buffering=0)
+        except OSError as exc:  # gone, when the archive was given up before this reader began
+            spool.available(0)
+            raise _spool_error(exc, spool.path) from exc
         self._offset = 0
 
     def readable(self) -> bool:
@@ -148,7 +148,7 @@ def _spool_error(exc: OSError, path: Path) -> SpoolError:
             f"no space left for the spool in {path.parent}",
             hint="make room there, or set spool_path to a larger disk",
         )
-    return SpoolError(f"the spool {path} cannot be written: {exc.strerror}")
+    return SpoolError(f"the spool {path} cannot be used: {exc.strerror}")
 
 
 def _start_writing(descriptor: int, offset: int, count: int) -> None:
