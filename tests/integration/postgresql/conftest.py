@@ -1,0 +1,213 @@
+"""A throw-away PostgreSQL server (unix socket, and loopback TCP with scram), and ways to use it."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+from lifeboat.model import Command, Secret, SourceRecord, Workspace
+from lifeboat.process import Pipeline, feed
+from lifeboat.sources.postgresql import PostgreSQL
+
+_FOUND = sorted(glob.glob("/usr/lib/postgresql/*/bin") + glob.glob("/usr/pgsql-*/bin"))
+BIN = _FOUND[-1] if _FOUND else os.path.dirname(shutil.which("pg_ctl") or "")
+OS_USER = "postgres" if os.geteuid() == 0 else ""
+PASSWORD = r"se:cr\et'42"
+HBA = """
+local all postgres        peer map=us
+local all all             trust
+host  all all 127.0.0.1/32 scram-sha-256
+"""
+
+
+def as_server_user(*argv: str) -> list[str]:
+    return ["runuser", "-u", OS_USER, "--", *argv] if OS_USER else list(argv)
+
+
+@dataclass
+class Server:
+    folder: Path
+    port: int
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def control(self, *words: str) -> None:
+        done = subprocess.run(
+            as_server_user(BIN + "/pg_ctl", "-D", str(self.data), "-w", "-s", *words),
+            cwd="/",
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr + (self.folder / "log").read_text()
+
+    def start(self) -> None:
+        options = f"-k {self.folder} -p {self.port} -c listen_addresses=127.0.0.1 -c fsync=off"
+        self.control("-l", str(self.folder / "log"), "-o", options, "start")
+
+    def kill(self) -> None:
+        """SIGKILL the server and what it forked, as a power cut would."""
+        postmaster = int((self.data / "postmaster.pid").read_text().splitlines()[0])
+        os.killpg(postmaster, signal.SIGKILL)  # pg_ctl made it a session of its own
+
+    def environment(self, user: str = "postgres") -> dict[str, str]:
+        return {
+            **os.environ,
+            "PGHOST": str(self.folder),
+            "PGPORT": str(self.port),
+            "PGUSER": user,
+            "PGCLIENTENCODING": "UTF8",
+        }
+
+    def sql(self, text: str, database: str = "postgres", user: str = "postgres") -> str:
+        argv = [BIN + "/psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
+        done = subprocess.run(
+            as_server_user(*argv) if user == "postgres" else argv,
+            input=text,
+            env={**self.environment(user), "PGDATABASE": database},
+            cwd="/",
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.rstrip("\n")
+
+    def psql(self, database: str) -> subprocess.Popen[bytes]:
+        """A session that stays: write to its stdin; close it to end it."""
+        return subprocess.Popen(
+            as_server_user(BIN + "/psql", "-X", "-q", "-A", "-t"),
+            env={**self.environment(), "PGDATABASE": database},
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+        )
+
+    def databases(self) -> list[str]:
+        return self.sql("SELECT datname FROM pg_database WHERE NOT datistemplate").split("\n")
+
+    def source(self, database: str = "shop", **options: Any) -> PostgreSQL:
+        chosen = {"host": str(self.folder), "port": self.port, **options}
+        if not OS_USER:
+            chosen.setdefault("user", "postgres")
+        return PostgreSQL("db", database=database, **chosen)
+
+
+@pytest.fixture(scope="session")
+def make_server() -> Iterator[Callable[[], Server]]:
+    """Servers, all stopped and removed at the end. A unix socket's path must be short: not tmp_path."""
+    if not os.path.exists(BIN + "/pg_ctl"):
+        pytest.skip("no PostgreSQL server programs here")
+    made: list[Server] = []
+
+    def make() -> Server:
+        folder = Path(tempfile.mkdtemp(prefix="lb-pg-", dir="/tmp"))
+        folder.chmod(0o755)
+        if OS_USER:
+            shutil.chown(folder, OS_USER)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            server = Server(folder, probe.getsockname()[1])
+        made.append(server)
+        words = ("-D", str(server.data), "-U", "postgres", "-A", "trust", "-E", "UTF8")
+        subprocess.run(
+            as_server_user(BIN + "/initdb", "--no-sync", "--locale=C.UTF-8", *words),
+            cwd="/",
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        us = OS_USER or _my_name()
+        (server.data / "pg_ident.conf").write_text(f"us {us} postgres\n")
+        (server.data / "pg_hba.conf").write_text(HBA)
+        server.start()
+        return server
+
+    yield make
+    for server in made:
+        if (server.data / "postmaster.pid").exists():
+            server.control("-m", "immediate", "stop")
+        shutil.rmtree(server.folder)
+
+
+@pytest.fixture(scope="session")
+def server(make_server: Callable[[], Server]) -> Server:
+    return make_server()
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Workspace:
+    for name in ("bulk", "secret"):
+        (tmp_path / name).mkdir(mode=0o700)
+    return Workspace(tmp_path / "bulk", tmp_path / "secret")
+
+
+class FilePlain:
+    """ports.Plain on a file, without encryption."""
+
+    def __init__(self, part: str, format_: str, path: Path) -> None:
+        self.part, self.format, self._path = part, format_, path
+
+    def feed(self, command: Command) -> None:
+        with Pipeline(self._path, []) as flow:
+            feed(flow, command)
+
+    def save(self, path: Path) -> None:
+        shutil.copy(self._path, path)
+
+    def read(self, consume: Callable[[BinaryIO], Any]) -> Any:
+        with open(self._path, "rb") as stream:
+            return consume(stream)
+
+
+@dataclass
+class Backup:
+    record: SourceRecord
+    plains: dict[str, FilePlain]
+    inventory: bytes
+    warnings: tuple[str, ...]
+
+
+def back_up(source: PostgreSQL, work: Workspace, folder: Path) -> Backup:
+    """What the engine does with a source, without compression, encryption and destinations."""
+    folder.mkdir(exist_ok=True)
+    plains, warnings = {}, ()
+    with source.open(work) as dump:
+        for stream in dump.streams():
+            path = folder / stream.part
+            with Pipeline(stream.feed, [], tap=stream.tap) as flow, open(path, "wb") as out:
+                for block in flow.blocks():
+                    out.write(block)
+                flow.check()
+            complaint = stream.complaint(flow.head, flow.tail, flow.plain_bytes)
+            assert complaint == ""
+            if stream.finish:
+                warnings += stream.finish(flow.feed_status, flow.feed_said)
+            plains[stream.part] = FilePlain(stream.part, stream.extension, path)
+        inventory = dump.inventory()
+        content = inventory.path.read_bytes()
+        record = SourceRecord(
+            "db", source.kind, "good", dump.taken_at, dump.facts, inventory.totals, inventory.digest
+        )
+    return Backup(record, plains, content, warnings)
+
+
+def secret(text: str = PASSWORD) -> Secret:
+    return Secret.of(text)
+
+
+def _my_name() -> str:
+    import pwd
+
+    return pwd.getpwuid(os.geteuid()).pw_name
