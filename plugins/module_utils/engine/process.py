@@ -153,9 +153,7 @@ class Pipeline:
         if isinstance(self._feed, Command):
             feeder = self._add(self._feed, subprocess.DEVNULL)
             source = feeder.process.stdout
-        elif isinstance(self._feed, Path):
-            source = open(self._feed, "rb", buffering=0)
-        else:
+        elif not isinstance(self._feed, Path):
             source = self._feed
         sink: IO[bytes] | None = None
         previous: Any = subprocess.PIPE
@@ -170,6 +168,11 @@ class Pipeline:
             read_end, write_end = os.pipe()
             sink, previous = os.fdopen(write_end, "wb", 0), os.fdopen(read_end, "rb", 0)
         _widen(sink)
+        if isinstance(self._feed, Path):  # last, so that no failure above leaves it open
+            try:
+                source = open(self._feed, "rb", buffering=0)
+            except OSError as exc:
+                raise ProcessError(f"{self._feed} cannot be read: {exc.strerror}") from exc
         self._out: IO[bytes] = previous
         self._pump = threading.Thread(target=self._pump_loop, args=(source, sink), daemon=True)
         self._pump.start()
@@ -345,6 +348,13 @@ class _Started:
 
     def start(self) -> None:
         self._stderr = tempfile.TemporaryFile()
+        try:
+            self._popen()
+        except BaseException:
+            self._stderr.close()
+            raise
+
+    def _popen(self) -> None:
         argv, descriptor = list(self.command.argv), None
         if self.command.secret is not None:
             descriptor = _secret_pipe(self.command.secret)
@@ -427,10 +437,10 @@ class _Started:
 
 def _secret_pipe(secret: bytes) -> int:
     """The read end of a pipe that holds `secret`; a pipe takes 64 KiB before it would block."""
+    if len(secret) > 60000:
+        raise ProcessError("a secret of %d bytes is too long to hand over" % len(secret))
     read_end, write_end = os.pipe()
     try:
-        if len(secret) > 60000:
-            raise ProcessError("a secret of %d bytes is too long to hand over" % len(secret))
         os.write(write_end, secret)
     finally:
         os.close(write_end)
