@@ -121,7 +121,7 @@ class _Follower(io.RawIOBase):
         try:
             self._file = open(spool.path, "rb", buffering=0)
         except OSError as exc:  # gone, when the archive was given up before this reader began
-            spool.available(0)
+            spool._raise_if_failed()
             raise _spool_error(exc, spool.path) from exc
         self._offset = 0
 
@@ -138,7 +138,8 @@ class _Follower(io.RawIOBase):
         return read or 0
 
     def close(self) -> None:
-        self._file.close()
+        if hasattr(self, "_file"):  # also called for a reader whose making failed
+            self._file.close()
         super().close()
 
 
