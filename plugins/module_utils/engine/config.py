@@ -388,7 +388,8 @@ def _join(where: str, key: str) -> str:
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
+    begun = [one for one in known if len(word) > 1 and one.startswith(word)]
+    close = begun or difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 

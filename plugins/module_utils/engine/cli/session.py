@@ -20,6 +20,7 @@ from ..operations import backup, history, restore
 from ..operations.journal import journals
 from ..paths import Paths
 from ..progress import Event, Listener, silent
+from ..units import stamp
 
 
 def now() -> datetime:
@@ -79,6 +80,7 @@ def run_backup(
     area, begun = session.area(job), time.monotonic()
     with session.hold(job, "backup", wait, listener):
         past = history.past(session.paths.history, job.name)
+        _let_a_second_pass(past)
         request = backup.Request(
             type=type_,
             suffix=secrets.token_hex(2),
@@ -141,6 +143,13 @@ def ensure_directories(paths: Paths) -> None:
     if paths.scope == "user":
         for directory in (paths.state, paths.spool, paths.log, paths.runtime, paths.journals):
             make_private(directory)
+
+
+def _let_a_second_pass(past: Sequence[Mapping[str, Any]]) -> None:
+    """Ids are ordered by their second: two runs of a job never share one."""
+    last = str(past[-1].get("id", "")) if past else ""
+    while last.startswith(stamp(now())):
+        time.sleep(0.05)
 
 
 def _expected(past: Sequence[Mapping[str, Any]]) -> Mapping[str, int]:

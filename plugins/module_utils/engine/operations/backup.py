@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from .. import trend
-from ..errors import LifeboatError, SourceAbsent, SourceError, SpoolError
+from ..errors import DestinationError, LifeboatError, SourceAbsent, SourceError, SpoolError
 from ..files import free_bytes, make_private, remove, workspace
 from ..job import Job
 from ..model import Archive, Manifest, Mark, SourceRecord, Stream, Workspace
@@ -86,7 +86,7 @@ def run(
     carrying = lanes(job.destinations, job.host, job.name, id_, listener)
     records: list[SourceRecord] = []
     archives: list[Archive] = []
-    committed = False
+    ended = False
     try:
         with workspace(spool, make_private(runtime)) as work:
             for source in sources:
@@ -109,16 +109,17 @@ def run(
             tags=request.tags,
         )
         if not archives:
-            return Report(id_, None, (), tuple(records))
+            ended = True
+            return Report(id_, None, _give_up(carrying), tuple(records))
         odd = trend.oddities(request.history, plain_sizes(manifest))
         marks = _marks(manifest, request, bool(odd))
         for lane in carrying:
             lane.commit(manifest, marks, clock)
-        committed = True
+        ended = True
         outcomes = tuple(lane.outcome() for lane in carrying)
         return Report(id_, manifest, outcomes, tuple(records), tuple(odd))
     finally:
-        if not committed:
+        if not ended:
             _give_up(carrying)
         _empty(spool)
 
@@ -187,7 +188,7 @@ class _Writer:
             size_hint=self._request.expected.get(name, 0),
             cap_bytes=self._job.spool_cap_bytes,
         )
-        holders = _Holders(spool, len(self._lanes))
+        holders = _Holders(spool, len(self._lanes) + 1)  # the lanes, and this writer
         for lane in self._lanes:
             lane.take(name, spool, holders.release)
         try:
@@ -205,6 +206,8 @@ class _Writer:
         except BaseException as exc:
             spool.abort(str(exc) or type(exc).__name__)
             raise
+        finally:
+            holders.release()
         self._listener(Event("dump", name, flow.plain_bytes, flow.plain_bytes, ended=True))
         return Archive(
             name=name,
@@ -223,6 +226,10 @@ class _Writer:
         told = 0
         self._listener(Event("dump", name))
         for block in flow.blocks():
+            if all(lane.lost for lane in self._lanes):
+                raise DestinationError(
+                    "every destination is lost, so there is nowhere to store this"
+                )
             spool.write(block)
             if flow.plain_bytes - told >= _REPORT_EVERY:
                 told = flow.plain_bytes
@@ -265,11 +272,11 @@ def _marks(manifest: Manifest, request: Request, suspect: bool) -> list[Mark]:
     return marks
 
 
-def _give_up(carrying: Sequence[Lane]) -> None:
+def _give_up(carrying: Sequence[Lane]) -> tuple[Outcome, ...]:
+    """End the lanes without a commit; the outcomes of those that failed by themselves."""
     for lane in carrying:
         lane.give_up()
-    for lane in carrying:
-        lane.outcome()
+    return tuple(outcome for outcome in [lane.outcome() for lane in carrying] if outcome.error)
 
 
 def _empty(spool: Path) -> None:

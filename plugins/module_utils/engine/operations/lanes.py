@@ -54,6 +54,11 @@ class Lane:
         self._thread = threading.Thread(target=self._loop, daemon=True, name=destination.name)
         self._thread.start()
 
+    @property
+    def lost(self) -> bool:
+        """Whether nothing more can come of this lane."""
+        return self._failure is not None
+
     def take(self, name: str, spool: Growing, released: Callable[[], None]) -> None:
         """Store a spool that may still grow; `released` is called when this lane needs it no more."""
         self._work.put(lambda: self._store(name, spool, released))

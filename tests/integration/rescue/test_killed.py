@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""SIGKILL at any moment: nothing half done counts, and recovery gives the old or the new state."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from .host import Host
+
+_KILL = "__import__('os').kill(__import__('os').getpid(), 9)"
+_AT_STEP = """
+import lifeboat.operations.journal as journal, lifeboat.operations.restore as restore
+real = journal.save
+def save(directory, one):
+    global seen
+    {before}
+    real(directory, one)
+    {after}
+journal.save = save
+"""
+_AT_SWAP = """
+import lifeboat.sources.sqlite as sqlite
+real = sqlite.SQLite.{method}
+def method(self, *words):
+    {before}
+    result = real(self, *words)
+    {after}
+    return result
+sqlite.SQLite.{method} = method
+"""
+
+
+def at_step(step: str, when: str) -> str:
+    kill = f"if one.step == {step!r}: {_KILL}"
+    return _AT_STEP.format(
+        before=kill if when == "before" else "pass", after=kill if when == "after" else "pass"
+    )
+
+
+def at_method(method: str, when: str) -> str:
+    return _AT_SWAP.format(
+        method=method,
+        before=_KILL if when == "before" else "pass",
+        after=_KILL if when == "after" else "pass",
+    )
+
+
+MOMENTS = {
+    f"{when} the step {step}": (at_step(step, when), step == "swapped" and when == "after")
+    for step in ("staging", "swapping", "swapped")
+    for when in ("before", "after")
+} | {
+    f"{when} {method}": (at_method(method, when), None)
+    for method in ("stage", "count", "swap")
+    for when in ("before", "after")
+}
+
+
+@pytest.mark.parametrize("moment", sorted(MOMENTS))
+def test_a_killed_restore_leaves_the_old_or_the_new_state(host: Host, moment: str) -> None:
+    before, _new = MOMENTS[moment]
+    id_ = host.run()
+    host.fill(7)
+
+    killed = host.restore(id_, before=before)
+    recovered = host.lifeboat("recover")
+
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert recovered.returncode == 0, recovered.stderr
+    assert host.rows() in (7, 1000)
+    if host.rows() == 1000:
+        assert (
+            "new state is in place" in recovered.stdout or "nothing to recover" in recovered.stdout
+        )
+    else:
+        assert "new state" not in recovered.stdout
+    assert host.restore(id_).returncode == 0
+    assert host.rows() == 1000
+
+
+def test_only_a_swapped_restore_is_the_new_state(host: Host) -> None:
+    id_ = host.run()
+    host.fill(7)
+    host.restore(id_, before=at_method("swap", "after"))
+
+    recovered = host.lifeboat("recover")
+
+    assert host.rows() == 1000
+    assert "the new state is in place" in recovered.stdout
+
+
+def test_the_next_run_recovers_by_itself(host: Host) -> None:
+    id_ = host.run()
+    host.fill(7)
+    host.restore(id_, before=at_method("swap", "before"))
+
+    done = host.lifeboat("run", "shop")
+
+    assert done.returncode == 0, done.stderr
+    assert "the old state is in place" in done.stderr
+    assert host.rows() == 7
+    assert host.left_over() == []
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "lifeboat.spool.Spool.commit",
+        "lifeboat.destinations.local.Local.store",
+        "lifeboat.operations.lanes.Lane._read_back",
+        "lifeboat.operations.lanes.sha256sums",
+        "lifeboat.operations.history.remember_backup",
+    ],
+)
+def test_a_killed_run_leaves_nothing_that_counts(host: Host, place: str) -> None:
+    module, _dot, name = place.rpartition(".")
+    before = f"""
+import importlib, os
+owner = {module!r}
+try:
+    target = importlib.import_module(owner)
+except ModuleNotFoundError:
+    target = getattr(importlib.import_module(owner.rpartition(".")[0]), owner.rpartition(".")[2])
+setattr(target, {name!r}, lambda *words, **named: os.kill(os.getpid(), 9))
+"""
+    killed = host.lifeboat("run", "shop", before=before)
+
+    verified = host.lifeboat("verify", "shop")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    if verified.returncode != 0:  # else it was killed after the commit, and the copy is whole
+        assert host.lifeboat("status").returncode == 2
+    host.run()
+    assert host.left_over() == []
+    assert host.lifeboat("verify", "shop").returncode == 0
+
+
+def test_a_terminated_run_cleans_up_itself(host: Host) -> None:
+    before = """
+import lifeboat.spool as spool, os
+real = spool.Spool.commit
+def commit(self):
+    os.kill(os.getpid(), 15)
+    __import__("time").sleep(5)
+spool.Spool.commit = commit
+"""
+    done = host.lifeboat("run", "shop", before=before)
+
+    assert done.returncode == 130
+    assert host.stored() == []
+    assert host.left_over() == []

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The main job, at the command line: back up, lose the data, bring it back, take it back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+from .host import PHRASE, Host
+
+
+def test_what_was_destroyed_comes_back(host: Host) -> None:
+    id_ = host.run()
+    host.database.unlink()
+
+    done = host.restore(id_)
+
+    assert done.returncode == 0, done.stderr
+    assert host.rows() == 1000
+    host.lifeboat("confirm", "shop")
+    assert host.left_over() == []
+
+
+def test_undo_puts_back_what_the_restore_replaced(host: Host) -> None:
+    id_ = host.run()
+    host.fill(7)
+    host.restore(id_)
+    assert host.rows() == 1000
+
+    done = host.lifeboat("undo", "shop", id_, "--confirm", PHRASE, "--target-host", "h1")
+
+    assert done.returncode == 0, done.stderr
+    assert host.rows() == 7
+
+
+def test_a_restore_after_an_undo_works(host: Host) -> None:
+    id_ = host.run()
+    host.fill(7)
+    host.restore(id_)
+    host.lifeboat("undo", "shop", id_, "--confirm", PHRASE, "--target-host", "h1")
+
+    assert host.restore(id_).returncode == 0
+    assert host.rows() == 1000
+
+
+def test_confirm_lets_go_of_what_was_kept(host: Host) -> None:
+    id_ = host.run()
+    host.fill(7)
+    host.restore(id_)
+    assert host.left_over() != []
+
+    done = host.lifeboat("confirm", "shop")
+
+    assert done.returncode == 0, done.stderr
+    assert host.rows() == 1000
+    assert host.left_over() == []
+
+
+def test_undo_passes_the_gate_too(host: Host) -> None:
+    id_ = host.run()
+    host.fill(7)
+    host.restore(id_)
+
+    done = host.lifeboat("undo", "shop", id_)
+
+    assert done.returncode == 6
+    assert host.rows() == 1000
+
+
+def test_run_prints_the_id_alone(host: Host) -> None:
+    done = host.lifeboat("run", "shop")
+
+    assert done.stdout.count("\n") == 1
+    assert done.stdout.strip().split("-")[1] == "manual"
+
+
+def test_list_shows_tags_pins_and_states_as_json(host: Host) -> None:
+    id_ = host.run("--tag", "v1.2.3 / “beta”", "--pin", "--type", "predeploy")
+
+    listed = json.loads(host.lifeboat("list", "shop", "--json").stdout)
+
+    assert listed[0]["id"] == id_
+    assert listed[0]["type"] == "predeploy"
+    assert listed[0]["tags"] == ["v1.2.3 / “beta”"]
+    assert listed[0]["copies"] == {"disk": "intact"}
+
+
+def test_query_picks_from_the_result(host: Host) -> None:
+    id_ = host.run()
+
+    done = host.lifeboat("list", "shop", "--query", "[0].id")
+
+    assert json.loads(done.stdout) == id_
+
+
+def test_content_is_proved_with_the_key(host: Host) -> None:
+    id_ = host.run()
+
+    done = host.lifeboat("verify", id_, "--level", "content", "--identity", str(host.key))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "readable" in done.stdout
+
+
+def test_the_key_can_come_on_standard_input(host: Host) -> None:
+    host.run()
+
+    done = host.lifeboat(
+        "verify", "shop", "--level", "content", "--identity", "-", stdin=host.key.read_bytes()
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_archive_opens_with_standard_programs_alone(host: Host) -> None:
+    host.run()
+    archive = host.archive()
+
+    sums = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=archive.parent, check=False)
+    age = subprocess.run(
+        ["age", "-d", "-i", str(host.key), str(archive)], capture_output=True, check=True
+    )
+    plain = subprocess.run(["zstd", "-d", "-c"], input=age.stdout, capture_output=True, check=True)
+
+    assert sums.returncode == 0
+    assert plain.stdout.startswith(b"SQLite format 3\0")
+
+
+def test_another_host_restores_when_it_names_where_from(host: Host) -> None:
+    id_ = host.run()
+    other = Host(host.base, "h2", host.disk)
+
+    refused = other.restore(id_)
+    done = other.restore(id_, "--from-host", "h1")
+
+    assert refused.returncode == 2  # h2 has no such backup
+    assert done.returncode == 0, done.stderr
+    assert other.rows() == 1000
+
+
+def test_latest_is_the_latest_good_one_and_says_so(host: Host) -> None:
+    good = host.run()
+    host.fill(2000)
+    host.lifeboat("run", "shop")
+    newest = sorted(host.disk.glob("archives/h1/shop/*"))[-1]
+    archive = next(newest.glob("db.database*"))
+    archive.write_bytes(archive.read_bytes()[:-1])
+    host.lifeboat("verify", newest.name)  # marks it bad
+
+    done = host.lifeboat("restore", "shop", "--dry-run", "--json")
+
+    assert json.loads(done.stdout)["id"] == good
+    assert newest.name in done.stderr
+
+
+def test_into_leaves_the_live_database_alone(host: Host) -> None:
+    id_ = host.run()
+    host.fill(7)
+    aside = host.data / "aside.db"
+
+    done = host.restore(id_, "--into", str(aside))
+
+    assert done.returncode == 0, done.stderr
+    assert host.rows() == 7
+    assert aside.exists()
