@@ -9,6 +9,7 @@ import hashlib
 import io
 import os
 import threading
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -85,7 +86,12 @@ class Spool:
             pass
 
     def reader(self) -> BinaryIO:
-        return io.BufferedReader(_Follower(self), 1 << 20)
+        try:
+            file = open(self.path, "rb", buffering=0)
+        except OSError as exc:
+            self._raise_if_failed()  # it is gone because it was given up
+            raise _spool_error(exc, self.path) from exc
+        return io.BufferedReader(_Follower(self, file), 1 << 20)
 
     def wait(self) -> int:
         with self._grown:
@@ -115,14 +121,10 @@ class Spool:
 class _Follower(io.RawIOBase):
     """Reads a spool from its start, never past what is written, and ends only at a checked end."""
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: Spool, file: FileIO) -> None:
         super().__init__()
         self._spool = spool
-        try:
-            self._file = open(spool.path, "rb", buffering=0)
-        except OSError as exc:  # gone, when the archive was given up before this reader began
-            spool._raise_if_failed()
-            raise _spool_error(exc, spool.path) from exc
+        self._file = file
         self._offset = 0
 
     def readable(self) -> bool:
@@ -134,12 +136,13 @@ class _Follower(io.RawIOBase):
             return 0
         with memoryview(buffer) as view:
             read = self._file.readinto(view[:count])
-        self._offset += read or 0
-        return read or 0
+        if not read:  # would look like the end
+            raise SpoolError(f"the spool {self._spool.path} was cut short by another program")
+        self._offset += read
+        return read
 
     def close(self) -> None:
-        if hasattr(self, "_file"):  # also called for a reader whose making failed
-            self._file.close()
+        self._file.close()
         super().close()
 
 
