@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keep copies in an S3 bucket, at AWS or any server that speaks its language; nothing is replaced."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
+from datetime import datetime, timedelta
+from typing import BinaryIO
+
+from ..errors import ConfigError, DestinationError
+from ..model import Option, Secret, Stored
+from ..ports import Growing
+from .s3_bucket import Bucket
+from .s3_client import Connection, Denied, Taken, Unsupported
+from .s3_upload import MAX_PART, MIN_PART, Plan, TooManyParts, send_finished, send_growing
+
+log = logging.getLogger(__name__)
+
+_PROBE = ".probe-"
+_BLOCK = 1 << 20
+_CHECKSUM_HINT = "set checksums: when_required; some servers store them in the object"
+_PREFIX = re.compile(r"^[A-Za-z0-9_=+@-][A-Za-z0-9_.=+@-]*(/[A-Za-z0-9_=+@-][A-Za-z0-9_.=+@-]*)*$")
+
+
+class S3:
+    """ports.Destination on a bucket, below `prefix`. Without a credential the SDK's own chain is used.
+
+    checksums: "auto" leaves the newer checksum headers to AWS, for many other servers refuse them
+    or store them in the object. path_style: by default where there is an endpoint. part_size: 0 =
+    from the expected size; what is set here bounds memory too (five parts of 16 MiB, else two).
+    """
+
+    kind = "s3"
+    options = (
+        Option("bucket", required=True),
+        Option("prefix", default=""),
+        Option("region"),
+        Option("endpoint"),
+        Option("credential", "secret"),
+        Option("storage_class"),
+        Option("path_style", "boolean"),
+        Option("checksums", default="auto", choices=("auto", "when_supported", "when_required")),
+        Option("ca_bundle"),
+        Option("server_side_encryption", choices=("AES256", "aws:kms")),
+        Option("kms_key_id"),
+        Option("part_size", "size", default=0),
+        Option("max_parts", "integer", default=10000),
+        Option("max_concurrency", "integer", default=4),
+        Option("connect_timeout", "duration", default=timedelta(seconds=10)),
+        Option("read_timeout", "duration", default=timedelta(seconds=60)),
+    )
+
+    def __init__(
+        self,
+        name: str,
+        bucket: str,
+        prefix: str = "",
+        region: str | None = None,
+        endpoint: str | None = None,
+        credential: Secret | None = None,
+        storage_class: str | None = None,
+        path_style: bool | None = None,
+        checksums: str = "auto",
+        ca_bundle: str | None = None,
+        server_side_encryption: str | None = None,
+        kms_key_id: str | None = None,
+        part_size: int = 0,
+        max_parts: int = 10000,
+        max_concurrency: int = 4,
+        connect_timeout: timedelta = timedelta(seconds=10),
+        read_timeout: timedelta = timedelta(seconds=60),
+    ) -> None:
+        self.name = name
+        trimmed = prefix.strip("/")
+        self._check_options(trimmed, endpoint, part_size, max_parts, max_concurrency)
+        if checksums == "auto":
+            checksums = "when_required" if endpoint else "when_supported"
+        connection = Connection(
+            destination=name,
+            bucket=bucket,
+            prefix=trimmed + "/" if trimmed else "",
+            region=region,
+            endpoint=endpoint,
+            credential=credential,
+            path_style=bool(endpoint) if path_style is None else path_style,
+            checksums=checksums,
+            ca_bundle=ca_bundle,
+            connections=max_concurrency + 4,
+            connect_timeout_s=connect_timeout.total_seconds(),
+            read_timeout_s=read_timeout.total_seconds(),
+        )
+        self._bucket = Bucket(connection)
+        self._error = connection.error
+        self._plan = Plan(part_size, max_parts, max_concurrency)
+        encryption = {"ServerSideEncryption": server_side_encryption, "SSEKMSKeyId": kms_key_id}
+        self._encryption = {name: value for name, value in encryption.items() if value}
+        # the catalog stays warm: it is small, and every listing is followed by reading from it
+        self._archive = {"StorageClass": storage_class} if storage_class else {}
+
+    def check(self, prefix: str = "catalog/") -> None:
+        key = f"{prefix}{_PROBE}{secrets.token_hex(8)}"
+        content = key.encode()
+        self.put(key, content)
+        with self.open(key) as stored:
+            if stored.read(len(content) + 1) != content:
+                why = "what is read back is not what was written"
+                raise self._error("cannot use the bucket", why, hint=_CHECKSUM_HINT)
+        try:
+            self.delete(key)
+        except Denied as exc:
+            log.info("destination=%s a probe stays, as append-only wants it: %s", self.name, exc)
+
+    def store(self, key: str, growing: Growing) -> None:
+        self._refuse_if_there(key)
+        finished = False
+        for _attempt in range(3):
+            try:
+                self._send(key, growing, finished)
+                break
+            except TooManyParts as exc:
+                log.info("destination=%s key=%s starts again: %s", self.name, key, exc)
+                finished = True
+            except Unsupported:
+                if not self._bucket.conditional:
+                    raise
+                self._bucket.conditional, finished = False, True  # looking first must do
+            except Taken:
+                # an answer that was lost makes the library ask again, and meet its own object
+                if not self._holds(key, growing):
+                    raise
+                break
+        stored, size = self._bucket.size(key), growing.wait()
+        if stored != size:
+            with suppress(DestinationError):
+                self.delete(key)
+            why = f"{size} bytes were sent, {stored} are there"
+            raise self._error(f"cannot store {key}", why, hint=_CHECKSUM_HINT)
+
+    def put(self, key: str, content: bytes) -> None:
+        try:
+            self._refuse_if_there(key)
+            try:
+                self._bucket.put(key, content, self._encryption)
+            except Unsupported:
+                if not self._bucket.conditional:
+                    raise
+                self._bucket.conditional = False
+                self._bucket.put(key, content, self._encryption)
+        except Taken:
+            with self.open(key) as there:
+                if there.read(len(content) + 1) != content:
+                    raise
+
+    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
+        return self._bucket.open(key)
+
+    def list(self, prefix: str) -> Iterator[Stored]:
+        for key, found in self._bucket.objects(prefix):
+            if not key.rsplit("/", 1)[-1].startswith(".") and not key.endswith("/"):
+                yield Stored(key, found["Size"], found["LastModified"])
+
+    def delete(self, key: str) -> None:
+        self._bucket.delete(key)
+
+    def sweep(self, prefix: str, before: datetime) -> Sequence[str]:
+        removed = []
+        for key, upload in self._bucket.uploads(prefix):
+            if upload["Initiated"] < before:
+                self._bucket.abort(key, upload["UploadId"])
+                removed.append(key)
+        for key, found in self._bucket.objects(prefix):
+            if key.rsplit("/", 1)[-1].startswith(_PROBE) and found["LastModified"] < before:
+                self.delete(key)
+                removed.append(key)
+        return removed
+
+    def _refuse_if_there(self, key: str) -> None:
+        """Look first: some servers ignore the condition of a write, and overwrite."""
+        try:
+            self._bucket.size(key)
+        except Denied:
+            return  # not every identity may look; the write itself is conditional
+        except DestinationError as exc:
+            if exc.missing:
+                return
+            raise
+        raise self._bucket.connection.taken(f"cannot store {key}")
+
+    def _send(self, key: str, growing: Growing, finished: bool) -> None:
+        extra = {**self._encryption, **self._archive}
+        if finished:
+            growing.wait()
+            send_finished(self._bucket, key, extra, growing.path, self._plan)
+        else:
+            send_growing(self._bucket, key, extra, growing, self._plan)
+
+    def _holds(self, key: str, growing: Growing) -> bool:
+        """Whether exactly the archive's bytes lie under `key`."""
+        growing.wait()
+        with self.open(key) as there, growing.reader() as ours:
+            block = ours.read(_BLOCK)
+            while block and there.read(len(block)) == block:
+                block = ours.read(_BLOCK)
+            return not block and not there.read(1)
+
+    def _check_options(
+        self, prefix: str, endpoint: str | None, part_size: int, max_parts: int, concurrency: int
+    ) -> None:
+        wrong = ""
+        if prefix and not _PREFIX.match(prefix):
+            wrong = f"prefix {prefix!r} holds what servers refuse or rename"
+        elif endpoint and not endpoint.startswith(("https://", "http://")):
+            wrong = f"endpoint {endpoint!r} does not begin with https:// or http://"
+        elif part_size and not MIN_PART <= part_size <= MAX_PART:
+            wrong = "part_size is not between 5 MiB and 5 GiB"
+        elif not 1 <= max_parts <= 10000 or not 1 <= concurrency <= 64:
+            wrong = "max_parts is not in 1..10000, or max_concurrency not in 1..64"
+        if wrong:
+            raise ConfigError(f"destination {self.name}: {wrong}", hint="correct that option")

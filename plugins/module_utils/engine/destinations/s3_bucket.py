@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One bucket's objects, below one prefix: the single requests that the S3 destination is made of."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import Any, BinaryIO
+
+from ..errors import DestinationError
+from .s3_client import Connection
+
+_BLOCK = 1 << 20
+_WRITES = ("PutObject", "CompleteMultipartUpload")
+
+
+class Bucket:
+    """Keys are without the prefix. Every write says `If-None-Match: *` while `conditional` is true."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.conditional = True
+        self._made: Any = None
+        self._making = threading.Lock()
+
+    @property
+    def client(self) -> Any:
+        with self._making:
+            if self._made is None:
+                client = self.connection.client()
+                for (
+                    operation
+                ) in _WRITES:  # by an event: the library's uploads do not take the header
+                    client.meta.events.register(
+                        f"before-parameter-build.s3.{operation}", self._only_if_absent
+                    )
+                self._made = client
+            return self._made
+
+    def at(self, key: str) -> dict[str, str]:
+        return {"Bucket": self.connection.bucket, "Key": self.connection.prefix + key}
+
+    def size(self, key: str) -> int:
+        with self.connection.faults("look at", key):
+            return int(self.client.head_object(**self.at(key))["ContentLength"])
+
+    def put(self, key: str, content: bytes, extra: Mapping[str, str]) -> None:
+        with self.connection.faults("store", key):
+            self.client.put_object(**self.at(key), Body=content, **extra)
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[BinaryIO]:
+        with self.connection.faults("read", key):
+            body = self.client.get_object(**self.at(key))["Body"]
+        with closing(body), io.BufferedReader(_Reader(self.connection, key, body), _BLOCK) as read:
+            yield read
+
+    def objects(self, prefix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """(key, {"Size", "LastModified"}) of each, in the order of the keys."""
+        return self._pages("list_objects_v2", prefix, "Contents")
+
+    def uploads(self, prefix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """(key, {"UploadId", "Initiated"}) of each multipart upload that is still open."""
+        return self._pages("list_multipart_uploads", prefix, "Uploads")
+
+    def delete(self, key: str) -> None:
+        try:
+            with self.connection.faults("delete", key):
+                self.client.delete_object(**self.at(key))
+        except DestinationError as exc:
+            if not exc.missing:
+                raise
+
+    def abort(self, key: str, upload: str) -> None:
+        try:
+            with self.connection.faults("abort the upload of", key):
+                self.client.abort_multipart_upload(**self.at(key), UploadId=upload)
+        except DestinationError as exc:
+            if not exc.missing:
+                raise
+
+    def _pages(
+        self, operation: str, prefix: str, member: str
+    ) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        ours = self.connection.prefix
+        with self.connection.faults("list", prefix):
+            pages = self.client.get_paginator(operation).paginate(
+                Bucket=self.connection.bucket, Prefix=ours + prefix
+            )
+            for page in pages:
+                for found in page.get(member, []):
+                    yield found["Key"][len(ours) :], found
+
+    def _only_if_absent(self, params: dict[str, Any], **_event: Any) -> None:
+        if self.conditional:
+            params["IfNoneMatch"] = "*"
+
+
+class _Reader(io.RawIOBase):
+    """An object's bytes; what goes wrong on the way names the destination."""
+
+    def __init__(self, connection: Connection, key: str, body: Any) -> None:
+        super().__init__()
+        self._connection = connection
+        self._key = key
+        self._body = body
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
+        with self._connection.faults("read", self._key):
+            block = self._body.read(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)

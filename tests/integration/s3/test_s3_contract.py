@@ -1,0 +1,63 @@
+"""The contract of destinations, on real S3 servers that enforce rights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from lifeboat.destinations.s3 import S3
+from lifeboat.model import Secret
+
+from tests.integration.s3.conftest import Bucket
+from tests.unit.contracts.destination_contract import DestinationContract
+
+MIB = 1 << 20
+
+
+def s3_at(bucket: Bucket, key: dict[str, str] | None = None, **options: Any) -> S3:
+    used = key or bucket.host
+    secret = {"access_key_id": used["access_key"], "secret_access_key": used["secret_key"]}
+    given = {"bucket": bucket.name, "endpoint": bucket.endpoint, "credential": Secret.of(secret)}
+    return S3(name="offsite", **{**given, **options})
+
+
+class TestVersityGateway(DestinationContract):
+    """An archive that is one object from the start."""
+
+    @pytest.fixture
+    def place(self, bucket: Bucket) -> S3:
+        self.bucket = bucket
+        return s3_at(bucket)
+
+    def unfinished(self, place: S3) -> list[str]:
+        return self.bucket.open_uploads()
+
+
+class TestVersityGatewayInParts(TestVersityGateway):
+    """An archive of three parts, below a prefix."""
+
+    blocks = 48  # 12 MiB
+
+    @pytest.fixture
+    def place(self, bucket: Bucket) -> S3:
+        self.bucket = bucket
+        return s3_at(bucket, prefix="/hosts/one/", part_size=5 * MIB, max_concurrency=2)
+
+
+class TestMoto(DestinationContract):
+    @pytest.fixture
+    def place(self, moto_bucket: Bucket) -> S3:
+        self.bucket = moto_bucket
+        return s3_at(moto_bucket, checksums="when_supported")
+
+    def unfinished(self, place: S3) -> list[str]:
+        return self.bucket.open_uploads()
+
+
+class TestMotoInParts(TestMoto):
+    blocks = 48
+
+    @pytest.fixture
+    def place(self, moto_bucket: Bucket) -> S3:
+        self.bucket = moto_bucket
+        return s3_at(moto_bucket, prefix="hosts/one", part_size=5 * MIB)
