@@ -21,7 +21,7 @@ def test_system_scope_is_what_the_documentation_says() -> None:
     assert made.credentials == Path("/etc/lifeboat/credentials")
     assert made.command == Path("/usr/local/bin/lifeboat")
     assert made.job_lock("shop") == Path("/var/lib/lifeboat/locks/shop.lock")
-    assert made.journals == Path("/var/lib/lifeboat/journals")
+    assert made.journals.parent == made.state == Path("/var/lib/lifeboat")
     assert made.history == Path("/var/log/lifeboat/history.jsonl")
     assert made.units == Path("/etc/systemd/system")
 

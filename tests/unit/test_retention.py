@@ -517,14 +517,15 @@ def test_a_lost_catalog_makes_no_orphans() -> None:
     assert sweepable([stored(OLD, "db.tar", LONG_AGO)], [], NOW) == ()
 
 
-@pytest.mark.parametrize("kind", ["intact", "drilled", "bad", "pin"])
+@pytest.mark.parametrize("kind", ["intact", "drilled", "bad"])
 def test_a_lost_manifest_makes_no_orphan(kind: str) -> None:
     one = Copy(OLD, NOW - 90 * DAY, "daily", False, (Mark(kind, LONG_AGO),))
     assert sweepable([stored(OLD, "db.tar", LONG_AGO)], [one, *SOUND], NOW) == ()
 
 
-def test_a_partial_mark_of_a_run_that_never_committed_protects_nothing() -> None:
-    one = Copy(OLD, NOW - 90 * DAY, "daily", False, (Mark("partial", LONG_AGO),))
+@pytest.mark.parametrize("kind", ["partial", "suspect", "pin", "tag"])
+def test_marks_of_a_run_that_never_committed_protect_nothing(kind: str) -> None:
+    one = Copy(OLD, NOW - 90 * DAY, "daily", False, (Mark(kind, LONG_AGO),))
     assert len(sweepable([stored(OLD, "db.tar", LONG_AGO)], [one, *SOUND], NOW)) == 1
 
 

@@ -31,8 +31,8 @@ _PERIODS = (
     ("yearly", "%Y"),
 )
 _COUNTS = ("last", *(rule for rule, _form in _PERIODS))
-# Marks that say that a manifest was here once, or that an operator wants the backup.
-_NO_ORPHAN = ("intact", "drilled", "bad", "pin")
+# Marks that are written after the commit: the manifest was here once, and is lost.
+_COMMITTED_ONCE = ("intact", "drilled", "bad")
 
 
 @dataclass(frozen=True)
@@ -263,7 +263,7 @@ def _sweep_reason(
     pruned = copy.latest("pruned") if copy is not None else None
     if pruned is not None:
         return "pruned" if now - pruned.at >= PRUNED_FOR else ""
-    if not trusted or (copy is not None and copy.latest(*_NO_ORPHAN)):
+    if not trusted or (copy is not None and copy.latest(*_COMMITTED_ONCE)):
         return ""
     newest = max(stored.changed_at for stored in objects)
     return "never committed" if now - newest > ORPHAN_AFTER else ""
