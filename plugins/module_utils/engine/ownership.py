@@ -67,14 +67,16 @@ def give_as(path: Path, model: Path) -> None:
     os.utime(path)  # copystat took the times as well, and the content is new
 
 
-def is_mount_point(path: Path, table: Path = Path("/proc/self/mountinfo")) -> bool:
-    """Whether something is mounted exactly here; knows bind mounts of files, which os.path cannot see."""
+def mounts_within(path: Path, table: Path = Path("/proc/self/mountinfo")) -> list[Path]:
+    """What is mounted at or below `path`; knows bind mounts of files, which os.path cannot see."""
+    top = os.path.join(os.path.realpath(path.parent), path.name)  # a link itself, not what it names
     try:
         lines = table.read_bytes().splitlines()
     except OSError:
-        return os.path.ismount(path)
-    wanted = os.fsencode(os.path.realpath(path))
-    return any(_unescape(line.split(b" ")[4]) == wanted for line in lines)
+        return [Path(top)] if os.path.ismount(top) else []
+    points = [os.fsdecode(_unescape(line.split(b" ")[4])) for line in lines]
+    below = top.rstrip("/") + "/"
+    return sorted(Path(point) for point in points if point == top or point.startswith(below))
 
 
 def _unescape(field: bytes) -> bytes:

@@ -315,6 +315,7 @@ class SourceContract:
 class FileSwapContract(SourceContract):
     """For sources that are swapped by system calls of ours: killed before each, they hold."""
 
+    @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
     @pytest.mark.parametrize("lost", [False, True])
     @pytest.mark.parametrize("first", ["swap", "back"])
     @pytest.mark.parametrize("then", ["swap", "back"])

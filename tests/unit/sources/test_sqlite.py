@@ -189,6 +189,7 @@ class TestSQLite(FileSwapContract):
             placed.check()
         assert "on this host" in told.value.hint
 
+    @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
     @pytest.mark.skipif(not ROOT, reason="needs another user")
     @pytest.mark.parametrize(("mode", "folder"), [(0o600, 0o755), (0o644, 0o755)])
     def test_a_user_without_the_rights_is_told_which_user_has_them(

@@ -102,7 +102,7 @@ class SQLite:
             refusals.append("the directory %s is not ours to write to" % path.parent)
         if exists and not path.is_file():
             refusals.append("%s is not a regular file" % path)
-        if exists and ownership.is_mount_point(path):
+        if exists and ownership.mounts_within(path):
             refusals.append("%s is a mount point, which cannot be replaced by a rename" % path)
         counted: dict[str, int] = {}
         if exists and not refusals and looks_like_one(path):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Put one SQLite file in another's place, and back, so that a crash leaves the old or the new one.
 
-T is the target, S the side (new), K what is kept (old). A stale T-wal next to a new T would be
-replayed into it, so -wal and -journal always travel with their own database:
+T is the target, S the side (new), K what is kept (old; an empty file where there was nothing). A
+stale T-wal next to a new T would be replayed into it, so -wal and -journal travel with their own:
 
     swap  1. refuse if T is in use; close it cleanly: a healthy T then has no -wal at all
           2. T-wal -> K-wal, T-journal -> K-journal      (only a broken T still has them)
@@ -31,8 +31,9 @@ from .sqlite_file import COMPANIONS, connect, looks_like_one
 
 def swap(names: Swap) -> None:
     target, side, kept = _paths(names)
-    if swapped(names):
-        _unlink(side)  # a second name of the target, from a `back` that did not get far
+    if swapped(names):  # what a `back` that did not get far has left
+        _move_companions(side, target)
+        _unlink(side)
         return
     if not os.path.lexists(side):
         raise SourceError("nothing lies at %s to be put in place" % side)
@@ -44,6 +45,8 @@ def swap(names: Swap) -> None:
         raise SourceError("%s has gone since the restore was planned" % target)
     elif not names.existed and os.path.lexists(target):
         raise SourceError("%s has appeared since the restore was planned" % target)
+    elif not names.existed:
+        kept.touch(0o600)
     os.rename(side, target)
     sync_directory(target.parent)
 
@@ -52,23 +55,24 @@ def swapped(names: Swap) -> bool:
     target, side, kept = _paths(names)
     if not os.path.lexists(target) or (os.path.lexists(side) and not _same(side, target)):
         return False
-    return not names.existed or (os.path.lexists(kept) and not _same(kept, target))
+    return os.path.lexists(kept) and not _same(kept, target)
 
 
 def back(names: Swap) -> None:
     target, side, kept = _paths(names)
     if swapped(names):
         close_cleanly(target)
-        _second_name(target, side)
+        if names.existed:
+            _second_name(target, side)
         _move_companions(target, side)
-    if not names.existed:
-        if _same(side, target):
-            _unlink(target)
-    elif _same(kept, target):
-        _unlink(kept)  # a second name, from a `swap` that did not get far
+        if not names.existed:
+            os.rename(target, side)
+    if not names.existed or _same(kept, target):
+        _unlink(kept)
     elif os.path.lexists(kept):
         os.rename(kept, target)
-    _move_companions(kept, target)
+    if names.existed:
+        _move_companions(kept, target)
     sync_directory(target.parent)
 
 
@@ -79,7 +83,7 @@ def discard(names: Swap) -> None:
             "%s is missing, so nothing was removed" % target,
             hint="what it held lies at %s" % kept,
         )
-    if not swapped(names):
+    if names.existed and not swapped(names):
         _move_companions(kept, target)  # the target's own, from a `swap` that did not get far
     for path in (side, kept):
         for suffix in COMPANIONS:

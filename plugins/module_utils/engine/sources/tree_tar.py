@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How GNU tar is asked to write a tree, and to unpack one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from ..errors import MissingDependency, ProcessError
+from ..model import Command
+from ..process import run
+
+# C: messages in English, names as bytes. TAR_OPTIONS could add anything at all.
+_ENVIRONMENT = {"LC_ALL": "C", "TAR_OPTIONS": ""}
+_ATTRIBUTES = ("--acls", "--xattrs", "--numeric-owner")
+BY_HAND = (
+    "tar --extract --directory NEW_DIRECTORY --acls --xattrs --xattrs-include='*' "
+    "--numeric-owner --preserve-permissions"
+)
+
+
+def create(name: str, options: Sequence[str]) -> Command:
+    """tar of `name`, relative to /. Sorted, so that of two hard links the same one comes first."""
+    argv: tuple[str, ...] = (
+        "tar",
+        "--create",
+        "--file=-",
+        "--format=posix",
+        # neither access times nor our process id: unchanged files give the same bytes (but for
+        # those with holes, where tar names its process)
+        "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
+        "--sort=name",
+        "--sparse",
+    )
+    argv += _ATTRIBUTES + _selinux() + tuple(options) + ("--directory=/", "--", name)
+    return Command(argv, env=_ENVIRONMENT, accepts=(0, 1, 2))  # judged by what it said
+
+
+def extract(folder: str) -> Command:
+    # without an include pattern tar drops capabilities; only root may set more than user.*
+    root = os.geteuid() == 0
+    owners = ("--xattrs-include=*", "--same-owner") if root else ("--xattrs-include=user.*",)
+    argv: tuple[str, ...] = ("tar", "--extract", "--file=-", "--preserve-permissions")
+    argv += _ATTRIBUTES + _selinux() + owners + ("--delay-directory-restore",)
+    return Command(argv + ("--directory=" + folder,), env=_ENVIRONMENT)
+
+
+def _selinux() -> tuple[str, ...]:
+    return ("--selinux",) if os.path.exists("/sys/fs/selinux/enforce") else ()
+
+
+def version() -> str:
+    """The version line of GNU tar; raises MissingDependency for another tar, or none."""
+    try:
+        first = run(Command(("tar", "--version"), env=_ENVIRONMENT)).decode().split("\n")[0]
+    except ProcessError:
+        first = ""
+    if "GNU tar" not in first:
+        raise MissingDependency(
+            "the tar on this machine is not GNU tar", hint="install the package tar"
+        )
+    return first
