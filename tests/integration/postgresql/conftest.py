@@ -38,6 +38,7 @@ def as_server_user(*argv: str) -> list[str]:
 class Server:
     folder: Path
     port: int
+    killed: bool = False
 
     @property
     def data(self) -> Path:
@@ -58,8 +59,12 @@ class Server:
 
     def kill(self) -> None:
         """SIGKILL the server and what it forked, as a power cut would."""
+        self.killed = True
         postmaster = int((self.data / "postmaster.pid").read_text().splitlines()[0])
-        os.killpg(postmaster, signal.SIGKILL)  # pg_ctl made it a session of its own
+        listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True).stdout
+        pairs = [tuple(map(int, line.split())) for line in listed.splitlines()]
+        for pid in [postmaster] + [pid for pid, parent in pairs if parent == postmaster]:
+            os.kill(pid, signal.SIGKILL)
 
     def environment(self, user: str = "postgres") -> dict[str, str]:
         return {
@@ -136,7 +141,7 @@ def make_server() -> Iterator[Callable[[], Server]]:
 
     yield make
     for server in made:
-        if (server.data / "postmaster.pid").exists():
+        if not server.killed:
             server.control("-m", "immediate", "stop")
         shutil.rmtree(server.folder)
 

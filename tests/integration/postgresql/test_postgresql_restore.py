@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from lifeboat.errors import SourceError, VerifyError
 from lifeboat.inventory import differences, read
 from lifeboat.model import Workspace
 
-from .conftest import Backup, Server, back_up
+from .conftest import Backup, FilePlain, Server, back_up
 
 SHOP = r'''
 CREATE ROLE shop_owner LOGIN PASSWORD 'owner';
@@ -149,3 +155,226 @@ def test_a_destroyed_database_comes_back_with_its_roles(
     assert source.swapped(swap)
     assert server.sql(LOOK, "shop") == shop
     assert server.sql(ROLES) == roles
+
+
+def test_swap_back_and_discard_are_idempotent_and_read_the_world(
+    server: Server, backup: Backup, work: Workspace
+) -> None:
+    server.sql("DELETE FROM public.book WHERE id > 3", "shop")
+    source = server.source()
+    target = source.target(backup.record, None)
+    assert target.exists
+    assert target.totals == {"tables": 7, "rows": 40}
+    swap = source.plan(backup.record, target, "t2")
+    source.stage(swap, backup.record, backup.plains, work)
+    assert not source.swapped(swap)
+
+    source.swap(swap)
+    source.swap(swap)
+    assert source.swapped(swap)
+    assert server.sql("SELECT count(*) FROM public.book", "shop") == "500"
+    assert server.sql("SELECT count(*) FROM public.book", swap.kept) == "3"
+    assert set(server.databases()) == {"postgres", "shop", swap.kept}
+
+    source.back(swap)
+    source.back(swap)
+    assert not source.swapped(swap)
+    assert server.sql("SELECT count(*) FROM public.book", "shop") == "3"
+    assert set(server.databases()) == {"postgres", "shop", swap.side}
+
+    source.swap(swap)
+    source.discard(swap)
+    source.discard(swap)
+    assert source.swapped(swap)
+    assert set(server.databases()) == {"postgres", "shop"}
+    assert server.sql("SELECT count(*) FROM public.book", "shop") == "500"
+
+
+def test_swap_ends_sessions_that_come_back_at_once(
+    server: Server, backup: Backup, work: Workspace
+) -> None:
+    source = server.source()
+    swap = source.plan(backup.record, source.target(backup.record, None), "t3")
+    source.stage(swap, backup.record, backup.plains, work)
+    script = f"until [ -e {work.bulk}/stop ]; do psql -X -qAtc 'SELECT pg_sleep(3)' shop; done"
+    clients = [
+        subprocess.Popen(
+            ["sh", "-c", script],
+            env=server.environment("shop_owner"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for _each in range(3)
+    ]
+    time.sleep(0.5)
+    try:
+        source.swap(swap)
+    finally:
+        (work.bulk / "stop").touch()
+        for client in clients:
+            client.wait(30)
+    assert source.swapped(swap)
+    source.discard(swap)
+
+
+def test_a_database_that_cannot_be_renamed_stays_as_it_was(
+    server: Server, shop: str, backup: Backup, work: Workspace
+) -> None:
+    source = server.source()
+    swap = source.plan(backup.record, source.target(backup.record, None), "t4")
+    source.stage(swap, backup.record, backup.plains, work)
+    # One rename is possible, the other is not: the name it would take is taken.
+    server.sql(f'CREATE DATABASE "{swap.kept}"')
+    with pytest.raises(SourceError, match="already exists"):
+        source.swap(swap)
+    assert not source.swapped(swap)
+    assert server.sql(LOOK, "shop") == shop
+    server.sql(f'DROP DATABASE "{swap.kept}"')
+    source.discard(swap)
+    assert set(server.databases()) == {"postgres", "shop"}
+
+
+def test_the_kept_database_is_not_discarded_when_it_is_the_last(
+    server: Server, backup: Backup, work: Workspace
+) -> None:
+    source = server.source()
+    swap = source.plan(backup.record, source.target(backup.record, None), "t5")
+    source.stage(swap, backup.record, backup.plains, work)
+    source.swap(swap)
+    server.sql("DROP DATABASE shop")
+    with pytest.raises(SourceError, match="last of it"):
+        source.discard(swap)
+    assert swap.kept in server.databases()
+
+
+def test_a_failed_stage_leaves_nothing_after_discard(
+    server: Server, shop: str, backup: Backup, work: Workspace, tmp_path: Path
+) -> None:
+    whole = (tmp_path / "archives" / "database").read_bytes()
+    cut = tmp_path / "cut"
+    cut.write_bytes(whole[: len(whole) * 3 // 4])
+    plains = {**backup.plains, "database": FilePlain("database", "pgdump", cut)}
+    source = server.source()
+    swap = source.plan(backup.record, source.target(backup.record, None), "t6")
+    with pytest.raises(SourceError, match=r"pg_restore into .* failed"):
+        source.stage(swap, backup.record, plains, work)
+    assert swap.side in server.databases()
+    source.stage(swap, backup.record, backup.plains, work)  # what lies there is replaced
+    source.discard(swap)
+    assert set(server.databases()) == {"postgres", "shop"}
+    assert server.sql(LOOK, "shop") == shop
+
+
+def test_restore_into_another_name_leaves_the_original_alone(
+    server: Server, shop: str, backup: Backup, work: Workspace
+) -> None:
+    name = "o'ther=\"=\nx"
+    source = server.source()
+    target = source.target(backup.record, name)
+    assert (target.name, target.exists) == (name, False)
+    swap = source.plan(backup.record, target, "t7")
+    source.stage(swap, backup.record, backup.plains, work)
+    source.swap(swap)
+    assert server.sql(LOOK, name) == shop
+    assert server.sql(LOOK, "shop") == shop
+    server.sql('DROP DATABASE "o\'ther=""=\nx"')
+
+
+def test_existing_roles_are_never_altered(server: Server, backup: Backup, work: Workspace) -> None:
+    server.sql("ALTER ROLE shop_reader CONNECTION LIMIT 99 PASSWORD 'changed since'")
+    now = server.sql(ROLES)
+    source = server.source()
+    swap = source.plan(backup.record, source.target(backup.record, None), "t8")
+    source.stage(swap, backup.record, backup.plains, work)
+    source.discard(swap)
+    assert server.sql(ROLES) == now
+
+
+def test_a_role_that_neither_server_nor_globals_have_is_named(
+    server: Server, backup: Backup, work: Workspace
+) -> None:
+    record = replace(backup.record, facts={**backup.record.facts, "roles": ["ghost"]})
+    source = server.source()
+    swap = source.plan(record, source.target(record, None), "t9")
+    with pytest.raises(SourceError, match="'ghost' is needed"):
+        source.stage(swap, record, backup.plains, work)
+    assert set(server.databases()) == {"postgres", "shop"}
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        ({"server_number": 990001, "server_version": "99.1"}, "older than the 99.1"),
+        ({"extensions": {"plpgsql": "1.0", "postgis": "3.3"}}, "lacks the extensions postgis"),
+        ({"size_bytes": 1 << 60}, "disk has"),
+    ],
+)
+def test_a_target_that_cannot_take_the_backup_is_refused(
+    server: Server, backup: Backup, change: dict[str, object], refusal: str
+) -> None:
+    record = replace(backup.record, facts={**backup.record.facts, **change})
+    assert refusal in " ".join(server.source().target(record, None).refusals)
+
+
+def test_prepared_transactions_and_subscriptions_refuse(server: Server, backup: Backup) -> None:
+    server.sql(
+        "CREATE SUBSCRIPTION s CONNECTION 'dbname=x' PUBLICATION p WITH (connect=false)", "shop"
+    )
+    refusals = server.source().target(backup.record, None).refusals
+    server.sql("ALTER SUBSCRIPTION s SET (slot_name=NONE); DROP SUBSCRIPTION s", "shop")
+    assert [one for one in refusals if "subscription s" in one]
+
+
+def test_a_restore_role_without_rights_is_refused(server: Server, backup: Backup) -> None:
+    source = server.source(restore_user="shop_owner")
+    refusals = " ".join(source.target(backup.record, None).refusals)
+    assert "may not create databases" in refusals
+    assert 'not a member of Second "Owner"' in refusals
+
+
+def test_a_cut_or_flipped_archive_is_not_readable(
+    server: Server, backup: Backup, work: Workspace, tmp_path: Path
+) -> None:
+    source = server.source()
+    source.check_content(backup.plains, work)
+    whole = (tmp_path / "archives" / "database").read_bytes()
+    cut = tmp_path / "cut"
+    cut.write_bytes(whole[:-400])
+    with pytest.raises(VerifyError, match="cannot be read to its end"):
+        source.check_content(
+            {**backup.plains, "database": FilePlain("database", "pgdump", cut)}, work
+        )
+    cut.write_bytes((tmp_path / "archives" / "globals").read_bytes()[:-60])
+    with pytest.raises(VerifyError, match="is missing"):
+        source.check_content({**backup.plains, "globals": FilePlain("globals", "sql", cut)}, work)
+    with pytest.raises(VerifyError, match="archive 'globals' is missing"):
+        source.check_content({"database": backup.plains["database"]}, work)
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.05, 0.1, 0.15, 0.2, 0.3])
+def test_a_kill_during_the_swap_leaves_old_or_new(
+    server: Server, backup: Backup, work: Workspace, delay_s: float
+) -> None:
+    source = server.source()
+    swap = source.plan(backup.record, source.target(backup.record, None), "t10")
+    source.stage(swap, backup.record, backup.plains, work)
+    # A copy of this process, as it is: no new interpreter, so that the delays are the swap's own.
+    child = os.fork()
+    if child == 0:
+        try:
+            source.swap(swap)
+        finally:
+            os._exit(0)
+    time.sleep(delay_s)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    time.sleep(0.2)  # a transaction that lost its client ends
+    new = source.swapped(swap)
+    beside = swap.kept if new else swap.side
+    assert set(server.databases()) == {"postgres", "shop", beside}
+    assert server.sql("SELECT count(*) FROM public.book", "shop") == "500"  # and may be used
+    source.swap(swap)
+    assert source.swapped(swap)
+    source.back(swap)
+    source.discard(swap)
+    assert set(server.databases()) == {"postgres", "shop"}

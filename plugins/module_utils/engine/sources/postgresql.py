@@ -191,7 +191,17 @@ class PostgreSQL:
             argv += ("--dbname=" + conninfo(swap.side),)
             # safe: after a crash the stage begins anew, and the rename's commit syncs all before it
             fast = "-c synchronous_commit=off -c default_transaction_read_only=off"
-            plains["database"].feed(access.command(argv, swap.side, fast))
+            command = access.command(argv, swap.side, fast)
+            try:
+                plains["database"].feed(command)
+            except ProcessError as exc:
+                if not str(exc).startswith(command.program):
+                    raise  # a decoder's failure: its own words
+                raise SourceError(
+                    f"source {self.name}: pg_restore into database {swap.side!r} failed: {exc}",
+                    detail=exc.detail,
+                    hint="the live database was not touched",
+                ) from exc
             with access.session(swap.side) as session:
                 session.ask("ANALYZE")
             with access.session(self._beside(swap.target)) as admin:

@@ -147,11 +147,15 @@ class Session:
         Raises QueryError, and SourceError when the connection is lost.
         """
         mark = self._mark
+        # psql leaves SQLSTATE as it was when it could not even set its savepoint
+        opening = "\\set SQLSTATE 08000\n"
         closing = f"\n;\n\\echo {mark} :SQLSTATE\n\\echo :LAST_ERROR_MESSAGE\n\\echo {mark}\n"
-        self._talk.say((statement + closing).encode("utf-8", "surrogateescape"))
+        self._talk.say((opening + statement + closing).encode("utf-8", "surrogateescape"))
         answer = list(self._until_mark(meanwhile))
-        state = answer.pop().split(" ", 1)[1]
+        state = answer.pop().partition(" ")[2].strip()
         problem = "\n".join(self._until_mark(None, drop_last=True))
+        if state[:2] in ("", "08") or state[:3] == "57P":  # no answer, or the server's farewell
+            raise self._lost(problem)
         if state != "00000":
             raise QueryError(f"source {self._access.source}: {problem or state}", state)
         return answer
@@ -189,15 +193,17 @@ class Session:
                 return
             yield text
 
-    def _lost(self) -> SourceError:
-        status, said = self._talk.ended()
+    def _lost(self, said: str = "") -> SourceError:
+        self._talk.stop()
+        status, heard = self._talk.ended()
+        said = f"{said}\n{heard}".strip()
         where = f"source {self._access.source}: {self._access.where(self._database)}"
         if re.search(r"FATAL: +database .* does not exist", said, re.DOTALL):
             return SourceAbsent(
                 f"{where} does not exist", hint="see `psql -l`, and the option `database`"
             )
-        reasons = [line for line in said.splitlines() if re.search("FATAL|error:", line)]
-        reason = re.sub(r"^.*(FATAL|error): +", "", reasons[-1]) if reasons else f"status {status}"
+        reasons = [line for line in said.splitlines() if re.search("FATAL|error:|closed", line)]
+        reason = re.sub(r"^.*(FATAL|error): +", "", reasons[0]) if reasons else f"status {status}"
         hint = next((hint for pattern, hint in _HINTS if re.search(pattern, said)), "")
         return SourceError(f"{where} cannot be used: {reason}", detail=said, hint=hint)
 
