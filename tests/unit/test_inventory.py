@@ -68,13 +68,15 @@ def test_totals_count_objects_rows_bytes_and_what_was_not_counted(tmp_path: Path
     writer.add("table", "public.book", rows=12)
     writer.add("table", "public.huge", rows=10**9, uncounted=True)
     writer.add("file", "a\udcff\n'\"../ü", size_bytes=5, sha256="ab")
+    writer.add("directory", "a")
     made = writer.close()
     assert made.totals == {
         "tables": 2, "rows": 10**9 + 12, "uncounted": 1, "files": 1, "size_bytes": 5,
+        "directories": 1,
     }  # fmt: skip
     with open(made.path, "rb") as lines:
         assert [entry["name"] for entry in read(lines)][2] == "a\udcff\n'\"../ü"
-    assert len(made.path.read_bytes().splitlines()) == 3
+    assert len(made.path.read_bytes().splitlines()) == 4
 
 
 def test_differences_are_told_in_words() -> None:
