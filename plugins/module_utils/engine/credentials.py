@@ -45,7 +45,7 @@ class Credentials:
         given = os.environ.get("CREDENTIALS_DIRECTORY")
         attempts: list[Callable[[], bytes]] = []
         if given:
-            attempts.append(lambda: (Path(given) / name).read_bytes())
+            attempts.append((Path(given) / name).read_bytes)
         if self._store is not None:
             store = self._store
             attempts.append(lambda: _private(store / name))

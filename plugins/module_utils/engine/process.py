@@ -329,6 +329,17 @@ class _Blocks(io.RawIOBase):
         return count
 
 
+class _Program(subprocess.Popen):  # type: ignore[type-arg]
+    """A program as we start all of them: unbuffered pipes, a session and group of its own.
+
+    The group, so that `kill` also reaches the programs it starts (runuser forks); the session, so
+    that it cannot ask for a password on our terminal.
+    """
+
+    def __init__(self, argv: Sequence[str], **how: Any) -> None:
+        super().__init__(argv, bufsize=0, start_new_session=True, **how)
+
+
 class _Started:
     """One running program, its standard error in a file, its secret in a pipe."""
 
@@ -360,18 +371,14 @@ class _Started:
             descriptor = _secret_pipe(self.command.secret)
             argv = [word.replace(DESCRIPTOR, "/dev/fd/%d" % descriptor) for word in argv]
         try:
-            self.process = subprocess.Popen(
+            self.process = _Program(
                 argv,
                 stdin=self._stdin,
                 stdout=self._stdout,
                 stderr=self._stderr,
-                bufsize=0,
                 cwd=self.command.cwd,
                 env=dict(os.environ, **self.command.env),
                 pass_fds=() if descriptor is None else (descriptor,),
-                # Its own group, so that `kill` also reaches the programs it starts (runuser forks);
-                # its own session, so that it cannot ask for a password on our terminal.
-                start_new_session=True,
             )
         except FileNotFoundError as exc:
             if self.command.cwd is not None and exc.filename == self.command.cwd:
