@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write the units of all jobs: two templates for everybody, and one drop-in for each instance. Pure.
+
+lifeboat-run@.service, lifeboat-run@.timer      for all jobs
+lifeboat-run@JOB:TYPE.service.d/10-lifeboat.conf   user, credentials, writable paths
+lifeboat-run@JOB:TYPE.timer.d/10-lifeboat.conf     calendar
+lifeboat-recover.service                        at boot, in system scope
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .engine.config import Configuration
+from .engine.job import Job
+from .engine.model import Needs, Schedule
+from .engine.paths import Paths
+
+USER = "lifeboat"  # the user and group that jobs of the system run as
+MANUAL = "manual"  # the instance that an operator's run uses
+DROP_IN = "10-lifeboat.conf"
+RECOVER = "lifeboat-recover.service"
+SERVICE, TIMER = "lifeboat-run@.service", "lifeboat-run@.timer"
+_HEAD = "# Written by lifeboat.backup.schedule_install; changes are lost.\n"
+_ZONES = Path("/usr/share/zoneinfo")
+_SHARED = ("/tmp", "/var/tmp")
+
+_SYSTEM_SERVICE = """\
+[Unit]
+Description=Backup %i
+Wants=network-online.target
+# What a job reads may be one of these; a restore that was cut off is settled before the next backup.
+After=network-online.target postgresql.service mariadb.service docker.service lifeboat-recover.service
+
+[Service]
+Type=oneshot
+ExecStart={command} run --unit %i
+# The command starts the unit of a job unless it is the unit.
+Environment=LIFEBOAT_UNIT=1
+# A run that hangs holds the job's lock: it ends at the latest when the next daily one is due.
+TimeoutStartSec=24h
+User={user}
+Group={user}
+UMask=0077
+# The machine's own work goes first.
+Nice=10
+IOSchedulingClass=best-effort
+IOSchedulingPriority=7
+# Kept after a run: it holds what the operator asks of the next one, and how far this one is.
+RuntimeDirectory=lifeboat
+RuntimeDirectoryMode=0755
+RuntimeDirectoryPreserve=yes
+# StateDirectory= is missing on purpose: it would give /var/lib/lifeboat to the job's user, and root
+# acts on the journals of restores in it.
+ReadWritePaths={writable}
+ProtectSystem=strict
+# Readable, since data may lie in a home directory; a job's drop-in opens what it writes.
+ProtectHome=read-only
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+RemoveIPC=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+# PrivateUsers= is missing: databases know the user by the number that the system knows.
+# MemoryDenyWriteExecute= is missing: Python's ctypes needs such memory on some systems.
+"""
+
+_USER_SERVICE = """\
+[Unit]
+Description=Backup %i
+
+[Service]
+Type=oneshot
+ExecStart={command} run --unit %i
+# The command starts the unit of a job unless it is the unit.
+Environment=LIFEBOAT_UNIT=1
+# A run that hangs holds the job's lock: it ends at the latest when the next daily one is due.
+TimeoutStartSec=24h
+UMask=0077
+# The machine's own work goes first.
+Nice=10
+NoNewPrivileges=yes
+RestrictRealtime=yes
+LockPersonality=yes
+# Sandboxes of file systems are missing: a user's systemd may not make them everywhere.
+"""
+
+_TIMER = """\
+[Unit]
+Description=Backup %i on its calendar
+
+[Timer]
+# A backup that the machine slept through is made when it wakes.
+Persistent=true
+AccuracySec=1s
+
+[Install]
+WantedBy=timers.target
+"""
+
+_RECOVER = """\
+[Unit]
+Description=Finish or take back restores that were cut off
+# Nothing to do without a journal.
+ConditionDirectoryNotEmpty={journals}
+# A journal is settled with the database servers' help, and before anybody backs up.
+After=local-fs.target network-online.target postgresql.service mariadb.service
+Wants=network-online.target
+
+[Service]
+Type=oneshot
+ExecStart={command} recover
+TimeoutStartSec=1h
+UMask=0077
+# No sandbox: a restore writes wherever the data belongs, as its owner.
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+@dataclass(frozen=True)
+class Units:
+    """All that is installed for one configuration."""
+
+    files: dict[str, str]  # by path relative to Paths.units
+    calendars: dict[str, str]  # timer -> its calendar
+    where: dict[str, str]  # timer -> the configuration key that it comes from
+
+    @property
+    def timers(self) -> list[str]:
+        return sorted(self.calendars)
+
+    @property
+    def boot(self) -> list[str]:
+        return [RECOVER] if RECOVER in self.files else []
+
+
+def units(configuration: Configuration, paths: Paths, encrypted: Callable[[str], bool]) -> Units:
+    """The units of every job. `encrypted`: whether the credential of this name is stored encrypted."""
+    files = {SERVICE: _HEAD + _service(configuration, paths), TIMER: _HEAD + _TIMER}
+    if paths.scope == "system":
+        journals, command = _word(paths.journals), _program(paths)
+        files[RECOVER] = _HEAD + _RECOVER.format(journals=journals, command=command)
+    calendars, where = {}, {}
+    for name, job in sorted(configuration.jobs.items()):
+        own = _job_drop_in(job, configuration.credentials[name], paths, encrypted)
+        instances = [MANUAL] + [one.type for one in job.schedules if one.type != MANUAL]
+        for type_ in instances if own else ():
+            files[f"lifeboat-run@{name}:{type_}.service.d/{DROP_IN}"] = _HEAD + own
+        for schedule in job.schedules:
+            timer = f"lifeboat-run@{name}:{schedule.type}.timer"
+            files[f"{timer}.d/{DROP_IN}"] = _HEAD + _timer_drop_in(schedule)
+            calendars[timer] = calendar(schedule.at)
+            where[timer] = f"jobs.{name}.schedules.{schedule.type}.at"
+    return Units(files, calendars, where)
+
+
+def calendar(at: str) -> str:
+    """The calendar with its zone: UTC unless it names one, since local 02:30 is missing one night a year."""
+    last = at.split()[-1] if at.split() else ""
+    zone = re.fullmatch(r"[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*", last)
+    if last == "UTC" or (zone and ("/" in last or (_ZONES / last).is_file())):
+        return at
+    return at + " UTC"
+
+
+def _service(configuration: Configuration, paths: Paths) -> str:
+    if paths.scope == "user":
+        return _USER_SERVICE.format(command=_program(paths))
+    spool = configuration.spool or paths.spool
+    writable = (paths.state / "locks", paths.state / "runs", spool, paths.log)
+    return _SYSTEM_SERVICE.format(
+        command=_program(paths),
+        user=USER,
+        writable=" ".join(_word(one, optional=True) for one in writable),
+    )
+
+
+def _job_drop_in(
+    job: Job, credentials: Iterable[str], paths: Paths, encrypted: Callable[[str], bool]
+) -> str:
+    """What this job needs beyond the template; "" if nothing. A user's own units have no sandbox."""
+    if paths.scope == "user":
+        return ""
+    needs = [_needs(one) for one in (*job.sources, *job.destinations)]
+    lines: list[str] = []
+    if job.user and job.user != USER:
+        lines += _as_user(job.user)
+    for name in credentials:
+        suffix, key = (
+            (".cred", "LoadCredentialEncrypted") if encrypted(name) else ("", "LoadCredential")
+        )
+        lines.append(f"{key}={name}:{_escape(str(paths.credentials / name))}{suffix}")
+    writes = sorted({path for one in needs for path in one.writes})
+    if writes:
+        lines.append("# Missing is no failure of the whole run: the destination says so itself.")
+        lines.append("ReadWritePaths=" + " ".join(_word(one, optional=True) for one in writes))
+    reads = {path for one in needs for path in one.reads}
+    if any(_inside(path, shared) for path in reads.union(writes) for shared in _SHARED):
+        lines += ["# What this job reads or writes lies in the shared directory.", "PrivateTmp=no"]
+    if any(one.reads_everything for one in needs) and job.user != "root":
+        lines.append(
+            "# Files of other users are read; nothing else is allowed beyond the user's rights."
+        )
+        lines.append("AmbientCapabilities=CAP_DAC_READ_SEARCH")
+        lines.append("CapabilityBoundingSet=CAP_DAC_READ_SEARCH")
+    return "\n".join(["[Service]", *lines, ""]) if lines else ""
+
+
+def _as_user(user: str) -> list[str]:
+    lines = [f"User={user}"]
+    if user == "root":
+        return lines + [
+            "Group=root",
+            "# root without its capabilities reads less than its users.",
+            "CapabilityBoundingSet=~",
+        ]
+    return lines + [
+        "# Its own groups, and lifeboat's for the state that all jobs share.",
+        "Group=",
+        f"SupplementaryGroups={USER}",
+        "# The directory of all jobs must not become this user's.",
+        "RuntimeDirectory=",
+        "ReadWritePaths=-/run/lifeboat",
+    ]
+
+
+def _timer_drop_in(schedule: Schedule) -> str:
+    lines = ["[Timer]", f"OnCalendar={_escape(calendar(schedule.at))}"]
+    if schedule.spread:
+        lines.append("# The same delay each time on this host, another one on the next.")
+        lines.append(f"RandomizedDelaySec={int(schedule.spread.total_seconds())}")
+        lines.append("FixedRandomDelay=true")
+    return "\n".join([*lines, ""])
+
+
+def _needs(one: object) -> Needs:
+    ask = getattr(one, "needs", Needs)
+    found: Needs = ask()
+    return found
+
+
+def _inside(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder + "/")
+
+
+def _program(paths: Paths) -> str:
+    return _word(paths.command).replace("$", "$$")
+
+
+def _word(path: object, optional: bool = False) -> str:
+    """A path as one word of a unit file, see systemd.syntax(7)."""
+    text = ("-" if optional else "") + _escape(str(path))
+    return f'"{text}"' if re.search(r"[\s\"'\\]", text) else text
+
+
+def _escape(text: str) -> str:
+    """% begins a specifier; a backslash or quote means something; a line end would begin another line."""
+    escaped = text.replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
+    return escaped.replace("\n", "\\n").replace("\r", "\\r")
