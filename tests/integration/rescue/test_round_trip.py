@@ -163,3 +163,26 @@ def test_into_leaves_the_live_database_alone(host: Host) -> None:
     assert done.returncode == 0, done.stderr
     assert host.rows() == 7
     assert aside.exists()
+
+
+def test_a_destination_that_was_lost_gets_its_copy_later(host: Host) -> None:
+    away, blocker = host.base / "away", host.base / "away-is-a-file"
+    blocker.write_text("not a directory")
+    host.configuration["destinations"]["second"] = {"type": "local", "path": str(blocker)}
+    host.job["destinations"] = ["disk", "second"]
+    host.configure()
+    assert host.lifeboat("run", "shop").returncode == 3
+    host.configuration["destinations"]["second"]["path"] = str(away)
+    away.mkdir()
+    host.configure()
+
+    done = host.lifeboat("push", "shop", "--missing", "--json")
+    again = host.lifeboat("push", "shop", "--missing")
+    host.database.unlink()
+    id_ = json.loads(done.stdout)[0]["id"]
+
+    assert done.returncode == 0, done.stderr
+    assert again.stdout.strip() == "nothing is missing"
+    assert host.restore(id_, "--at", "second").returncode == 0
+    assert host.rows() == 1000
+    assert host.lifeboat("verify", id_).returncode == 0

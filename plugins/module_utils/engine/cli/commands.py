@@ -19,6 +19,7 @@ from ..registry import FILTERS
 from ..units import human_duration, iso
 from . import rescue, unit, watch
 from .output import Output, table
+from .push import push
 from .session import Session, now, remember, report_mapping, run_backup
 
 
@@ -301,6 +302,7 @@ COMMANDS: dict[str, Callable[[Session, Any, Output], int]] = {
     "undo": rescue.undo,
     "confirm": rescue.confirm,
     "prune": prune_,
+    "push": push,
     "status": status_,
     "recover": recover,
 }

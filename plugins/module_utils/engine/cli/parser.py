@@ -29,6 +29,10 @@ def parser() -> argparse.ArgumentParser:
     _restore(commands)
     _undo(commands)
     _prune(commands)
+    one = _command(commands, "push", "carry good backups to the destinations that miss them")
+    one.add_argument(
+        "--missing", action="store_true", help="the only way there is, and the default"
+    )
     one = _command(commands, "status", "how each job stands, asked of its destinations", job=None)
     one.add_argument("job", nargs="?", metavar="JOB")
     one = _command(commands, "recover", "finish or take back restores that were cut off", job=None)
