@@ -17,8 +17,12 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from lifeboat.destinations.s3 import S3
+from lifeboat.model import Secret
 
 from tests.lab import s3 as lab
+
+MIB = 1 << 20
 
 
 @dataclass
@@ -35,6 +39,13 @@ class Bucket:
     def open_uploads(self) -> list[str]:
         listed = self.owner.list_multipart_uploads(Bucket=self.name)
         return [upload["Key"] for upload in listed.get("Uploads", [])]
+
+
+def s3_at(bucket: Bucket, key: dict[str, str] | None = None, **options: Any) -> S3:
+    used = key or bucket.host
+    secret = {"access_key_id": used["access_key"], "secret_access_key": used["secret_key"]}
+    given = {"bucket": bucket.name, "endpoint": bucket.endpoint, "credential": Secret.of(secret)}
+    return S3(name="offsite", **{**given, **options})
 
 
 @pytest.fixture(autouse=True)

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from lifeboat.destinations.s3 import S3
-from lifeboat.model import Secret
 
-from tests.integration.s3.conftest import Bucket
+from tests.integration.s3.conftest import MIB, Bucket, s3_at
 from tests.unit.contracts.destination_contract import DestinationContract
-
-MIB = 1 << 20
-
-
-def s3_at(bucket: Bucket, key: dict[str, str] | None = None, **options: Any) -> S3:
-    used = key or bucket.host
-    secret = {"access_key_id": used["access_key"], "secret_access_key": used["secret_key"]}
-    given = {"bucket": bucket.name, "endpoint": bucket.endpoint, "credential": Secret.of(secret)}
-    return S3(name="offsite", **{**given, **options})
 
 
 class TestVersityGateway(DestinationContract):

@@ -31,7 +31,7 @@ class S3:
 
     checksums: "auto" leaves the newer checksum headers to AWS, for many other servers refuse them
     or store them in the object. path_style: by default where there is an endpoint. part_size: 0 =
-    from the expected size; what is set here bounds memory too (five parts of 16 MiB, else two).
+    from the expected size; a large one costs memory, three times itself.
     """
 
     kind = "s3"
@@ -179,13 +179,14 @@ class S3:
         return removed
 
     def _refuse_if_there(self, key: str) -> None:
-        """Look first: some servers ignore the condition of a write, and overwrite."""
+        """Look first: some servers ignore the condition of a write, and overwrite.
+
+        Not every identity may look, and a refusal of a look has no text: the write says it better.
+        """
         try:
             self._bucket.size(key)
-        except Denied:
-            return  # not every identity may look; the write itself is conditional
         except DestinationError as exc:
-            if exc.missing:
+            if exc.missing or exc.permanent:
                 return
             raise
         raise self._bucket.connection.taken(f"cannot store {key}")
