@@ -202,15 +202,15 @@ def prune_(session: Session, asked: Any, out: Output) -> int:
     if asked.apply:
         with session.hold(job, "prune", listener=listener):
             return _prune(session, job, out, listener, show=True)
-    planned = prune.plan(job, now(), held=_held(session, job))
-    out.result([_planned(one) for one in planned], "\n".join(_plan_lines(planned)))
+    planned = prune.plan(job, now(), held=held(session, job))
+    out.result([planned_mapping(one) for one in planned], "\n".join(planned_lines(planned)))
     return 1 if any(one.failure for one in planned) else 0
 
 
 def _prune(session: Session, job: Any, out: Output, listener: Any, show: bool = False) -> int:
     ours = [
         one
-        for one in prune.plan(job, now(), held=_held(session, job))
+        for one in prune.plan(job, now(), held=held(session, job))
         if one.destination in job.prunes
     ]
     done = prune.apply(job, ours, now, listener=listener)
@@ -233,7 +233,7 @@ def _prune(session: Session, job: Any, out: Output, listener: Any, show: bool = 
     return 1 if any(one.failure for one in done) else 0
 
 
-def _held(session: Session, job: Any) -> str:
+def held(session: Session, job: Any) -> str:
     """A restore that is not confirmed holds retention: what it came from must stay."""
     waiting = [one for one in journals(session.paths.journals, job.name) if one.step == SWAPPED]
     recent = [one for one in waiting if now() - one.begun_at < restore.KEPT_FOR]
@@ -242,7 +242,7 @@ def _held(session: Session, job: Any) -> str:
     return ""
 
 
-def _planned(one: prune.Planned) -> dict[str, Any]:
+def planned_mapping(one: prune.Planned) -> dict[str, Any]:
     plan = one.plan
     return {
         "destination": one.destination,
@@ -255,10 +255,10 @@ def _planned(one: prune.Planned) -> dict[str, Any]:
     }
 
 
-def _plan_lines(planned: list[prune.Planned]) -> list[str]:
+def planned_lines(planned: list[prune.Planned]) -> list[str]:
     lines = []
     for one in planned:
-        told = _planned(one)
+        told = planned_mapping(one)
         lines.append(f"{one.destination}:")
         if one.failure:
             lines.append(f"  could not be asked: {one.failure}")
