@@ -288,7 +288,7 @@ def test_a_sealed_lie_is_refused(change: dict[str, Any], said: str) -> None:
         ("format", "a/b"),
         ("source", "other"),
         ("sha256", "AB" * 32),
-        ("size_bytes", True),
+        ("size_bytes", -1),
         ("filters", ["zstd"]),
     ],
 )
@@ -303,4 +303,12 @@ def test_a_source_named_twice_is_refused() -> None:
     body = document()
     body["sources"][1]["name"] = "db"
     with pytest.raises(FormatError, match="names a source twice"):
+        decode(sealed(body), "here")
+
+
+def test_false_is_not_zero() -> None:
+    body = document()
+    assert body["archives"][1]["size_bytes"] == 0  # so that the totals still agree
+    body["archives"][1]["size_bytes"] = False
+    with pytest.raises(FormatError, match="size_bytes is not a count"):
         decode(sealed(body), "here")

@@ -179,6 +179,19 @@ def test_a_tap_that_raises_is_reported_as_itself() -> None:
             flow.check()
 
 
+def test_a_tap_that_raises_ends_a_feed_that_would_never_notice(program) -> None:  # type: ignore[no-untyped-def]
+    def tap(_block: bytes) -> None:
+        raise KeyError
+
+    began = time.monotonic()
+    with (
+        Pipeline(program("dump", "echo begun; sleep 600"), [CAT], tap=tap) as flow,
+        pytest.raises(KeyError),
+    ):
+        flow.check()
+    assert time.monotonic() - began < 10
+
+
 def test_a_feed_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     for path in (tmp_path / "not-there", tmp_path):
         with pytest.raises(ProcessError, match=f"{path} cannot be read"):
