@@ -8,7 +8,6 @@ setup: ## the development tools, in .venv
 	@scripts/setup
 
 demo: ## lose a database and get it back, on this machine, in about a minute
-	@scripts/setup
 	@scripts/demo
 
 test: ## everything this machine can run, and what it could not by name
