@@ -349,8 +349,9 @@ def test_permission_denied_is_named() -> None:
         folder = Path(open_to_all) / "disk"
         disk = Local(name="disk", path=str(folder))
         disk.put(MANIFEST, b"{}")
-        os.chmod(folder / "catalog", 0o555)
-        os.chmod(folder, 0o555)
+        locked = [folder, (folder / MANIFEST).parent]
+        for directory in locked:
+            os.chmod(directory, 0o555)
         with ordinary_user():
             attempts = (disk.check, lambda: disk.put(ARCHIVE, b""), lambda: disk.delete(MANIFEST))
             for attempt in attempts:
@@ -358,8 +359,8 @@ def test_permission_denied_is_named() -> None:
                     attempt()
                 assert caught.value.permanent
                 assert caught.value.hint
-        os.chmod(folder, 0o755)
-        os.chmod(folder / "catalog", 0o755)
+        for directory in locked:
+            os.chmod(directory, 0o755)
 
 
 def test_a_disk_that_fails_while_it_is_read_is_the_destinations_fault(
