@@ -42,8 +42,11 @@ def write(path: Path, content: bytes, mode: int = 0o600, owner_of: Path | None =
 
 def append_line(path: Path, line: str, mode: int = 0o640) -> None:
     """Add one line to a log, in one write, so that two writers never mix theirs; synced."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, mode)
+    new = not path.exists()
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, mode)
     try:
+        if new:
+            adopt(path)
         os.write(descriptor, line.encode("utf-8") + b"\n")
         os.fsync(descriptor)
     finally:
@@ -95,7 +98,15 @@ def make_private(path: Path, mode: int = 0o700) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(exist_ok=True)
         path.chmod(mode)
+        adopt(path)
     return path
+
+
+def adopt(path: Path) -> None:
+    """What root makes belongs to whom the directory around it belongs to: the backup user's stays his."""
+    if os.geteuid() == 0:
+        owner = os.stat(path.parent)
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def free_bytes(path: Path) -> int:

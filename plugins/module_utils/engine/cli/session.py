@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from ..config import Configuration, load
@@ -43,6 +45,15 @@ class Session:
         return self.configuration.job(name)
 
     def area(self, job: Job) -> restore.Area:
+        """Where an operation on `job` may work.
+
+        Root works where only root writes: the backup user must not be able to change what root is
+        about to restore.
+        """
+        if self.paths.scope == "system" and os.geteuid() == 0:
+            return restore.Area(
+                self.paths.journals / "spool" / job.name, Path("/run"), self.paths.journals
+            )
         spool = (self.configuration.spool or self.paths.spool) / job.name
         return restore.Area(spool, self.paths.runtime, self.paths.journals)
 

@@ -181,12 +181,17 @@ class Tree:
         except OSError as exc:
             if exc.errno not in _NO_MODES:
                 raise
-        if self._owner is not None or self._group is not None:
-            os.fchown(descriptor, *self._numbers())
+        uid, gid = self._numbers()
+        if (uid, gid) != (-1, -1):
+            os.fchown(descriptor, uid, gid)
 
     def _numbers(self) -> tuple[int, int]:
-        """(uid, gid); -1 = as it is."""
+        """(uid, gid); -1 = as it is. What root writes belongs to whom the directory belongs to."""
         owner, group = self._owner, self._group
+        if os.geteuid() == 0 and self._root.is_dir():
+            root = os.stat(self._root)
+            owner = str(root.st_uid) if owner is None else owner
+            group = str(root.st_gid) if group is None else group
         try:
             uid = -1 if owner is None else _number(owner, lambda name: pwd.getpwnam(name).pw_uid)
             gid = -1 if group is None else _number(group, lambda name: grp.getgrnam(name).gr_gid)
