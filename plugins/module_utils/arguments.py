@@ -14,3 +14,61 @@ def scope() -> Spec:
         "scope": {"type": "str", "choices": ["system", "user"], "default": "system"},
         "root": {"type": "path"},
     }
+
+
+def choice() -> Spec:
+    """Which backup is meant."""
+    return {
+        "backup": {"type": "str", "default": "latest"},
+        "tag": {"type": "str"},
+        "type": {"type": "str"},
+        "index": {"type": "int", "default": 1},
+        "as_of": {"type": "str"},
+        "at": {"type": "str"},
+        "from_host": {"type": "str"},
+    }
+
+
+def credentials() -> Spec:
+    """Secrets for what the options of a module describe, without an installed configuration."""
+    return {"credentials": {"type": "dict", "default": {}, "no_log": True}}
+
+
+def database() -> Spec:
+    """What to protect."""
+    return {"sources": {"type": "dict"}}
+
+
+def destination() -> Spec:
+    """One place where copies live, described here instead of in an installed configuration."""
+    return {"destination": {"type": "dict"}}
+
+
+def encryption() -> Spec:
+    """How archives are written."""
+    return {
+        "encryption": {
+            "type": "dict",
+            "required": True,
+            "options": {
+                "age_recipients": {"type": "list", "elements": "str"},
+                "none": {"type": "bool", "default": False},
+            },
+        },
+        "compression": {
+            "type": "dict",
+            "options": {
+                "level": {"type": "int", "default": 3},
+                "threads": {"type": "int", "default": 0},
+            },
+        },
+    }
+
+
+def retention() -> Spec:
+    """What retention keeps."""
+    counts = ("last", "hourly", "daily", "weekly", "monthly", "yearly")
+    options: Spec = {name: {"type": "int"} for name in counts}
+    options.update({"within": {"type": "str"}, "tagged": {"type": "str"}})
+    options["minimum"] = {"type": "int"}
+    return {"keep": {"type": "dict", "options": options}}

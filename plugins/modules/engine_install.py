@@ -18,7 +18,8 @@ author: The lifeboat maintainers (@lifeboat-backup)
 options:
   python:
     description:
-      - The Python that the C(lifeboat) command runs on, 3.9 or newer. The one that runs this module, if not given.
+      - The Python that the C(lifeboat) command runs on, 3.9 or newer. The one that runs this module, if not
+        given.
     type: path
     version_added: 0.1.0
   allow_downgrade:
@@ -35,8 +36,8 @@ options:
     version_added: 0.1.0
   vendor_digest:
     description:
-      - What identifies the libraries in O(vendor_archive), for example the SHA-256 of the lock file that they come
-        from.
+      - What identifies the libraries in O(vendor_archive), for example the SHA-256 of the lock file that they
+        come from.
     type: str
     version_added: 0.1.0
 extends_documentation_fragment:

@@ -10,8 +10,8 @@ module: schedule_install
 short_description: Install the systemd units and timers of all jobs at once
 version_added: 0.1.0
 description:
-  - Reads the installed configuration and installs one template service, one template timer, and a drop-in for each
-    job and schedule; timers of jobs that are gone are stopped and removed. One call is enough for all jobs.
+  - Reads the installed configuration and installs one template service, one template timer, and a drop-in for
+    each job and schedule; timers of jobs that are gone are stopped and removed. One call is enough for all jobs.
   - Calendars are checked with C(systemd-analyze calendar), units with C(systemd-analyze verify), before anything
     is written. A calendar without a time zone is in UTC.
   - In system scope C(lifeboat-recover.service) is enabled too. It settles restores that were cut off, at boot.

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Restore, take back, confirm, as db_restore is asked to: the command's steps, without a terminal."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any
+
+from . import door, jobs
+from .engine.cli.rescue import ask_of, journal_mapping, plan_lines, plan_mapping, undo_ask
+from .engine.cli.session import Session, now, remember
+from .engine.errors import GateRefused, UsageError
+from .engine.gate import Ask, decide
+from .engine.job import Job
+from .engine.operations import restore
+from .engine.operations.journal import SWAPPED, UNDONE, journals
+from .engine.progress import silent
+from .engine.registry import FILTERS
+
+Facts = dict[str, Any]
+
+
+def restored(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool) -> Facts:
+    """Restore; with dry_run the plan, and what the gate would say to it."""
+    planned = restore.plan(
+        job,
+        jobs.wanted(given),
+        host=given["from_host"] or "",
+        only=given["only"],
+        into=given["into"],
+    )
+    ask = ask_of(
+        job, planned, _asked(given), phrase=given["confirm"], terminal=False, verified=True
+    )
+    plan = plan_mapping(job, planned)
+    facts: Facts = {
+        "changed": True,
+        "plan": plan,
+        "summary": plan_lines(job, planned),
+        "diff": door.diff(_counted(plan, "now"), _counted(plan, "backup")),
+    }
+    if dry_run:
+        return dict(facts, gate=_would_say(ask))
+    decide(ask)  # refuse what can be refused before an hour of fetching
+    area, key = session.area(job), jobs.identity(given)
+    with restore.Restore(job, planned, area, FILTERS, key) as work:
+        work.fetch()
+        time.sleep(decide(ask).pause_s)
+        journal = work.apply(secrets.token_hex(3), now())
+    told = {"id": planned.manifest.id, "token": journal.token}
+    remember(session, silent, "restore", job.name, **told)
+    return dict(facts, restore=journal_mapping(journal))
+
+
+def undone(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool) -> Facts:
+    """Take the last restore back. One that is taken back already is left so."""
+    done = journals(session.paths.journals, job.name)
+    if done and done[-1].step == UNDONE:
+        return {"changed": False, "restore": journal_mapping(done[-1])}
+    swapped = [one for one in done if one.step == SWAPPED]
+    asked = _asked(given)
+    if not swapped or (asked.id != "latest" and swapped[-1].backup_id != asked.id):
+        raise UsageError(f"job {job.name} has no such restore that can be undone")
+    ask = undo_ask(job, swapped[-1], asked, given["confirm"], False)
+    if dry_run:
+        return {"changed": True, "gate": _would_say(ask), "restore": journal_mapping(swapped[-1])}
+    time.sleep(decide(ask).pause_s)
+    journal = restore.undo(job, session.paths.journals)
+    remember(session, silent, "undo", job.name, id=journal.backup_id, token=journal.token)
+    return {"changed": True, "restore": journal_mapping(journal)}
+
+
+def confirmed(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool) -> Facts:
+    """Let go of everything that restores of this job keep beside."""
+    done = journals(session.paths.journals, job.name)
+    if done and not dry_run:
+        done = restore.confirm(job, session.paths.journals)
+        remember(session, silent, "confirm", job.name, tokens=[one.token for one in done])
+    return {"changed": bool(done), "confirmed": [journal_mapping(one) for one in done]}
+
+
+def _asked(given: Mapping[str, Any]) -> Namespace:
+    return Namespace(
+        id=given["backup"],
+        target_host=given["target_host"] or "",
+        from_host=given["from_host"] or "",
+    )
+
+
+def _would_say(ask: Ask) -> str:
+    try:
+        decide(ask)
+    except GateRefused as exc:
+        return str(exc)
+    return ""
+
+
+def _counted(plan: Mapping[str, Any], when: str) -> list[str]:
+    return [
+        f"{one['target']}: "
+        + (
+            ", ".join(f"{count} {what}" for what, count in sorted(one[when].items()))
+            or "not counted"
+        )
+        for one in plan["targets"]
+        if when == "backup" or one["exists"]
+    ]

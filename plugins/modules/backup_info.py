@@ -1,0 +1,121 @@
+#!/usr/bin/python
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Door: list backups and their copies."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: backup_info
+short_description: List backups with the state of their copies
+version_added: 0.1.0
+description:
+  - Asks the destinations themselves, newest backup first. Changes nothing.
+author: The lifeboat maintainers (@lifeboat-backup)
+options:
+  job:
+    description: The jobs. All jobs of this host, if not given.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.1.0
+  at:
+    description: Only copies at the destination of this name.
+    type: str
+    version_added: 0.1.0
+  from_host:
+    description: The name of the host that made the backups. This host, if not given.
+    type: str
+    version_added: 0.1.0
+extends_documentation_fragment:
+  - lifeboat.backup.attributes
+  - lifeboat.backup.scope
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+seealso:
+  - module: lifeboat.backup.verify_archive
+"""
+
+EXAMPLES = r"""
+- name: Ask for all backups of a job
+  lifeboat.backup.backup_info:
+    job: [shop]
+  become: true
+  register: shop
+
+- name: Show the newest good one
+  ansible.builtin.debug:
+    var: shop.jobs.0.newest_good
+"""
+
+RETURN = r"""
+backups:
+  description: All backups, newest first.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - id: 20261121T020000Z-daily-7f3a
+      job: shop
+      type: daily
+      taken_at: "2026-11-21T02:00:00Z"
+      good: true
+      tags: []
+      copies: {disk: intact, offsite: intact}
+jobs:
+  description: The jobs with their newest good backup; empty if they have none.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"job": "shop", "newest_good": "20261121T020000Z-daily-7f3a", "backups": 12}]
+lost:
+  description: The destinations that could not be asked.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"job": "shop", "destination": "offsite", "error": "denied"}]
+"""
+
+from ..module_utils import arguments, door, jobs
+from ..module_utils.engine.operations.catalog import holdings
+from ..module_utils.engine.units import iso
+
+OWN = {
+    "job": {"type": "list", "elements": "str", "default": []},
+    "at": {"type": "str"},
+    "from_host": {"type": "str"},
+}
+
+
+def main() -> None:
+    with door.module(arguments.scope(), OWN) as module:
+        given = module.params
+        session = jobs.installed(module, changed=False, backups=[], jobs=[], lost=[])
+        backups, standing, lost = [], [], []
+        for name in given["job"] or sorted(session.configuration.jobs):
+            job = session.job(name)
+            listed, silent = holdings(job, given["from_host"] or job.host, given["at"] or "")
+            lost += [{"job": name, "destination": at, "error": str(exc)} for at, exc in silent]
+            newest = next((one.id for one in listed if one.good), "")
+            standing.append({"job": name, "newest_good": newest, "backups": len(listed)})
+            backups += [
+                {
+                    "id": one.id,
+                    "job": name,
+                    "type": one.type,
+                    "taken_at": iso(one.taken_at),
+                    "good": one.good,
+                    "tags": list(one.tags),
+                    "copies": {at: copy.state for at, copy in one.copies},
+                }
+                for one in listed
+            ]
+        backups.sort(key=lambda one: one["id"], reverse=True)
+        module.exit_json(changed=False, backups=backups, jobs=standing, lost=lost)
+
+
+if __name__ == "__main__":
+    main()
