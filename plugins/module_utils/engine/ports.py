@@ -175,8 +175,9 @@ class Destination(Protocol):
     def needs(self) -> Needs:
         """What the sandbox of the job's unit must allow."""
 
-    def check(self) -> None:
-        """Raise unless it is there and takes a small probe object (removed again where it may be)."""
+    def check(self, prefix: str = "") -> None:
+        """Raise unless it is there and takes a small probe object below `prefix`, where this host may
+        write (removed again where it may be)."""
 
     def store(self, key: str, growing: Growing) -> None:
         """Store an archive under `key`; may begin at once. Nobody sees a part of it under `key`, and after

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from typing import BinaryIO
 
 from ..errors import DestinationError
-from ..model import Option, Stored
+from ..model import Needs, Option, Stored
 from ..ports import Growing
 from . import tree
 
@@ -46,9 +46,13 @@ class Local:
         require_mount: bool = False,
     ) -> None:
         self.name = name
+        self._path = path
         self._tree = tree.Tree(name, path, owner, group, require_mount)
 
-    def check(self) -> None:
+    def needs(self) -> Needs:
+        return Needs(writes=(self._path,))
+
+    def check(self, prefix: str = "") -> None:
         probe = ".probe-" + secrets.token_hex(4)
         with self._tree.faults("write to"), self._tree.directory((), create=True) as folder:
             try:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import BinaryIO
 
 from ..errors import ConfigError, DestinationError
-from ..model import Option, Secret, Stored
+from ..model import Needs, Option, Secret, Stored
 from ..ports import Growing
 from .s3_bucket import Bucket
 from .s3_client import Connection, Denied, Taken, Unsupported
@@ -100,6 +100,9 @@ class S3:
         self._encryption = {name: value for name, value in encryption.items() if value}
         # the catalog stays warm: it is small, and every listing is followed by reading from it
         self._archive = {"StorageClass": storage_class} if storage_class else {}
+
+    def needs(self) -> Needs:
+        return Needs()
 
     def check(self, prefix: str = "catalog/") -> None:
         key = f"{prefix}{_PROBE}{secrets.token_hex(8)}"

@@ -17,7 +17,7 @@ from ..errors import DestinationError, LifeboatError, SourceAbsent, SourceError,
 from ..files import free_bytes, make_private, remove, workspace
 from ..job import Job
 from ..model import Archive, Manifest, Mark, SourceRecord, Stream, Workspace
-from ..naming import archive_name, archives_prefix, backup_id
+from ..naming import archive_name, archives_prefix, backup_id, check_tag
 from ..ports import Dump, Source
 from ..process import Pipeline
 from ..progress import Event, Listener, silent
@@ -77,6 +77,8 @@ def run(
     """One backup of `job`. The caller holds the job's lock. `spool` is this job's own directory: what
     an earlier, killed run left there is removed. `runtime` is for secrets, in memory where it can be.
     """
+    for tag in request.tags:
+        check_tag(tag)
     _empty(spool)
     sources = [job.source(name) for name in request.sources] or list(job.sources)
     _check_room(spool, request)

@@ -18,6 +18,7 @@ from ..model import Mark
 from ..naming import archives_prefix, catalog_prefix, copies, manifest_key, mark_key
 from ..ports import Destination
 from ..progress import Event, Listener, silent
+from .status import limits
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,9 @@ def _plan_one(job: Job, destination: Destination, host: str, now: datetime, held
         stored = list(destination.list(archives_prefix(host, job.name)))
         there = copies(destination.list(catalog_prefix(host, job.name)))
         by_type = {one.type: one.keep for one in job.schedules if one.keep is not None}
-        made = retention.plan(there, job.keep_for(destination.name), by_type, now)
-        sweeps = retention.sweepable(stored, there, now)
+        _warning, stale = limits(job)
+        made = retention.plan(there, job.keep_for(destination.name), by_type, now, stale)
+        sweeps = () if made.held else retention.sweepable(stored, there, now)
     except LifeboatError as exc:
         return Planned(destination.name, failure=str(exc))
     if held:

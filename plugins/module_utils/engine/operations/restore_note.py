@@ -53,7 +53,8 @@ def _archive(archive: Archive) -> list[str]:
         "",
         f"{archive.name}, {human_size(archive.size_bytes)} ({human_size(archive.plain_bytes)} of plain data):",
         "",
-        "```sh",
+        "```bash",
+        "set -o pipefail",
         command,
         "```",
     ]

@@ -18,7 +18,7 @@ from .. import ownership
 from ..errors import SourceAbsent, SourceError, VerifyError
 from ..files import remove
 from ..inventory import InventoryWriter
-from ..model import Command, Inventory, Option, SourceRecord, Stream, Swap, Target, Workspace
+from ..model import Command, Inventory, Needs, Option, SourceRecord, Stream, Swap, Target, Workspace
 from ..placement import HERE, Placement
 from ..ports import Plain
 from ..process import Pipeline
@@ -59,6 +59,12 @@ class Files:
         self._exclude = tuple(exclude)
         self._one_file_system = one_file_system
         self._placement = placement
+
+    def needs(self) -> Needs:
+        return Needs(reads=tuple(self._paths), reads_everything=True)
+
+    def prepare(self, user: str, dry_run: bool) -> list[str]:
+        return []  # the job's unit may read every file
 
     # -- backup
 

@@ -16,7 +16,7 @@ from typing import Any
 from .. import ownership
 from ..errors import SourceAbsent, SourceError, VerifyError
 from ..files import remove, sync_directory
-from ..model import Inventory, Option, SourceRecord, Stream, Swap, Target, Workspace
+from ..model import Inventory, Needs, Option, SourceRecord, Stream, Swap, Target, Workspace
 from ..placement import HERE, Placement
 from ..ports import Plain
 from . import sqlite_swap
@@ -48,6 +48,14 @@ class SQLite:
         self.optional = optional
         self._path = path
         self._placement = placement
+
+    def needs(self) -> Needs:
+        # beside the file, its -wal and -shm are written also by those who only read
+        folder = os.path.dirname(self._path)
+        return Needs(writes=(folder,), reads=(folder,), reads_everything=True)
+
+    def prepare(self, user: str, dry_run: bool) -> list[str]:
+        return []  # a file's own rights decide; `check` names the option that changes the user
 
     # -- backup
 
