@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from .. import units
@@ -23,8 +21,9 @@ from . import postgresql_role as role
 from . import postgresql_swap as naming
 from . import postgresql_target as looking
 from .postgresql_dump import PostgreSQLDump, complain_globals
-from .postgresql_programs import Programs, find_programs
-from .postgresql_session import NAME_BYTES, Access, Session, conninfo, password_file
+from .postgresql_programs import find_programs
+from .postgresql_server import Server
+from .postgresql_session import NAME_BYTES
 
 log = logging.getLogger(__name__)
 _SYSTEM = ("template0", "template1")
@@ -74,13 +73,20 @@ class PostgreSQL:
         self.name = name
         self.optional = optional
         self.database = database
-        self._placement = placement
-        self._host, self._port, self._sslmode = host or "", port, sslmode or ""
-        self._user, self._password = user or "", password
-        self._restore_user, self._restore_password = restore_user or "", restore_password
-        self._admin_os_user = admin_os_user
-        self._maintenance = maintenance_database
-        self._programs_path = programs_path or ""
+        self._server = Server(
+            source=name,
+            placement=placement,
+            host=host or "",
+            port=port,
+            sslmode=sslmode or "",
+            user=user or "",
+            password=password,
+            restore_user=restore_user or "",
+            restore_password=restore_password,
+            admin_os_user=admin_os_user,
+            maintenance=maintenance_database,
+            programs_path=programs_path or "",
+        )
         self._lock_timeout = (
             lock_timeout if isinstance(lock_timeout, timedelta) else units.duration(lock_timeout)
         )
@@ -89,11 +95,11 @@ class PostgreSQL:
 
     def check(self) -> Mapping[str, Any]:
         self._refuse_name(self.database)
-        with self._access() as access, access.session(self.database) as session:
+        with self._server.access() as access, access.session(self.database) as session:
             me = facts.server(session)
-            programs = self._programs(me["number"])
+            programs = self._server.programs(me["number"])
             facts.refuse_unreadable(session, self.name, me)
-            self._refuse_pooler(access, session)
+            self._server.refuse_pooler(access, session, self.database)
         return {
             "server": me["version"],
             "client": programs.version,
@@ -106,9 +112,12 @@ class PostgreSQL:
     @contextmanager
     def open(self, work: Workspace) -> Iterator[PostgreSQLDump]:
         self._refuse_name(self.database)
-        with self._access(folder=work.secret) as access, access.session(self.database) as session:
+        with (
+            self._server.access(folder=work.secret) as access,
+            access.session(self.database) as session,
+        ):
             me = facts.server(session)
-            programs = self._programs(me["number"])
+            programs = self._server.programs(me["number"])
             facts.refuse_unreadable(session, self.name, me)
             inventory = work.bulk / (self.name + ".inventory.jsonl")
             dump = PostgreSQLDump(
@@ -121,8 +130,8 @@ class PostgreSQL:
 
     def prepare(self, role_name: str, dry_run: bool = False) -> list[str]:
         """What `role_name` lacked to dump this database, as SQL; done unless `dry_run`. [] = nothing."""
-        with self._access(admin=True) as access, access.session(self.database) as session:
-            return role.prepare(session, role_name, self._password, dry_run)
+        with self._server.access(admin=True) as access, access.session(self.database) as session:
+            return role.prepare(session, role_name, self._server.password, dry_run)
 
     # -- verify
 
@@ -130,7 +139,7 @@ class PostgreSQL:
         for part in ("database", "globals"):
             if part not in plains:
                 raise VerifyError(f"source {self.name}: the archive {part!r} is missing")
-        newest = find_programs(Placement(), self._programs_path, 0)
+        newest = find_programs(HERE, self._server.programs_path, 0)
         # --list passes a cut archive; only a full decode notices
         argv = (newest.path("pg_restore"), "--file=/dev/null")
         try:
@@ -152,21 +161,21 @@ class PostgreSQL:
         self._refuse_name(name)
         if name in _SYSTEM:
             raise SourceError(f"source {self.name}: {name} is PostgreSQL's own, and not a target")
-        with self._access(admin=True) as access:
-            with access.session(self._beside(name)) as admin:
+        with self._server.access(admin=True) as access:
+            with access.session(self._server.beside(name)) as admin:
                 me = facts.server(admin)
                 exists = naming.oid(admin, name) != 0
                 refusals = looking.refusals(admin, me, record.facts, name)
-                if self._on_host:
+                if self._server.on_host:
                     refusals += looking.room(admin, me, record.facts)
             size_bytes, totals = looking.look(access, name) if exists else (0, {})
-        label = f"database {name} on {self._host or 'the local socket'}:{self._port}"
+        label = f"database {name} on {self._server.place}"
         return Target(label, name, exists, size_bytes, totals, tuple(refusals))
 
     def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
         side = naming.fitting(target.name, token, "new")
         kept = naming.fitting(target.name, token, "old")
-        with self._admin(target.name) as admin:
+        with self._server.admin(target.name) as admin:
             now = naming.oid(admin, target.name)
         return Swap(self.name, target.name, side, kept, now != 0, {"target_oid": now})
 
@@ -175,41 +184,25 @@ class PostgreSQL:
     ) -> None:
         wanted = record.facts
         globals_ = plains["globals"].read(restore.statements) if "globals" in plains else []
-        with self._access(admin=True, folder=work.secret) as access:
-            with access.session(self._beside(swap.target)) as admin:
+        with self._server.access(admin=True, folder=work.secret) as access:
+            with access.session(self._server.beside(swap.target)) as admin:
                 number = facts.server(admin)["number"]
                 naming.drop(admin, swap.side)
                 restore.create_roles(admin, self.name, wanted["roles"], globals_)
                 restore.create_database(admin, swap.side, wanted, number)
                 lost = set(wanted["tablespaces"]) - set(restore.tablespaces(admin))
-            program = self._programs(number).path("pg_restore")
-            argv: tuple[str, ...] = (program, "--exit-on-error", "--no-password")
             if lost:
                 log.warning("source=%s tablespaces=%s missing, not used", self.name, sorted(lost))
-                argv += ("--no-tablespaces",)
-            # the name again, as conninfo: pg_restore connects only when argv says so
-            argv += ("--dbname=" + conninfo(swap.side),)
-            # safe: after a crash the stage begins anew, and the rename's commit syncs all before it
-            fast = "-c synchronous_commit=off -c default_transaction_read_only=off"
-            command = access.command(argv, swap.side, fast)
-            try:
-                plains["database"].feed(command)
-            except ProcessError as exc:
-                if not str(exc).startswith(command.program):
-                    raise  # a decoder's failure: its own words
-                raise SourceError(
-                    f"source {self.name}: pg_restore into database {swap.side!r} failed: {exc}",
-                    detail=exc.detail,
-                    hint="the live database was not touched",
-                ) from exc
+            program = self._server.programs(number).path("pg_restore")
+            restore.load(access, program, swap.side, plains["database"], keep_places=not lost)
             with access.session(swap.side) as session:
                 session.ask("ANALYZE")
-            with access.session(self._beside(swap.target)) as admin:
+            with access.session(self._server.beside(swap.target)) as admin:
                 restore.finish_database(admin, swap.side, wanted)
 
     def count(self, swap: Swap, work: Workspace) -> Inventory:
         with (
-            self._access(admin=True, folder=work.secret) as access,
+            self._server.access(admin=True, folder=work.secret) as access,
             access.session(swap.side) as session,
         ):
             counting = count.begin(session)
@@ -223,9 +216,9 @@ class PostgreSQL:
             self._rename(swap, moves + [(swap.side, swap.target)])
 
     def swapped(self, swap: Swap) -> bool:
-        with self._admin(swap.target) as admin:
+        with self._server.admin(swap.target) as admin:
             now = naming.oid(admin, swap.target)
-        return now not in (0, swap.note["target_oid"])
+            return now not in (0, swap.note["target_oid"]) and not naming.oid(admin, swap.side)
 
     def back(self, swap: Swap) -> None:
         if self.swapped(swap):
@@ -233,7 +226,7 @@ class PostgreSQL:
             self._rename(swap, [(swap.target, swap.side)] + moves)
 
     def discard(self, swap: Swap) -> None:
-        with self._admin(swap.target) as admin:
+        with self._server.admin(swap.target) as admin:
             if naming.oid(admin, swap.kept) and not naming.oid(admin, swap.target):
                 raise SourceError(
                     f"source {self.name}: database {swap.target!r} is gone, and {swap.kept!r} is"
@@ -246,50 +239,8 @@ class PostgreSQL:
 
     # -- inside
 
-    @contextmanager
-    def _access(self, admin: bool = False, folder: Path | None = None) -> Iterator[Access]:
-        """The way to the server: to dump, or with the rights to restore."""
-        user, password, placement = self._user, self._password, self._placement
-        if admin and self._restore_user:
-            user, password = self._restore_user, self._restore_password
-        elif os.geteuid() == 0 and self._on_host and (admin or not (user or password)):
-            user, password = "", None  # no server has a role `root`; its own system user may all
-            placement = Placement(as_user=self._admin_os_user)
-        psql = find_programs(self._placement, self._programs_path, 0).path("psql")
-        in_file = password if placement.local else None
-        in_environment = None if placement.local else password
-        with password_file(in_file, folder) as path:
-            yield Access(
-                self.name,
-                placement,
-                self._host,
-                self._port,
-                user,
-                self._sslmode,
-                psql,
-                path,
-                in_environment,
-            )
-
-    @contextmanager
-    def _admin(self, target: str) -> Iterator[Session]:
-        with self._access(admin=True) as access, access.session(self._beside(target)) as admin:
-            yield admin
-
-    def _beside(self, target: str) -> str:
-        """A database to be connected to while `target` is renamed."""
-        return self._maintenance if self._maintenance != target else "template1"
-
     def _rename(self, swap: Swap, moves: list[tuple[str, str]]) -> None:
-        naming.rename(lambda: self._admin(swap.target), self.name, moves)
-
-    def _programs(self, number: int) -> Programs:
-        return find_programs(self._placement, self._programs_path, number // 10000)
-
-    @property
-    def _on_host(self) -> bool:
-        """Whether the server's files are this host's own, and its system user's."""
-        return self._placement.local and (not self._host or self._host.startswith("/"))
+        naming.rename(lambda: self._server.admin(swap.target), self.name, moves)
 
     def _refuse_name(self, name: str) -> None:
         if not name or "\0" in name or len(name.encode("utf-8")) > NAME_BYTES:
@@ -297,18 +248,6 @@ class PostgreSQL:
                 f"source {self.name}: {name!r} is not a database name",
                 hint=f"a name has 1 to {NAME_BYTES} bytes; the server cuts longer ones",
             )
-
-    def _refuse_pooler(self, access: Access, session: Session) -> None:
-        """A pooler gives its server's connection to the next one who asks while we still hold ours."""
-        pid = "SELECT pg_catalog.pg_backend_pid()"
-        mine = session.ask(pid)
-        with access.session(self.database) as other:
-            if other.ask(pid) == mine:
-                raise SourceError(
-                    f"source {self.name}: {self._host}:{self._port} is a connection pooler that"
-                    " shares sessions; a snapshot does not survive in it",
-                    hint="set `host` and `port` to the PostgreSQL server itself",
-                )
 
 
 def _ends(lines: BinaryIO) -> tuple[bytes, bytes, int]:

@@ -7,9 +7,10 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
-from ..errors import SourceError
+from ..errors import ProcessError, SourceError
+from ..ports import Plain
 from . import postgresql_facts as facts
-from .postgresql_session import Session, identifier, literal
+from .postgresql_session import Access, Session, conninfo, identifier, literal
 
 _IDENTIFIER = r'("(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)'
 _ROLE_STATEMENT = re.compile(
@@ -108,6 +109,28 @@ def create_database(admin: Session, name: str, wanted: Mapping[str, Any], number
         words.append(f"TABLESPACE {identifier(wanted['tablespace'])}")
     admin.ask(" ".join(words))
     admin.ask(f"REVOKE ALL ON DATABASE {identifier(name)} FROM PUBLIC")
+
+
+def load(access: Access, program: str, name: str, plain: Plain, keep_places: bool) -> None:
+    """pg_restore into the empty database `name`; raises SourceError, ProcessError of a decoder."""
+    argv: tuple[str, ...] = (program, "--exit-on-error", "--no-password")
+    if not keep_places:
+        argv += ("--no-tablespaces",)
+    # The name again, as conninfo: pg_restore connects only when argv says so.
+    argv += ("--dbname=" + conninfo(name),)
+    # Safe: after a crash the stage begins anew, and the rename's commit writes all WAL before it.
+    fast = "-c synchronous_commit=off -c default_transaction_read_only=off"
+    command = access.command(argv, name, fast)
+    try:
+        plain.feed(command)
+    except ProcessError as exc:
+        if not str(exc).startswith(command.program):
+            raise
+        raise SourceError(
+            f"source {access.source}: pg_restore into database {name!r} failed: {exc}",
+            detail=exc.detail,
+            hint="the live database was not touched",
+        ) from exc
 
 
 def tablespaces(admin: Session) -> list[str]:
