@@ -346,3 +346,28 @@ local.Local.store = store
     assert done.returncode == 4
     assert listed[0]["good"] is False
     assert listed[0]["copies"] == {"disk": "corrupt"}
+
+
+@pytest.mark.parametrize(
+    "recipient", ["age1nonsense", "", "ssh-ed25519 AAAA", "age1\nage2", "-r", "--help"]
+)
+def test_a_recipient_that_is_none_is_found_before_any_backup(host: Host, recipient: str) -> None:
+    host.configuration["encryption"] = {"age_recipients": [recipient]}
+    host.configure()
+
+    checked = host.lifeboat("config", "check")
+    ran = host.lifeboat("run", "shop")
+
+    assert checked.returncode == 2, checked.stderr
+    assert "age_recipients" in checked.stderr
+    assert no_traceback(checked.stderr + ran.stderr)
+    assert ran.returncode in (1, 2)
+    assert host.stored() == []
+
+
+@pytest.mark.parametrize("tag", ["", "x" * 500])
+def test_a_tag_that_no_name_can_hold_is_refused_first(host: Host, tag: str) -> None:
+    done = host.lifeboat("run", "shop", "--tag", tag)
+
+    assert done.returncode == 2
+    assert host.stored() == []
