@@ -183,6 +183,24 @@ class TestSQLite(FileSwapContract):
             pass
         assert list(work.bulk.iterdir()) == []
 
+    def test_an_index_that_does_not_match_its_table_is_damage(self, ground, source, work):
+        index = "name = 'by_title'"
+        sql(
+            ground / NAME,
+            "CREATE TABLE aside AS SELECT * FROM sqlite_master WHERE " + index,
+            "PRAGMA writable_schema=1",
+            "DELETE FROM sqlite_master WHERE " + index,
+        )
+        sql(
+            ground / NAME,
+            "DELETE FROM book WHERE id = 7",
+            "PRAGMA writable_schema=1",
+            "INSERT INTO sqlite_master SELECT * FROM aside",
+        )
+        with pytest.raises(SourceError, match="damaged") as told, source.open(work):
+            pass
+        assert "index by_title" in told.value.detail
+
     def test_a_container_is_refused_with_what_to_do(self, ground):
         placed = SQLite(name="db", path="/x", placement=Placement("docker", "shop"))
         with pytest.raises(SourceError, match="container") as told:
