@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from . import vendor
 from .engine.errors import LifeboatError, UsageError
 from .engine.paths import Paths, paths
 
@@ -26,6 +27,7 @@ def module(
     spec = {name: option for family in families for name, option in family.items()}
     made = AnsibleModule(argument_spec=spec, supports_check_mode=supports_check_mode, **rules)
     try:
+        vendor.use(places(made).software)
         yield made
     except LifeboatError as exc:
         fail(made, exc)
@@ -52,10 +54,10 @@ def fail(made: AnsibleModule, exc: LifeboatError, **facts: Any) -> None:
 
 def places(made: AnsibleModule) -> Paths:
     """The paths that the options of arguments.scope() name."""
-    root = made.params["root"]
+    root = made.params.get("root")
     if root is not None and not root.startswith("/"):
         raise UsageError(f"root {root!r} is not an absolute path")
-    return paths(made.params["scope"], root)
+    return paths(made.params.get("scope", "system"), root)
 
 
 def diff(before: Sequence[str], after: Sequence[str], header: str = "") -> dict[str, str]:

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -32,6 +33,14 @@ class Vendor:
     @property
     def name(self) -> str:
         return f"{self.digest}-{self.tag}"
+
+
+def use(software: Path) -> None:
+    """Let this process import the libraries that are installed for its Python, as the launcher does."""
+    tag = f"cp{sys.version_info[0]}{sys.version_info[1]}-{os.uname().machine}"
+    folder = software / "vendor" / tag
+    if folder.is_dir():
+        sys.path.insert(0, os.path.realpath(folder))
 
 
 def unpack(folder: Path, vendor: Vendor) -> None:
