@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def main() -> int:
         del os.environ[name]  # this user's own settings have no part in it
     try:
         with ExitStack() as running:
+            running.enter_context(alone())
             tell_the_story(running)
     except (Failed, servers.Failed, OSError, subprocess.SubprocessError) as error:
         say(f"\nFAILED: {error}\n        the whole log is in {shown(LOG)}")
@@ -117,7 +119,7 @@ def tell_the_story(running: ExitStack) -> None:
 
     step("Ask properly")
     words = ["-e", "job=shop", "-e", f"backup={backup['id']}", "--limit", "localhost"]
-    words += ["-e", f"restore_identity_file={KEY}", "-e", f"restore_confirm='{PHRASE}'"]
+    words += ["-e", f"restore_identity_file={shown(KEY)}", "-e", f"restore_confirm='{PHRASE}'"]
     say("  ansible-playbook playbooks/restore.yml " + " ".join(shown_words(words)))
     play("restore.yml", *words)
     after = everything(customers)
@@ -249,6 +251,20 @@ def destroy(customers: servers.PostgreSQL | None) -> None:
 
 
 # -- what is run
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """One demo at a time: they would remove each other's files."""
+    path = ROOT / ".cache" / "demo.lock"
+    path.parent.mkdir(exist_ok=True)
+    with open(path, "w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another demo is running in this checkout; waiting for its end")
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 def clean() -> None:
