@@ -13,7 +13,8 @@ options:
       - What to protect, by name. Each has a C(type), an optional C(placement), and the options of its type, as in
         the configuration.
       - The types are V(files), V(postgresql), V(sqlite).
-      - A secret is named, C({credential: NAME}), and defined in O(credentials).
+      - >-
+        A secret is named, C({credential: NAME}), and defined in O(credentials).
     type: dict
     version_added: 0.1.0
 """

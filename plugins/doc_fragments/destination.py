@@ -13,7 +13,8 @@ options:
       - A place where copies live, described here instead of in an installed configuration. It has a C(type) and
         the options of its type, as in the configuration.
       - The types are V(local), V(s3).
-      - A secret is named, C({credential: NAME}), and defined in O(credentials).
+      - >-
+        A secret is named, C({credential: NAME}), and defined in O(credentials).
     type: dict
     version_added: 0.1.0
 """

@@ -25,6 +25,7 @@ HERE = "here"  # the name of a destination that a module's options describe
 
 def installed(made: AnsibleModule, **facts: Any) -> Session:
     """The host's own lifeboat. In check mode, one that is not configured yet ends the task well, with `facts`."""
+    os.umask(0o077)  # as the command does
     where = door.places(made)
     if made.check_mode and not where.config_file.exists():
         made.exit_json(msg="lifeboat is not configured on this host yet", **facts)
@@ -36,6 +37,7 @@ def installed(made: AnsibleModule, **facts: Any) -> Session:
 
 def described(given: Mapping[str, Any], destinations: Mapping[str, Any]) -> tuple[Session, Job]:
     """A job made from options: job, sources, credentials, encryption, ... Its state is the calling user's own."""
+    os.umask(0o077)  # as the command does
     secrets = given["credentials"]
 
     def secret(name: str) -> Secret:

@@ -18,6 +18,7 @@ from .engine.config import Configuration
 from .engine.job import Job
 from .engine.model import Needs, Schedule
 from .engine.paths import Paths
+from .engine.ports import Destination, Source
 
 USER = "lifeboat"  # the user and group that jobs of the system run as
 MANUAL = "manual"  # the instance that an operator's run uses
@@ -251,10 +252,8 @@ def _timer_drop_in(schedule: Schedule) -> str:
     return "\n".join([*lines, ""])
 
 
-def _needs(one: object) -> Needs:
-    ask = getattr(one, "needs", Needs)
-    found: Needs = ask()
-    return found
+def _needs(one: Source | Destination) -> Needs:
+    return one.needs()
 
 
 def _inside(path: str, folder: str) -> bool:

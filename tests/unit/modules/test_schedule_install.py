@@ -198,6 +198,7 @@ def test_a_job_gets_the_credentials_that_it_uses(encrypted: bool, line: str) -> 
 def test_a_run_may_read_foreign_files_only_when_a_source_needs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(unit_texts, "_needs", lambda _one: Needs())
     plain = texts(shop=JOB)
     assert "CapabilityBoundingSet=\n" in plain.files["lifeboat-run@.service"]
     assert "AmbientCapabilities" not in plain.files.get(MANUAL, "")

@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules that work on jobs: what they do is what the command does, and check mode does nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible_collections.lifeboat.backup.plugins.module_utils import restoring
+
+Host = Any
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The gate's pauses, noted instead of waited for."""
+    pauses: list[float] = []
+    monkeypatch.setattr(restoring, "time", SimpleNamespace(sleep=pauses.append))
+    return pauses
+
+
+def archive(host: Host) -> Path:
+    """One archive at the destination."""
+    return next(one for one in host.disk.rglob("db.database.*") if one.is_file())
+
+
+# -- backup_run, backup_info
+
+
+def test_a_backup_is_made_and_listed(host: Host) -> None:
+    made = host.call("backup_run", job="shop", type="predeploy", tags=["v1.2.3"])
+    assert made["changed"]
+    assert made["complete"]
+    listed = host.call("backup_info")
+    assert not listed["changed"]
+    assert listed["jobs"] == [{"job": "shop", "newest_good": made["id"], "backups": 1}]
+    assert listed["backups"][0]["tags"] == ["v1.2.3"]
+    assert listed["backups"][0]["copies"] == {"disk": "intact"}
+
+
+def test_backups_are_listed_newest_first(host: Host) -> None:
+    made = [host.call("backup_run", job="shop", type=type_)["id"] for type_ in ("one", "two")]
+    listed = host.call("backup_info", job=["shop"])["backups"]
+    assert [one["id"] for one in listed] == sorted(made, reverse=True)
+
+
+def test_check_mode_of_a_run_looks_at_the_sources_and_saves_nothing(host: Host) -> None:
+    result = host.call("backup_run", job="shop", check=True)
+    assert result["changed"], result["msg"]
+    assert sorted(result["facts"]) == ["db", "uploads"]
+    assert host.files() == {}
+    assert sorted(one.name for one in host.root.iterdir()) == ["config", "data", "disk"]
+
+
+def test_check_mode_of_a_run_fails_where_the_run_would(host: Host) -> None:
+    (host.root / "data" / "app.db").unlink()
+    assert host.call("backup_run", job="shop", check=True)["failed"]
+
+
+def test_a_lost_source_fails_unless_a_part_is_enough(host: Host) -> None:
+    (host.root / "data" / "app.db").unlink()
+    failed = host.call("backup_run", job="shop")
+    assert failed["failed"]
+    assert failed["exit_code"] == 3
+    assert failed["changed"]  # the rest is saved
+    assert "source db" in failed["msg"]
+    assert not host.call("backup_run", job="shop", allow_partial=True)["failed"]
+
+
+def test_an_unknown_job_is_told_with_those_there_are(host: Host) -> None:
+    result = host.call("backup_run", job="shpo")
+    assert result["failed"]
+    assert result["exit_code"] == 2
+    assert "shop" in result["hint"]
+
+
+# -- verify_archive
+
+
+def test_a_good_copy_is_valid(host: Host) -> None:
+    made = host.call("backup_run", job="shop")
+    result = host.call("verify_archive", job="shop")
+    assert not result["changed"]
+    assert [(one["id"], one["state"]) for one in result["findings"]] == [(made["id"], "intact")]
+
+
+def test_with_the_key_the_content_is_read(host: Host) -> None:
+    host.call("backup_run", job="shop")
+    result = host.call("verify_archive", job="shop", level="content", identity=host.identity)
+    assert [one["state"] for one in result["findings"]] == ["readable"]
+    assert host.identity.split("\n")[2] not in json.dumps(result)
+
+
+def test_a_corrupt_copy_fails_with_all_findings(host: Host) -> None:
+    host.call("backup_run", job="shop")
+    damaged = archive(host)
+    damaged.chmod(0o600)
+    damaged.write_bytes(b"x" + damaged.read_bytes()[1:])
+    result = host.call("verify_archive", job="shop")
+    assert result["failed"]
+    assert result["exit_code"] == 1
+    assert [one["state"] for one in result["findings"]] == ["corrupt"]
+
+
+def test_verifying_in_check_mode_finds_the_same_and_marks_nothing(host: Host) -> None:
+    host.call("backup_run", job="shop")
+    damaged = archive(host)
+    damaged.chmod(0o600)
+    damaged.write_bytes(b"x" + damaged.read_bytes()[1:])
+    before = host.files()
+    result = host.call("verify_archive", job="shop", check=True)
+    assert [one["state"] for one in result["findings"]] == ["corrupt"]
+    assert host.files() == before
+
+
+# -- db_restore
+
+
+def test_a_restore_brings_back_what_was_backed_up(host: Host, no_pause: list[float]) -> None:
+    host.call("backup_run", job="shop")
+    host.destroy()
+    result = host.call("db_restore", job="shop", identity=host.identity)
+    assert result["changed"], result["msg"]
+    assert result["restore"]["step"] == "swapped"
+    assert host.rows() == [1, 2]
+    assert (host.root / "data" / "uploads" / "one").read_text() == "precious"
+    assert no_pause == [5]
+
+
+def test_check_mode_of_a_restore_is_the_plan_and_touches_nothing(host: Host) -> None:
+    host.call("backup_run", job="shop")
+    host.destroy()
+    planned = host.call("db_restore", job="shop", check=True)
+    assert planned["gate"] == ""
+    assert planned["plan"]["targets"][0]["now"]["rows"] == 0
+    assert planned["plan"]["targets"][0]["backup"]["rows"] == 2
+    assert host.rows() == []
+    done = host.call("db_restore", job="shop", identity=host.identity)
+    assert done["diff"] == planned["diff"]
+    assert done["plan"] == planned["plan"]
+
+
+def test_a_restore_is_taken_back_once(host: Host) -> None:
+    host.call("backup_run", job="shop")
+    host.destroy()
+    host.call("db_restore", job="shop", identity=host.identity)
+    assert host.call("db_restore", job="shop", state="undone", check=True)["changed"]
+    assert host.rows() == [1, 2]
+    assert host.call("db_restore", job="shop", state="undone")["changed"]
+    assert host.rows() == []
+    assert not host.call("db_restore", job="shop", state="undone")["changed"]
+
+
+def test_a_confirmed_restore_leaves_nothing_beside(host: Host) -> None:
+    host.call("backup_run", job="shop")
+    before = sorted(one.name for one in (host.root / "data").iterdir())
+    host.call("db_restore", job="shop", identity=host.identity)
+    assert len(host.call("db_restore", job="shop", state="confirmed", check=True)["confirmed"]) == 1
+    assert host.call("db_restore", job="shop", state="confirmed")["changed"]
+    assert sorted(one.name for one in (host.root / "data").iterdir()) == before
+    assert not host.call("db_restore", job="shop", state="confirmed")["changed"]
+
+
+def test_undo_without_a_restore_is_refused(host: Host) -> None:
+    assert host.call("db_restore", job="shop", state="undone")["exit_code"] == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "lacking"),
+    [
+        ({}, "RESTORE PRODUCTION"),
+        ({"confirm": "RESTORE PRODUCTION"}, "explicit backup id"),
+        ({"confirm": "RESTORE PRODUCTION", "target_host": "db1"}, "explicit backup id"),
+        ({"confirm": "RESTORE PRODUCTION", "backup": "ID"}, "target host"),
+        ({"confirm": "yes", "backup": "ID", "target_host": "db1"}, "RESTORE PRODUCTION"),
+        ({"confirm": "RESTORE PRODUCTION", "backup": "ID", "target_host": "db2"}, "db2"),
+    ],
+)
+def test_production_is_not_restored_without_all_three(
+    host: Host, options: dict[str, str], lacking: str
+) -> None:
+    host.environment = "production"
+    host.configure()
+    made = host.call("backup_run", job="shop")
+    given = {key: made["id"] if value == "ID" else value for key, value in options.items()}
+    host.destroy()
+    planned = host.call("db_restore", job="shop", check=True, **given)
+    refused = host.call("db_restore", job="shop", identity=host.identity, **given)
+    assert refused["failed"]
+    assert refused["exit_code"] == 6
+    assert lacking in refused["msg"]
+    assert planned["gate"] in refused["msg"]
+    assert host.rows() == []
+
+
+def test_production_is_restored_with_phrase_id_and_host(host: Host, no_pause: list[float]) -> None:
+    host.environment = "production"
+    host.configure()
+    made = host.call("backup_run", job="shop")
+    host.destroy()
+    result = host.call(
+        "db_restore",
+        job="shop",
+        backup=made["id"],
+        confirm="RESTORE PRODUCTION",
+        target_host="db1",
+        identity=host.identity,
+    )
+    assert not result["failed"]
+    assert host.rows() == [1, 2]
+
+
+# -- retention_prune
+
+
+@pytest.fixture
+def aged(host: Host) -> Host:
+    """A host with three good backups, and a rule that keeps one."""
+    host.configure(keep={"last": 1})
+    for type_ in ("one", "two", "three"):
+        host.call("backup_run", job="shop", type=type_)
+    return host
+
+
+def test_check_mode_of_pruning_is_the_plan_that_pruning_carries_out(aged: Host) -> None:
+    before = aged.files()
+    planned = aged.call("retention_prune", job="shop", check=True)
+    assert planned["changed"]
+    assert aged.files() == before
+    done = aged.call("retention_prune", job="shop")
+    assert done["plan"] == planned["plan"]
+    assert done["diff"] == planned["diff"]
+    gone = sorted(one["id"] for one in planned["plan"][0]["expired"])
+    assert len(gone) == 2
+    assert sorted(done["pruned"][0]["pruned"]) == gone
+    left = aged.call("backup_info")["backups"]
+    assert not {one["id"] for one in left} & set(gone)
+
+
+def test_pruning_twice_changes_once(aged: Host) -> None:
+    assert aged.call("retention_prune", job="shop")["changed"]
+    assert not aged.call("retention_prune", job="shop")["changed"]
+
+
+def test_a_described_destination_is_pruned_without_an_installed_job(aged: Host) -> None:
+    (aged.root / "config" / "config.json").unlink()
+    destination = {"type": "local", "path": str(aged.disk)}
+    given = {"job": "shop", "from_host": "db1", "destination": destination}
+    assert aged.call("retention_prune", **given)["failed"]  # without a rule
+    planned = aged.call("retention_prune", check=True, keep={"last": 2}, **given)
+    assert len(planned["plan"][0]["expired"]) == 1
+    assert aged.call("retention_prune", keep={"last": 2}, **given)["changed"]
+
+
+# -- db_dump
+
+
+def test_a_dump_needs_no_configuration_and_is_a_backup_like_any_other(host: Host) -> None:
+    (host.root / "config" / "config.json").unlink()
+    made = host.door(
+        "db_dump",
+        job="shop",
+        host="db1",
+        sources=host.sources,
+        path=str(host.disk),
+        encryption={"age_recipients": [host.recipient]},
+        type="predeploy",
+    )
+    assert made["changed"]
+    verified = host.door(
+        "verify_archive",
+        job="shop",
+        from_host="db1",
+        destination={"type": "local", "path": str(host.disk)},
+        sources=host.sources,
+        level="content",
+        identity=host.identity,
+    )
+    assert [one["id"] for one in verified["findings"]] == [made["id"]]
+    assert [one["state"] for one in verified["findings"]] == ["readable"]
+
+
+def test_check_mode_of_a_dump_writes_nothing(host: Host) -> None:
+    result = host.door(
+        "db_dump",
+        job="shop",
+        sources=host.sources,
+        path=str(host.disk),
+        encryption={"none": True},
+        check=True,
+    )
+    assert result["changed"], result["msg"]
+    assert host.files() == {}
+
+
+def test_a_dump_says_how_it_is_encrypted(host: Host) -> None:
+    given = {"job": "shop", "sources": host.sources, "path": str(host.disk)}
+    result = host.door("db_dump", encryption={}, **given)
+    assert result["failed"]
+    assert "age_recipients" in result["msg"]
+
+
+def test_a_secret_is_never_written_in_sources(host: Host) -> None:
+    source = {"type": "postgresql", "database": "shop", "password": "hunter2"}
+    given = {"job": "shop", "path": str(host.disk), "encryption": {"none": True}}
+    result = host.door("db_dump", sources={"db": source}, **given)
+    assert result["failed"]
+    assert "hunter2" not in result["msg"]
+    assert "credential" in result["hint"]
+
+
+def test_a_secret_that_is_not_defined_is_told_by_name(host: Host) -> None:
+    source = {"type": "postgresql", "database": "shop", "password": {"credential": "shop_db"}}
+    given = {"job": "shop", "path": str(host.disk), "encryption": {"none": True}}
+    result = host.door("db_dump", sources={"db": source}, **given)
+    assert result["failed"]
+    assert "shop_db" in result["msg"]
+
+
+# -- on a host that is not provisioned yet
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "changed"),
+    [
+        ("backup_info", {}, False),
+        ("backup_run", {"job": "shop"}, True),
+        ("db_restore", {"job": "shop"}, True),
+        ("retention_prune", {"job": "shop"}, False),
+        ("source_prepare", {}, True),
+        ("verify_archive", {"job": "shop"}, False),
+    ],
+)
+def test_check_mode_works_on_a_bare_host_and_leaves_it_bare(
+    door: Any, tmp_path: Path, name: str, options: dict[str, Any], changed: bool
+) -> None:
+    result = door(name, scope="user", root=str(tmp_path / "bare"), check=True, **options)
+    assert not result["failed"]
+    assert result["changed"] == changed
+    assert not (tmp_path / "bare").exists()
