@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import hashlib
 import io
@@ -451,3 +452,14 @@ def _wait_for(condition) -> None:
             return
         threading.Event().wait(0.01)
     raise AssertionError("it did not happen in 10 seconds")
+
+
+class TestFilesWithoutExchange(TestFiles):
+    """A file system that cannot exchange two names: two renames, and still old or new."""
+
+    @pytest.fixture(autouse=True)
+    def _cannot(self, monkeypatch):
+        def refuse(one, _other):
+            raise OSError(errno.EINVAL, "cannot exchange", str(one))
+
+        monkeypatch.setattr("lifeboat.sources.tree_swap.exchange", refuse)

@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Put one tree in another's place, and back, by renames in their common parent.
+"""Put one tree in another's place, and back, in one step that no reader can fall into.
 
-T is the target, S the side (new), K what is kept (old; an empty file where there was nothing). The
-names that exist tell the state, so it is read off the disk and never remembered:
+T is the target, S the side (new), K what is kept (old; an empty file where there was nothing). S and
+T are exchanged by one system call, then S, which is now the old tree, is renamed to K. Which tree is
+the old one is told by its inode, noted when the restore was planned: so the state is read off the
+disk, never remembered.
 
-    S and T      old        rename T K
-    S and K      between    rename S T, to go on; rename K T, to go back
-    T and K      new
+    the old one is T     old
+    the old one is S     new, not renamed to K yet
+    the old one is K     new; or, where the file system cannot exchange, between two renames: T is
+                         missing then, and either direction can be completed
 
-Exchanging S and T in one step would leave two states that cannot be told apart after a crash; the
-price is that T is missing for the moment between two renames, while its services are stopped.
+Where nothing was there before, K is an empty file, and S is renamed to T.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -21,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SourceError
-from ..files import remove, sync_directory
+from ..files import exchange, remove, sync_directory
 from ..ownership import mounts_within
 
 
@@ -35,6 +38,7 @@ class Tree:
     side: str
     kept: str
     existed: bool
+    inode: int  # of what was at `target`; 0 = nothing
 
     def as_note(self) -> dict[str, Any]:
         return asdict(self)
@@ -59,42 +63,99 @@ def member_name(path: str) -> str:
 
 
 def swap(tree: Tree) -> None:
-    if swapped(tree):
-        return
-    if not os.path.lexists(tree.side):
-        raise SourceError("nothing lies at %s to be put in place" % tree.side)
-    there, kept = os.path.lexists(tree.target), os.path.lexists(tree.kept)
-    if there and not tree.existed:
-        raise SourceError("%s has appeared since the restore was planned" % tree.target)
-    if there and kept:
-        raise SourceError("something else lies at %s" % tree.kept, hint="move it away")
-    if there:
-        refuse_mounts(tree.target)
-        os.rename(tree.target, tree.kept)
-    elif not kept and tree.existed:
-        raise SourceError("%s has gone since the restore was planned" % tree.target)
-    elif not kept:
+    if tree.existed:
+        _swap_with_old(tree)
+    elif not swapped(tree):
+        if os.path.lexists(tree.target):
+            raise SourceError("%s has appeared since the restore was planned" % tree.target)
+        _require_side(tree)
         Path(tree.kept).touch(0o600)
-    os.rename(tree.side, tree.target)
+        os.rename(tree.side, tree.target)
     sync_directory(Path(tree.target).parent)
 
 
 def swapped(tree: Tree) -> bool:
+    if tree.existed:
+        return _old(tree) in (tree.side, tree.kept) and os.path.lexists(tree.target)
     names = (tree.target, tree.kept, tree.side)
     return [os.path.lexists(name) for name in names] == [True, True, False]
 
 
 def back(tree: Tree) -> None:
-    if swapped(tree):
-        refuse_mounts(tree.target)
-        os.rename(tree.target, tree.side)
-    if not os.path.lexists(tree.kept):
-        return
-    if not tree.existed:
-        os.unlink(tree.kept)
-    elif not os.path.lexists(tree.target):
-        os.rename(tree.kept, tree.target)
+    if tree.existed:
+        _back_with_old(tree)
+    else:
+        if swapped(tree):
+            refuse_mounts(tree.target)
+            os.rename(tree.target, tree.side)
+        if os.path.lexists(tree.kept):
+            os.unlink(tree.kept)
     sync_directory(Path(tree.target).parent)
+
+
+def _swap_with_old(tree: Tree) -> None:
+    if _old(tree) == tree.target:
+        _finish_back(tree)
+        _require_side(tree)
+        if os.path.lexists(tree.kept):
+            raise SourceError("something else lies at %s" % tree.kept, hint="move it away")
+        refuse_mounts(tree.target)
+        if not _exchanged(tree.side, tree.target):
+            os.rename(tree.target, tree.kept)
+    if _old(tree) == tree.side:
+        os.rename(tree.side, tree.kept)
+    elif _old(tree) != tree.kept:
+        raise SourceError("%s has gone since the restore was planned" % tree.target)
+    elif not os.path.lexists(tree.target):
+        _require_side(tree)
+        os.rename(tree.side, tree.target)
+
+
+def _back_with_old(tree: Tree) -> None:
+    old = _old(tree)
+    if old in (tree.side, tree.kept) and os.path.lexists(tree.target):
+        refuse_mounts(tree.target)
+        if not _exchanged(old, tree.target):
+            if old == tree.side:  # S must be free for the new one
+                os.rename(tree.side, tree.kept)
+            os.rename(tree.target, tree.side)
+    if _old(tree) == tree.kept:
+        os.rename(tree.kept, tree.target)
+    else:
+        _finish_back(tree)
+
+
+def _finish_back(tree: Tree) -> None:
+    """After an exchange back the new tree still has K's name."""
+    if os.path.lexists(tree.kept) and not os.path.lexists(tree.side):
+        os.rename(tree.kept, tree.side)
+
+
+def _old(tree: Tree) -> str:
+    """Which name the tree that was there before has now; "" = none of the three."""
+    for name in (tree.target, tree.side, tree.kept):
+        try:
+            if os.lstat(name).st_ino == tree.inode:
+                return name
+        except FileNotFoundError:
+            continue
+    return ""
+
+
+def _exchanged(one: str, other: str) -> bool:
+    """Whether both names were exchanged; some file systems cannot, and nothing has changed then."""
+    try:
+        exchange(Path(one), Path(other))
+    except OSError as exc:
+        if exc.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+        return False
+    return True
+
+
+def _require_side(tree: Tree) -> None:
+    if not os.path.lexists(tree.side):
+        raise SourceError("nothing lies at %s to be put in place" % tree.side)
 
 
 def discard(tree: Tree) -> None:

@@ -14,7 +14,9 @@ def plan(path: str, part: str, target: str, token: str) -> Tree:
     folder, name = os.path.split(target.rstrip("/"))
     short = os.fsdecode(os.fsencode(name)[:180])  # a file name has room for 255 bytes
     beside = os.path.join(folder, ".%s.lifeboat-%s" % (short, token))
-    return Tree(path, part, target, beside + ".new", beside + ".old", os.path.lexists(target))
+    existed = os.path.lexists(target)
+    inode = os.lstat(target).st_ino if existed else 0
+    return Tree(path, part, target, beside + ".new", beside + ".old", existed, inode)
 
 
 def forbidding(path: Path, into: str | None) -> list[str]:
