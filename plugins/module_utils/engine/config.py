@@ -6,14 +6,12 @@ Every error is a ConfigError that starts with the path of the key at fault and s
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Callable
 
-from . import units
 from .errors import ConfigError, UsageError
 from .filters.age import Age
 from .filters.zstd import Zstd
@@ -21,6 +19,7 @@ from .gate import ENVIRONMENTS
 from .job import Job
 from .model import Keep, Option, Schedule, Secret
 from .naming import check_host, check_name
+from .options import check_options, kind_of, nearest, told_at
 from .placement import HERE, Placement
 from .ports import Destination, Filter, Source
 from .registry import DESTINATIONS, SOURCES
@@ -28,7 +27,7 @@ from .registry import DESTINATIONS, SOURCES
 VERSION = 1
 Mapped = Mapping[str, Any]
 
-_TOP = (
+TOP = (
     Option("version", "integer", required=True),
     Option("host", required=True),
     Option("environment", default="production", choices=ENVIRONMENTS),
@@ -40,7 +39,7 @@ _TOP = (
     Option("spool_cap", "size"),
     Option("user"),
 )
-_JOB = (
+JOB = (
     Option("sources", "mapping", required=True),
     Option("destinations", "texts", required=True),
     Option("schedule"),
@@ -54,30 +53,30 @@ _JOB = (
     Option("stall_timeout", "duration", default="30m"),
     Option("user"),
 )
-_SCHEDULE = (
+SCHEDULE = (
     Option("at", required=True),
     Option("sources", "texts", default=()),
     Option("keep", "mapping"),
     Option("spread", "duration"),
 )
-_SOURCE = (
+SOURCE = (
     Option("type", required=True),
     Option("placement", "mapping"),
     Option("optional", "boolean", default=False),
     Option("objectives", "mapping", default={}),
 )
-_DESTINATION = (
+DESTINATION = (
     Option("type", required=True),
     Option("keep", "mapping"),
     Option("mode", choices=("append_only", "standard")),
     Option("domain"),
     Option("medium"),
 )
-_ENCRYPTION = (Option("age_recipients", "texts"), Option("none", "boolean", default=False))
-_COMPRESSION = (Option("level", "integer", default=3), Option("threads", "integer", default=0))
-_OBJECTIVES = (Option("rto", "duration"), Option("rpo", "duration"))
-_PLACEMENT = (Option("docker"), Option("podman"))
-_KEEP = tuple(
+ENCRYPTION = (Option("age_recipients", "texts"), Option("none", "boolean", default=False))
+COMPRESSION = (Option("level", "integer", default=3), Option("threads", "integer", default=0))
+OBJECTIVES = (Option("rto", "duration"), Option("rpo", "duration"))
+PLACEMENT = (Option("docker"), Option("podman"))
+KEEP = tuple(
     Option(one.name, "duration" if one.name in ("within", "tagged") else "integer")
     for one in fields(Keep)
 )
@@ -120,13 +119,13 @@ def load(path: Path, secret: Callable[[str], Secret]) -> Configuration:
 
 def parse(mapping: Any, secret: Callable[[str], Secret]) -> Configuration:
     """Check a whole mapping and make its jobs. Nothing is connected to, no file is opened."""
-    top = _options("", mapping, _TOP)
+    top = check_options("", mapping, TOP)
     if top["version"] != VERSION:
         raise ConfigError(
             f"version: this lifeboat reads configuration version {VERSION}, not {top['version']}",
             hint="run site.yml with the collection that is installed here",
         )
-    _at("host", check_host, top["host"])
+    told_at("host", check_host, top["host"])
     jobs, credentials = {}, {}
     for name, body in top["jobs"].items():
         used: list[str] = []
@@ -145,8 +144,8 @@ class _Builder:
 
     def job(self, name: str, body: Any) -> Job:
         where = f"jobs.{name}"
-        _at(where, lambda text: check_name("job", text), name)
-        given = _options(where, body, _JOB)
+        told_at(where, lambda text: check_name("job", text), name)
+        given = check_options(where, body, JOB)
         sources = tuple(
             self._source(f"{where}.sources.{one}", one, given["sources"][one])
             for one in given["sources"]
@@ -156,7 +155,7 @@ class _Builder:
         destinations = tuple(self._destination(where, one) for one in given["destinations"])
         if not destinations:
             raise ConfigError(f"{where}.destinations: name at least one destination")
-        _options(f"{where}.objectives", given["objectives"], _OBJECTIVES)
+        check_options(f"{where}.objectives", given["objectives"], OBJECTIVES)
         cap = self._top["spool_cap"]
         return Job(
             name=name,
@@ -179,9 +178,9 @@ class _Builder:
         )
 
     def _source(self, where: str, name: str, body: Any) -> Source:
-        _at(where, lambda text: check_name("source", text), name)
-        kind, shared, own = self._split(where, body, SOURCES, _SOURCE)
-        _options(f"{where}.objectives", shared["objectives"], _OBJECTIVES)
+        told_at(where, lambda text: check_name("source", text), name)
+        kind, shared, own = self._split(where, body, SOURCES, SOURCE)
+        check_options(f"{where}.objectives", shared["objectives"], OBJECTIVES)
         placement = _placement(f"{where}.placement", shared["placement"])
         made: Source = SOURCES[kind](
             name=name, placement=placement, optional=shared["optional"], **own
@@ -192,12 +191,12 @@ class _Builder:
         bodies = self._top["destinations"]
         if name not in bodies:
             raise ConfigError(
-                f"{where}.destinations: there is no destination {name!r}" + _nearest(name, bodies),
+                f"{where}.destinations: there is no destination {name!r}" + nearest(name, bodies),
                 hint="lifeboat_destinations has: " + ", ".join(sorted(bodies)),
             )
         where = f"destinations.{name}"
-        _at(where, lambda text: check_name("destination", text), name)
-        kind, _shared, own = self._split(where, bodies[name], DESTINATIONS, _DESTINATION)
+        told_at(where, lambda text: check_name("destination", text), name)
+        kind, _shared, own = self._split(where, bodies[name], DESTINATIONS, DESTINATION)
         made: Destination = DESTINATIONS[kind](name=name, **own)
         return made
 
@@ -206,15 +205,15 @@ class _Builder:
     ) -> tuple[str, dict[str, Any], dict[str, Any]]:
         """(kind, options every kind has, options of this kind), all checked."""
         if not isinstance(body, Mapping):
-            raise ConfigError(f"{where}: write a mapping with a type, not {_kind(body)}")
+            raise ConfigError(f"{where}: write a mapping with a type, not {kind_of(body)}")
         kind = str(body.get("type"))
         if kind not in kinds:
             raise ConfigError(
-                f"{where}.type: {kind!r} is not a type" + _nearest(kind, kinds),
+                f"{where}.type: {kind!r} is not a type" + nearest(kind, kinds),
                 hint="the types are: " + ", ".join(sorted(kinds)),
             )
         own = kinds[kind].options
-        given = _options(where, body, shared + tuple(own), self._secret_of)
+        given = check_options(where, body, shared + tuple(own), self._secret_of)
         names = {option.name for option in own}
         return (
             kind,
@@ -233,7 +232,7 @@ class _Builder:
                 f"{where}: a secret is never written here",
                 hint="write {credential: NAME} and define NAME in lifeboat_credentials",
             )
-        name = str(_at(where, lambda text: check_name("credential", text), value))
+        name = str(told_at(where, lambda text: check_name("credential", text), value))
         self._used.append(name)
         return self._secret(name)
 
@@ -247,9 +246,9 @@ class _Builder:
                 f"{at}encryption: not configured",
                 hint="name age_recipients, or say `none: true` if backups shall be readable by anybody",
             )
-        chosen = _options(f"{at}encryption", encryption, _ENCRYPTION)
-        level = _options(
-            f"{where}.compression", given["compression"] or self._top["compression"], _COMPRESSION
+        chosen = check_options(f"{at}encryption", encryption, ENCRYPTION)
+        level = check_options(
+            f"{where}.compression", given["compression"] or self._top["compression"], COMPRESSION
         )
         packer: Filter = Zstd(level["level"], level["threads"])
         if chosen["none"] == bool(chosen["age_recipients"]):
@@ -277,12 +276,12 @@ def _schedules(where: str, given: Mapped, sources: set[str]) -> tuple[Schedule, 
     made = []
     for type_, body in bodies.items():
         at = f"{where}.schedules.{type_}"
-        _at(at, lambda text: check_name("type", text), type_)
-        one = _options(at, body, _SCHEDULE)
+        told_at(at, lambda text: check_name("type", text), type_)
+        one = check_options(at, body, SCHEDULE)
         for source in one["sources"]:
             if source not in sources:
                 raise ConfigError(
-                    f"{at}.sources: there is no source {source!r}" + _nearest(source, sources)
+                    f"{at}.sources: there is no source {source!r}" + nearest(source, sources)
                 )
         keep = _keep(f"{at}.keep", one["keep"]) if one["keep"] is not None else None
         spread = one["spread"] if one["spread"] is not None else given["spread"]
@@ -291,114 +290,15 @@ def _schedules(where: str, given: Mapped, sources: set[str]) -> tuple[Schedule, 
 
 
 def _keep(where: str, body: Mapped) -> Keep:
-    given = _options(where, body, _KEEP)
+    given = check_options(where, body, KEEP)
     return Keep(**{key: value for key, value in given.items() if value is not None})
 
 
 def _placement(where: str, body: Any) -> Placement:
     if body is None:
         return HERE
-    given = _options(where, body, _PLACEMENT)
+    given = check_options(where, body, PLACEMENT)
     chosen = [(engine, name) for engine, name in given.items() if name is not None]
     if len(chosen) != 1:
         raise ConfigError(f"{where}: write {{docker: CONTAINER}} or {{podman: CONTAINER}}")
     return Placement(*chosen[0])
-
-
-def _options(
-    where: str,
-    body: Any,
-    known: tuple[Option, ...],
-    secret_of: Callable[[str, Any], Secret] | None = None,
-) -> dict[str, Any]:
-    """Every known option with its checked value or default; unknown keys are refused."""
-    if not isinstance(body, Mapping):
-        raise ConfigError(f"{where or 'configuration'}: write a mapping, not {_kind(body)}")
-    names = [option.name for option in known]
-    for key in body:
-        if key not in names:
-            raise ConfigError(
-                f"{_join(where, str(key))}: unknown key" + _nearest(str(key), names),
-                hint="the keys here are: " + ", ".join(sorted(names)),
-            )
-    checked: dict[str, Any] = {}
-    for option in known:
-        at = _join(where, option.name)
-        value = body.get(option.name)
-        if value is None:
-            if option.required:
-                raise ConfigError(f"{at}: missing")
-            value = option.default
-        if value is not None:
-            value = _value(at, option, value, secret_of)
-        checked[option.name] = value
-    return checked
-
-
-def _value(
-    where: str, option: Option, value: Any, secret_of: Callable[[str, Any], Secret] | None
-) -> Any:
-    if option.kind == "secret" and secret_of is not None:
-        return secret_of(where, value)
-    if option.kind == "size":
-        return _at(where, units.size, value)
-    if option.kind == "duration":
-        return _at(where, _duration, value)
-    wanted, fits = _KINDS[option.kind]
-    if not fits(value):
-        raise ConfigError(f"{where}: write {wanted}, not {_kind(value)}")
-    if option.choices and value not in option.choices:
-        raise ConfigError(
-            f"{where}: {value!r} is not possible" + _nearest(str(value), option.choices),
-            hint="write one of: " + ", ".join(option.choices),
-        )
-    return tuple(value) if option.kind == "texts" else value
-
-
-def _duration(value: Any) -> Any:
-    return value if hasattr(value, "total_seconds") else units.duration(value)
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and "\0" not in value
-
-
-_KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "text": ("a text", _is_text),
-    "integer": ("a number", lambda value: isinstance(value, int) and not isinstance(value, bool)),
-    "boolean": ("true or false", lambda value: isinstance(value, bool)),
-    "texts": (
-        "a list of texts",
-        lambda value: isinstance(value, (list, tuple)) and all(_is_text(one) for one in value),
-    ),
-    "mapping": ("a mapping", lambda value: isinstance(value, Mapping)),
-}
-
-
-def _at(where: str, check: Callable[[Any], Any], value: Any) -> Any:
-    """`check(value)`, with the key's path in front of what it complains of."""
-    try:
-        return check(value)
-    except UsageError as exc:
-        raise ConfigError(f"{where}: {exc}", hint=exc.hint) from None
-
-
-def _join(where: str, key: str) -> str:
-    return f"{where}.{key}" if where else key
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    begun = [one for one in known if len(word) > 1 and one.startswith(word)]
-    close = begun or difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def _kind(value: Any) -> str:
-    names = {
-        dict: "a mapping",
-        list: "a list",
-        str: "a text",
-        bool: "true or false",
-        int: "a number",
-    }
-    return "nothing" if value is None else names.get(type(value), type(value).__name__)
