@@ -41,7 +41,6 @@ def rename(connect: Connect, source: str, moves: Sequence[tuple[str, str]]) -> N
     problem: QueryError | None = None
     for _attempt in range(_ATTEMPTS):
         with connect() as admin, connect() as clearer:
-            clearer.ask(end_sessions)
             admin.ask("BEGIN")
             try:
                 for name, new in moves:
