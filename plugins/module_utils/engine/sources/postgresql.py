@@ -11,7 +11,17 @@ from typing import Any, BinaryIO
 
 from .. import units
 from ..errors import ProcessError, SourceError, VerifyError
-from ..model import Command, Inventory, Option, Secret, SourceRecord, Swap, Target, Workspace
+from ..model import (
+    Command,
+    Inventory,
+    Needs,
+    Option,
+    Secret,
+    SourceRecord,
+    Swap,
+    Target,
+    Workspace,
+)
 from ..placement import HERE, Placement
 from ..ports import Plain
 from . import postgresql_count as count
@@ -90,6 +100,9 @@ class PostgreSQL:
         self._lock_timeout = (
             lock_timeout if isinstance(lock_timeout, timedelta) else units.duration(lock_timeout)
         )
+
+    def needs(self) -> Needs:
+        return Needs()  # the server reads its own files; a socket or the network is enough
 
     # -- backup
 
