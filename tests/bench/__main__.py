@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Measure a backup of a real PostgreSQL database beside its floor, in one run on one disk.
+
+    make bench                 1.4 GB made by pgbench; --rows mixed, --size-mb, --rounds, --no-s3
+    floor      pg_dump -Fc -Z0 | zstd -3 -T0 | age -r RECIPIENT > FILE
+    lifeboat   the whole `lifeboat run`: dump, row counts, globals, manifest, every byte read back
+    s3         the same to a real S3 server on the same machine, and to disk and S3 at once
+
+Times are wall seconds of whole processes; the median is quoted. Memory is the peak of lifeboat's own
+process (VmHWM), without the programs it starts. Exit status 1 when a promise does not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.bench.database import Database  # noqa: E402
+
+LIMIT_RATIO = 1.10
+LIMIT_RSS_MB = 150
+PRELUDE = """
+import atexit, importlib.util, sys
+spec = importlib.util.spec_from_file_location(
+    "lifeboat", {engine!r} + "/__init__.py", submodule_search_locations=[{engine!r}])
+sys.modules["lifeboat"] = package = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(package)
+from lifeboat.cli.main import main
+code = main(sys.argv[1:], scope="user", root={root!r})
+peak = [line for line in open("/proc/self/status") if line.startswith("VmHWM")][0]
+open({peak!r}, "w").write(peak.split()[1])
+raise SystemExit(code)
+"""
+
+
+class Bench:
+    def __init__(self, folder: Path, database: Database, rounds: int) -> None:
+        self.folder, self.database, self.rounds = folder, database, rounds
+        subprocess.run(["age-keygen", "-o", str(folder / "key")], check=True, capture_output=True)
+        self.recipient = subprocess.run(
+            ["age-keygen", "-y", str(folder / "key")], check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    def floor(self) -> float:
+        target = self.folder / "floor.age"
+        target.unlink(missing_ok=True)
+        dump = [self.database.program("pg_dump"), "-Fc", "-Z0", "--no-password", "bench"]
+        begun = time.monotonic()
+        one = subprocess.Popen(dump, stdout=subprocess.PIPE, env=self.database.environment())
+        two = subprocess.Popen(
+            ["zstd", "-q", "-3", "-T0", "-c"], stdin=one.stdout, stdout=subprocess.PIPE
+        )
+        with open(target, "wb") as out:
+            three = subprocess.Popen(["age", "-r", self.recipient], stdin=two.stdout, stdout=out)
+        one.stdout.close()
+        two.stdout.close()
+        statuses = [stage.wait() for stage in (three, two, one)]
+        if any(statuses):
+            raise SystemExit(f"the floor failed: {statuses}")
+        return time.monotonic() - begun
+
+    def configure(
+        self,
+        name: str,
+        destinations: dict[str, dict[str, object]],
+        secret: dict[str, str] | None = None,
+    ) -> Path:
+        root = self.folder / name
+        (root / "config").mkdir(parents=True)
+        credentials = root / "config/credentials"
+        credentials.mkdir(mode=0o700)
+        if secret:
+            (credentials / "s3").write_text(json.dumps(secret))
+            (credentials / "s3").chmod(0o600)
+        source = {
+            "type": "postgresql",
+            "database": "bench",
+            "host": str(self.database.sockets),
+            "port": self.database.port,
+            "user": "bench",
+        }
+        (root / "config/config.json").write_text(
+            json.dumps(
+                {
+                    "version": 1,
+                    "host": "bench",
+                    "environment": "dev",
+                    "encryption": {"age_recipients": [self.recipient]},
+                    "destinations": destinations,
+                    "jobs": {
+                        "bench": {"sources": {"db": source}, "destinations": list(destinations)}
+                    },
+                }
+            )
+        )
+        return root
+
+    def lifeboat(self, root: Path) -> tuple[float, float]:
+        """(seconds, own peak memory in MB) of one backup."""
+        peak = self.folder / "peak"
+        code = PRELUDE.format(
+            engine=str(ROOT / "plugins/module_utils/engine"), root=str(root), peak=str(peak)
+        )
+        begun = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-c", code, "run", "bench"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        seconds = time.monotonic() - begun
+        if done.returncode != 0:
+            raise SystemExit(f"lifeboat run ended with {done.returncode}:\n{done.stderr}")
+        return seconds, int(peak.read_text()) / 1024
+
+    def clean(self, place: Path) -> None:
+        for folder in ("archives", "catalog"):
+            shutil.rmtree(place / folder, ignore_errors=True)
+
+
+def row(name: str, seconds: list[float], note: str = "") -> float:
+    middle = statistics.median(seconds)
+    shown = " ".join(f"{one:6.2f}" for one in seconds)
+    sys.stdout.write(f"{name:14} {middle:7.2f} s   [{shown}]  {note}\n")
+    sys.stdout.flush()
+    return middle
+
+
+def main() -> int:
+    asked = argparse.ArgumentParser(prog="tests/bench")
+    asked.add_argument("--size-mb", type=int, default=1400)
+    asked.add_argument("--rows", choices=["pgbench", "mixed"], default="pgbench")
+    asked.add_argument("--rounds", type=int, default=5)
+    asked.add_argument("--no-s3", action="store_true")
+    options = asked.parse_args()
+    with tempfile.TemporaryDirectory(prefix="lb-bench-") as name:
+        folder = Path(name)
+        with Database(folder, options.size_mb, options.rows) as database:
+            sys.stdout.write(
+                f"database of {database.size_mb} MB ({options.rows}), {os.cpu_count()} cores\n"
+            )
+            return measure(Bench(folder, database, options.rounds), not options.no_s3)
+
+
+def measure(bench: Bench, with_s3: bool) -> int:
+    disk = bench.folder / "disk"
+    disk.mkdir()
+    root = bench.configure("to-disk", {"disk": {"type": "local", "path": str(disk)}})
+    bench.floor()  # warm the cache for both
+    floors, ours, peaks = [], [], []
+    for _round in range(bench.rounds):  # in turn, so that a slow minute hits both
+        floors.append(bench.floor())
+        seconds, peak = bench.lifeboat(root)
+        ours.append(seconds)
+        peaks.append(peak)
+        bench.clean(disk)
+    floor = row("floor", floors)
+    middle = row("lifeboat", ours, f"own memory at most {max(peaks):.0f} MB")
+    ratio = statistics.median(one / other for one, other in zip(ours, floors))
+    sys.stdout.write(
+        f"ratio {ratio:.3f} (of medians {middle / floor:.3f}), promised {LIMIT_RATIO}\n"
+    )
+    kept = ratio <= LIMIT_RATIO and max(peaks) <= LIMIT_RSS_MB
+    if with_s3:
+        kept = measure_s3(bench, disk) and kept
+    return 0 if kept else 1
+
+
+def measure_s3(bench: Bench, disk: Path) -> bool:
+    from tests.lab import s3
+
+    kept = True
+    with s3.Server(bench.folder / "s3") as server:
+        (server.objects / "bench").mkdir()
+        secret = {
+            "access_key_id": server.root["access_key"],
+            "secret_access_key": server.root["secret_key"],
+        }
+        bucket = {
+            "type": "s3",
+            "bucket": "bench",
+            "endpoint": server.endpoint,
+            "region": "us-east-1",
+            "credential": "s3",
+        }
+        for name, destinations in {
+            "s3": {"offsite": bucket},
+            "disk and s3": {"disk": {"type": "local", "path": str(disk)}, "offsite": bucket},
+        }.items():
+            root = bench.configure(name.replace(" ", "-"), destinations, secret)
+            seconds, peaks = [], []
+            for _round in range(max(1, bench.rounds // 2)):
+                spent, peak = bench.lifeboat(root)
+                seconds.append(spent)
+                peaks.append(peak)
+                bench.clean(disk)
+                bench.clean(server.objects / "bench")
+            row(name, seconds, f"own memory at most {max(peaks):.0f} MB")
+            kept = kept and max(peaks) <= LIMIT_RSS_MB
+    return kept
+
+
+if __name__ == "__main__":
+    sys.exit(main())
