@@ -37,19 +37,31 @@ class Site:
     def root(self) -> Path:
         return self.folder / "root"
 
-    def run(self, roles: list[str], *words: str, **variables: Any) -> Ran:
-        """`variables` are those of the host, on top of the group's."""
+    def run(
+        self, roles: list[str], *words: str, wrapper: list[str] | None = None, **variables: Any
+    ) -> Ran:
+        """`variables` are those of the host, on top of the group's. `wrapper`: a command that runs the command."""
         play = {"hosts": "all", "gather_facts": False}
         play["roles"] = [f"lifeboat.backup.{role}" for role in roles]
         (self.folder / "play.yml").write_text(yaml.safe_dump([play]))
         host = {"ansible_connection": "local", **variables}
         inventory = {"all": {"hosts": dict.fromkeys(self.hosts, host), "vars": self.variables}}
         (self.folder / "inventory.yml").write_text(yaml.safe_dump(inventory))
-        return self._ansible("-i", "inventory.yml", "play.yml", *words)
+        program = [*(wrapper or []), str(Path(sys.executable).parent / "ansible-playbook")]
+        return self._ran([*program, "-i", "inventory.yml", "play.yml", *words])
 
-    def _ansible(self, *words: str) -> Ran:
+    def make_key(self) -> Path:
+        """A private key; archives are encrypted to it from now on."""
+        key = self.folder / "operator.key"
+        subprocess.run(["age-keygen", "-o", key], check=True, stderr=subprocess.DEVNULL)
+        public = subprocess.run(["age-keygen", "-y", key], check=True, stdout=subprocess.PIPE)
+        recipient = public.stdout.decode().strip()
+        self.variables["lifeboat_encryption"] = {"age_recipients": [recipient]}
+        return key
+
+    def _ran(self, command: list[str]) -> Ran:
         done = subprocess.run(
-            [str(Path(sys.executable).parent / "ansible-playbook"), *words],
+            command,
             cwd=self.folder,
             env={
                 **os.environ,

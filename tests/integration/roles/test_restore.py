@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+
 import pytest
 
 from tests.integration.roles.inventory import Site
@@ -63,3 +66,47 @@ def test_a_key_that_is_not_there_is_named(site: Site) -> None:
     )
     assert ran.status != 0
     assert "there is no file missing.key on the controller" in ran.output
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_the_private_key_is_written_to_no_file(site: Site) -> None:
+    """Everything that the controller and the host write is traced; the key goes through pipes only."""
+    key = site.make_key()
+    (site.folder / "etc" / "passwords").write_text("hunter2\n")
+    provisioned = site.run(["backup_agent", "backup_schedule"])
+    assert provisioned.status == 0, provisioned.output
+    made = next((site.folder / "disk").glob("catalog/here/shop/*.json")).stem
+    (site.folder / "etc" / "passwords").unlink()
+
+    trace = site.folder / "trace"
+    tracer = [
+        "strace",
+        "-f",
+        "-y",
+        "-s",
+        "3000000",
+        "-e",
+        "trace=write,pwrite64,writev",
+        "-o",
+        str(trace),
+    ]
+    words = [
+        "--limit",
+        "here",
+        "-e",
+        "restore_job=shop",
+        "-e",
+        f"restore_backup={made}",
+        "-e",
+        PHRASE,
+    ]
+    ran = site.run(RESTORE, *words, "-e", f"restore_identity_file={key}", wrapper=tracer)
+    assert ran.status == 0, ran.output
+    assert (site.folder / "etc" / "passwords").read_text() == "hunter2\n"
+
+    secret = key.read_text().splitlines()[-1][:40].encode()
+    assert secret.startswith(b"AGE-SECRET-KEY-1")
+    told = [line for line in trace.read_bytes().splitlines() if secret in line]
+    assert told, "the trace saw nothing of the key, so it proves nothing"
+    files = [line[:200] for line in told if re.search(rb"(write|writev|pwrite64)\(\d+</", line)]
+    assert files == []
