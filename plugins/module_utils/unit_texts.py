@@ -52,7 +52,7 @@ IOSchedulingClass=best-effort
 IOSchedulingPriority=7
 # Kept after a run: it holds what the operator asks of the next one, and how far this one is.
 RuntimeDirectory=lifeboat
-RuntimeDirectoryMode=0755
+RuntimeDirectoryMode=0775
 RuntimeDirectoryPreserve=yes
 # StateDirectory= is missing on purpose: it would give /var/lib/lifeboat to the job's user, and root
 # acts on the journals of restores in it.
