@@ -346,6 +346,7 @@ def environment() -> dict[str, str]:
         ANSIBLE_CONFIG=str(EXAMPLE / "ansible.cfg"),
         ANSIBLE_HOME=str(DEMO / "ansible"),
         ANSIBLE_NOCOLOR="1",
+        ANSIBLE_REMOTE_TEMP=str(DEMO / "ansible" / "tmp"),
         NO_PROXY="127.0.0.1,localhost",
         no_proxy="127.0.0.1,localhost",
         XDG_CONFIG_HOME=str(DEMO / "host" / "units"),
