@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from lifeboat.errors import ProcessError
 from lifeboat.model import Command
 from lifeboat.placement import HERE, Placement
 from lifeboat.process import run
@@ -34,7 +35,8 @@ def test_a_container_gets_variables_by_name_and_no_terminal(engine: str) -> None
 
 def test_another_user_on_this_host_keeps_the_words_as_they_are() -> None:
     wrapped = Placement(as_user="postgres").wrap(DUMP)
-    assert wrapped.argv == ("runuser", "-u", "postgres", "--", "pg_dump", "-Fc", "a b")
+    assert wrapped.argv == DUMP.argv
+    assert wrapped.user == "postgres"
     assert wrapped.env == DUMP.env
 
 
@@ -42,3 +44,14 @@ def test_another_user_on_this_host_keeps_the_words_as_they_are() -> None:
 def test_another_user_really_runs_it_and_keeps_its_variables() -> None:
     command = Command(("sh", "-c", 'echo "$(id -un) $PGUSER"'), env={"PGUSER": "eve"})
     assert run(Placement(as_user="nobody").wrap(command)) == b"nobody eve\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs programs as another user")
+def test_another_user_has_none_of_our_groups() -> None:
+    command = Placement(as_user="nobody").wrap(Command(("id", "-G")))
+    assert run(command).split() == [b"65534"]
+
+
+def test_a_user_that_is_not_there_is_named() -> None:
+    with pytest.raises(ProcessError, match="there is no user nobody-at-all"):
+        run(Placement(as_user="nobody-at-all").wrap(DUMP))

@@ -19,6 +19,7 @@ class Command:
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)  # added to ours, never instead of it
     cwd: str | None = None
+    user: str = ""  # of this system, to run as; only root may name another
     accepts: tuple[int, ...] = (0,)  # exit statuses that are not a failure
     secret: bytes | None = field(default=None, repr=False)  # readable once at DESCRIPTOR
 

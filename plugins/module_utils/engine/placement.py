@@ -27,12 +27,7 @@ class Placement:
         """`command` as it is started from here. Variables go by name, so that no value is in argv."""
         if self.engine:
             return replace(command, argv=self._container_prefix(command) + command.argv)
-        if self.as_user:
-            # runuser keeps the environment and opens no session; sudo might not be there
-            return replace(
-                command, argv=("runuser", "-u", self.as_user, "--") + command.argv
-            )
-        return command
+        return replace(command, user=self.as_user) if self.as_user else command
 
     def _container_prefix(self, command: Command) -> tuple[str, ...]:
         names: tuple[str, ...] = ()

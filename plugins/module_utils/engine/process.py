@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import pwd
 import select
 import signal
 import subprocess
@@ -332,7 +333,7 @@ class _Blocks(io.RawIOBase):
 class _Program(subprocess.Popen):  # type: ignore[type-arg]
     """A program as we start all of them: unbuffered pipes, a session and group of its own.
 
-    The group, so that `kill` also reaches the programs it starts (runuser forks); the session, so
+    The group, so that `kill` also reaches the programs it starts (sh forks); the session, so
     that it cannot ask for a password on our terminal.
     """
 
@@ -377,6 +378,7 @@ class _Started:
                 stdout=self._stdout,
                 stderr=self._stderr,
                 cwd=self.command.cwd,
+                **_identity(self.command.user),
                 env=dict(os.environ, **self.command.env),
                 pass_fds=() if descriptor is None else (descriptor,),
             )
@@ -440,6 +442,18 @@ class _Started:
                         pass
         if hasattr(self, "_stderr"):
             self._stderr.close()
+
+
+def _identity(name: str) -> dict[str, Any]:
+    """What Popen needs to run a program as another user, with that user's groups and no others."""
+    if not name:
+        return {}
+    try:
+        user = pwd.getpwnam(name)
+    except KeyError:
+        raise ProcessError(f"there is no user {name} on this host") from None
+    groups = os.getgrouplist(name, user.pw_gid)
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": groups}
 
 
 def _secret_pipe(secret: bytes) -> int:
