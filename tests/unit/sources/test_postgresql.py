@@ -7,7 +7,12 @@ import io
 import pytest
 from lifeboat.errors import SourceError
 from lifeboat.sources.postgresql_dump import complain_database, complain_globals
-from lifeboat.sources.postgresql_restore import finish_statements, role_statements, statements
+from lifeboat.sources.postgresql_restore import (
+    finish_statements,
+    role_statements,
+    setting_statements,
+    statements,
+)
 from lifeboat.sources.postgresql_role import _matches, _verifier
 from lifeboat.sources.postgresql_session import conninfo, identifier, literal, pgpass
 from lifeboat.sources.postgresql_swap import fitting
@@ -121,22 +126,16 @@ def test_names_beside_fit_and_keep_whole_characters(name: str) -> None:
 
 def test_settings_keep_lists_as_lists_and_text_as_text() -> None:
     wanted = {
-        "comment": None,
-        "owner": "o",
-        "grants": None,
-        "connection_limit": -1,
         "settings": [
             {"role": None, "setting": 'search_path="$user", public, "odd, ""one"'},
             {"role": "r", "setting": 'my.setting=it\'s, "so"'},
             {"role": None, "setting": 'search_path=""'},
         ],
     }
-    assert list(finish_statements("d", wanted)) == [
-        'GRANT CONNECT, TEMPORARY ON DATABASE "d" TO PUBLIC',
+    assert list(setting_statements("d", wanted)) == [
         "ALTER DATABASE \"d\" SET \"search_path\" TO '$user', 'public', 'odd, \"one'",
         'ALTER ROLE "r" IN DATABASE "d" SET "my"."setting" TO \'it\'\'s, "so"\'',
         'ALTER DATABASE "d" SET "search_path" TO \'\'',
-        'ALTER DATABASE "d" CONNECTION LIMIT -1',
     ]
 
 

@@ -203,6 +203,7 @@ class PostgreSQL:
                 naming.drop(admin, swap.side)
                 restore.create_roles(admin, self.name, wanted["roles"], globals_)
                 restore.create_database(admin, swap.side, wanted, number)
+                restore.configure_database(admin, swap.side, wanted)
                 lost = set(wanted["tablespaces"]) - set(restore.tablespaces(admin))
             if lost:
                 log.warning("source=%s tablespaces=%s missing, not used", self.name, sorted(lost))

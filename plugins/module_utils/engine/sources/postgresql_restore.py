@@ -111,6 +111,19 @@ def create_database(admin: Session, name: str, wanted: Mapping[str, Any], number
     admin.ask(f"REVOKE ALL ON DATABASE {identifier(name)} FROM PUBLIC")
 
 
+def configure_database(admin: Session, name: str, wanted: Mapping[str, Any]) -> None:
+    """The settings of the database itself: before its data, since materialized views are computed under them."""
+    transaction(admin, list(setting_statements(name, wanted)))
+
+
+def setting_statements(name: str, wanted: Mapping[str, Any]) -> Iterator[str]:
+    database = identifier(name)
+    for one in wanted["settings"]:
+        key, _equals, value = one["setting"].partition("=")
+        whose = f"ROLE {identifier(one['role'])} IN DATABASE" if one["role"] else "DATABASE"
+        yield f"ALTER {whose} {database} SET {_setting(key)} TO {_value(key, value)}"
+
+
 def load(access: Access, program: str, name: str, plain: Plain, keep_places: bool) -> None:
     """pg_restore into the empty database `name`; raises SourceError, ProcessError of a decoder."""
     argv: tuple[str, ...] = (program, "--exit-on-error", "--no-password")
@@ -138,7 +151,7 @@ def tablespaces(admin: Session) -> list[str]:
 
 
 def finish_database(admin: Session, name: str, wanted: Mapping[str, Any]) -> None:
-    """What pg_restore does not bring: comment, privileges, limit and settings of the database itself."""
+    """What pg_restore does not bring: comment, privileges and limit of the database itself."""
     transaction(admin, list(finish_statements(name, wanted)))
 
 
@@ -155,10 +168,6 @@ def finish_statements(name: str, wanted: Mapping[str, Any]) -> Iterator[str]:
             to = "PUBLIC" if one["role"] is None else identifier(one["role"])
             option = " WITH GRANT OPTION" if one["grantable"] else ""
             yield f"GRANT {_word(one['privilege'])} ON DATABASE {database} TO {to}{option}"
-    for one in wanted["settings"]:
-        key, _equals, value = one["setting"].partition("=")
-        whose = f"ROLE {identifier(one['role'])} IN DATABASE" if one["role"] else "DATABASE"
-        yield f"ALTER {whose} {database} SET {_setting(key)} TO {_value(key, value)}"
     yield f"ALTER DATABASE {database} CONNECTION LIMIT {int(wanted['connection_limit'])}"
     if wanted.get("template"):
         yield f"ALTER DATABASE {database} IS_TEMPLATE true"
