@@ -1,0 +1,90 @@
+"""Drive a scenario's hosts from outside: what an operator types at the controller, or on a host as root."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import testinfra
+from testinfra.host import Host
+
+PHRASE = "RESTORE PRODUCTION"
+
+Ran = subprocess.CompletedProcess[str]
+
+
+def host(name: str) -> Host:
+    """A host of the lab as testinfra sees it."""
+    return testinfra.get_host(f"podman://lifeboat-{name}")
+
+
+def on(name: str, *words: str, stdin: str = "") -> Ran:
+    """Run a program on a host, as root and without a terminal. What `stdin` says is in no list of processes."""
+    argv = ["podman", "exec", "--interactive", f"lifeboat-{name}", *words]
+    return _run(argv, stdin)
+
+
+def lifeboat(name: str, *words: str, stdin: str = "") -> Ran:
+    """Type the command on a host: lifeboat("db", "list", "shop")."""
+    return on(name, "lifeboat", *words, stdin=stdin)
+
+
+def told(name: str, *words: str, stdin: str = "", exit_code: int = 0) -> Any:
+    """The command's JSON result; it has to end with `exit_code`."""
+    ran = lifeboat(name, *words, "--json", stdin=stdin)
+    assert ran.returncode == exit_code, ran.stdout + ran.stderr
+    return json.loads(ran.stdout)
+
+
+def playbook(name: str, *words: str) -> Ran:
+    """Run one of the collection's playbooks as a user of it does: playbook("site", "--check").
+
+    Its stdout is all that is on the screen.
+    """
+    scenario = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
+    inventories = [scenario.parent / "inventory" / "hosts.yml", scenario / "jobs.yml"]
+    argv = ["ansible-playbook", f"lifeboat.backup.{name}", *words]
+    ran = _run(argv + [f"--inventory={path}" for path in inventories])
+    ran.stdout += ran.stderr
+    return ran
+
+
+def said(ran: Ran) -> str:
+    """All that a program said, without the line breaks that depend on a terminal's width."""
+    return " ".join((ran.stdout + ran.stderr).split())
+
+
+def changed(ran: Ran, name: str) -> int:
+    """How many tasks changed a host in a run of a playbook that has to be without failure."""
+    assert ran.returncode == 0, ran.stdout[-4000:]
+    recap = re.search(rf"^{name} +: ok=\d+ +changed=(\d+) ", ran.stdout, re.MULTILINE)
+    assert recap, ran.stdout[-4000:]
+    return int(recap.group(1))
+
+
+def property_of(where: Host, unit: str, name: str) -> str:
+    """What systemd says of a unit."""
+    return str(where.check_output(f"systemctl show --value -p {name} '{unit}'"))
+
+
+def wait_for(wanted: Callable[[], Any], timeout_s: float) -> Any:
+    """The first result of `wanted` that is true, asked once a second; None when time is up."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        found = wanted()
+        if found:
+            return found
+        time.sleep(1)
+    return None
+
+
+def _run(argv: list[str], stdin: str = "") -> Ran:
+    return subprocess.run(
+        argv, input=stdin, capture_output=True, text=True, check=False, timeout=300
+    )
