@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 from lifeboat.errors import MissingDependency, ProcessError
 from lifeboat.model import DESCRIPTOR, Command
-from lifeboat.process import BLOCK, Pipeline, feed, run
+from lifeboat.pipeline import Pipeline, feed
+from lifeboat.process import BLOCK, run
 
 
 @pytest.fixture

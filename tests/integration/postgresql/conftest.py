@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import pytest
 from lifeboat.model import Command, Secret, SourceRecord, Workspace
-from lifeboat.process import Pipeline, feed
+from lifeboat.pipeline import Pipeline, feed
 from lifeboat.sources.postgresql import PostgreSQL
 
 _FOUND = sorted(glob.glob("/usr/lib/postgresql/*/bin") + glob.glob("/usr/pgsql-*/bin"))

@@ -20,7 +20,8 @@ from lifeboat.errors import (
     SourceError,
 )
 from lifeboat.model import Workspace
-from lifeboat.process import Pipeline, run
+from lifeboat.pipeline import Pipeline
+from lifeboat.process import run
 
 from .conftest import BIN, PASSWORD, Server, back_up, secret
 

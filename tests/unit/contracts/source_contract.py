@@ -24,7 +24,7 @@ import pytest
 from lifeboat import inventory
 from lifeboat.errors import LifeboatError, ProcessError
 from lifeboat.model import Command, SourceRecord, Stream, Swap, Workspace
-from lifeboat.process import Pipeline
+from lifeboat.pipeline import Pipeline
 
 TOKEN = "t0k3n"
 

@@ -8,7 +8,8 @@ import io
 import pytest
 from lifeboat.errors import ConfigError, MissingDependency, ProcessError
 from lifeboat.filters.zstd import Zstd
-from lifeboat.process import Pipeline, run
+from lifeboat.pipeline import Pipeline
+from lifeboat.process import run
 
 PLAIN = b"the same line, many times\n" * 40000
 

@@ -18,8 +18,8 @@ from ..files import free_bytes, make_private, remove, workspace
 from ..job import Job
 from ..model import Archive, Manifest, Mark, SourceRecord, Stream, Workspace
 from ..naming import archive_name, archives_prefix, backup_id, check_tag
+from ..pipeline import Pipeline
 from ..ports import Dump, Source
-from ..process import Pipeline
 from ..progress import Event, Listener, silent
 from ..spool import Spool
 from ..version import VERSION

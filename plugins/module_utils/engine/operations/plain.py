@@ -13,8 +13,8 @@ from typing import Any, BinaryIO, Callable
 from ..errors import DestinationError, ProcessError, SpoolError, VerifyError
 from ..model import Archive, Command, Manifest
 from ..naming import archive_key
+from ..pipeline import Pipeline, feed
 from ..ports import Destination, Filter, Plain
-from ..process import Pipeline, feed
 from ..progress import Event, Listener
 
 _BLOCK = 1 << 20

@@ -19,9 +19,9 @@ from ..errors import SourceAbsent, SourceError, VerifyError
 from ..files import remove
 from ..inventory import InventoryWriter
 from ..model import Command, Inventory, Needs, Option, SourceRecord, Stream, Swap, Target, Workspace
+from ..pipeline import Pipeline
 from ..placement import HERE, Placement
 from ..ports import Plain
-from ..process import Pipeline
 from . import tree_swap, tree_tar, tree_target
 from .tree_listing import Listing, complaint, survey
 from .tree_swap import Tree, member_name
