@@ -25,16 +25,18 @@ Door = Callable[..., dict[str, Any]]
 def door(capsys: pytest.CaptureFixture[str]) -> Door:
     """door("engine_install", scope="user", check=True) -> the result, with `failed` and `changed`."""
 
-    def call(name: str, *, check: bool = False, **options: Any) -> dict[str, Any]:
+    def call(
+        name: str, *, check: bool = False, umask: int = 0o022, **options: Any
+    ) -> dict[str, Any]:
         module = importlib.import_module(f"{PACKAGE}.modules.{name}")
         given = dict(options, _ansible_check_mode=check, _ansible_diff=True)
         capsys.readouterr()
-        umask = os.umask(0o022)
+        before = os.umask(umask)
         try:
             with patch_module_args(given), pytest.raises(SystemExit):
                 module.main()
         finally:
-            os.umask(umask)
+            os.umask(before)
         result: dict[str, Any] = json.loads(capsys.readouterr().out)
         return dict({"failed": False, "changed": False}, **result)
 

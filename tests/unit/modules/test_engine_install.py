@@ -59,11 +59,7 @@ def test_the_second_time_nothing_changes(door: Any, root: Path) -> None:
 
 
 def test_files_are_readable_for_the_jobs_user_whatever_the_umask(door: Any, root: Path) -> None:
-    old = os.umask(0o077)
-    try:
-        install(door, root)
-    finally:
-        os.umask(old)
+    install(door, root, umask=0o077)
     closed = [
         path
         for path in (root / "software" / "releases").rglob("*")

@@ -13,7 +13,11 @@ import pytest
 from ansible_collections.lifeboat.backup.plugins.module_utils import scheduling, unit_texts
 from ansible_collections.lifeboat.backup.plugins.module_utils.engine.config import parse
 from ansible_collections.lifeboat.backup.plugins.module_utils.engine.errors import ConfigError
-from ansible_collections.lifeboat.backup.plugins.module_utils.engine.model import Needs, Secret
+from ansible_collections.lifeboat.backup.plugins.module_utils.engine.model import (
+    Needs,
+    Schedule,
+    Secret,
+)
 from ansible_collections.lifeboat.backup.plugins.module_utils.engine.paths import paths
 
 JOB = {
@@ -147,6 +151,11 @@ def test_a_bad_calendar_is_refused_by_name_and_nothing_is_written(
 def test_a_calendar_cannot_smuggle_in_a_line(install: Any, folder: Path, at: str) -> None:
     assert install({"shop": dict(JOB, schedule=at)})["failed"]
     assert not folder.exists()
+
+
+def test_a_calendar_stays_one_line_also_where_nobody_checks_it() -> None:
+    made = unit_texts._timer_drop_in(Schedule("daily", "02:00\nUnit=evil.service"))
+    assert "Unit=evil.service UTC" not in made.splitlines()
 
 
 def test_systemd_is_asked_before_units_are_written() -> None:
