@@ -12,6 +12,7 @@ version_added: 0.1.0
 description:
   - Asks each source of a job what the job's user lacks for a dump, for example a role in PostgreSQL with its
     grants, and gives it. What the user has already is not touched.
+  - A source that is not there yet is warned of and left out, since it may be a restore that brings it.
   - Needs the rights of an administrator in the source; for PostgreSQL on the same host those of root are enough.
 author: The lifeboat maintainers (@lifeboat-backup)
 options:
@@ -48,6 +49,7 @@ statements:
 import getpass
 
 from ..module_utils import arguments, door, jobs
+from ..module_utils.engine.errors import SourceAbsent
 
 
 def main() -> None:
@@ -58,7 +60,11 @@ def main() -> None:
         done = {}
         for job in [session.job(name)] if name else session.configuration.jobs.values():
             for source in job.sources:
-                told = source.prepare(job.user or default, module.check_mode)
+                try:
+                    told = source.prepare(job.user or default, module.check_mode)
+                except SourceAbsent as exc:
+                    module.warn(f"{exc}; run this again once it is there")
+                    continue
                 if told:
                     done[f"{job.name}.{source.name}"] = told
         after = [f"{where}: {line}" for where, lines in sorted(done.items()) for line in lines]
