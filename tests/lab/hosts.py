@@ -86,5 +86,11 @@ def wait_for(wanted: Callable[[], Any], timeout_s: float) -> Any:
 
 def _run(argv: list[str], stdin: str = "") -> Ran:
     return subprocess.run(
-        argv, input=stdin, capture_output=True, text=True, check=False, timeout=300
+        argv,
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+        timeout=300,
     )

@@ -79,7 +79,7 @@ def test_a_tampered_copy_is_refused(backup: str, keys: Path, state: State) -> No
     assert ran.returncode != 0
     assert "db.database.pgdump.zst.age" in said(ran)
     assert state("db") == NOTHING
-    assert on("db", "find", "/var/lib/lifeboat/spool", "-type", "f").stdout == ""
+    assert on("db", "find", "/var/lib/lifeboat", "-path", "*spool*", "-type", "f").stdout == ""
 
 
 def test_verify_finds_it_and_says_which_copy(backup: str) -> None:
@@ -126,6 +126,16 @@ def test_confirm_lets_go_of_what_was_replaced(db: Host, lacking: Lacking) -> Non
     assert db.check_output("ls -A /srv/shop").split() == ["settings", "uploads"]
     assert lacking("db") == {}
     assert lifeboat("db", "undo", "shop", *CONFIRMED).returncode == 2
+
+
+def test_the_plan_of_retention_says_why_each_backup_stays(backup: str) -> None:
+    planned = {one["destination"]: one for one in told("db", "prune", "shop")}
+    assert set(planned) == {"disk", "offsite"}
+    for one in planned.values():
+        kept = {copy["id"]: copy["why"] for copy in one["kept"]}
+        assert "tagged v1.2.3" in kept[backup]
+        assert (one["expired"], one["held"], one["failure"]) == ([], "", "")
+    assert backup in lifeboat("db", "prune", "shop").stdout
 
 
 def databases_beside(db: Host) -> list[str]:

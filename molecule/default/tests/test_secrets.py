@@ -1,0 +1,113 @@
+"""No secret lies, runs or is told anywhere it need not be. The story has backed up and restored before."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from testinfra.host import Host
+
+from tests.lab.hosts import on
+
+S3_SECRETS = {"db": "db-secret-of-the-lab", "fresh": "fresh-secret-of-the-lab"}
+
+
+@pytest.mark.parametrize("host", ["db", "fresh"])
+def test_the_private_keys_are_nowhere_on_a_host(host: str, keys: Path) -> None:
+    for name in ("operator", "escrow"):
+        assert holding(host, secret_of(keys / f"{name}.key")) == []
+    assert set(holding(host, "AGE-SECRET-KEY-1")) == {"/usr/bin/age", "/usr/bin/age-keygen"}
+
+
+@pytest.mark.parametrize("host", ["db", "fresh"])
+def test_the_credential_is_nowhere_in_clear(host: str) -> None:
+    assert holding(host, S3_SECRETS[host]) == []
+    assert holding(host, "pruner-secret-of-the-lab") == []
+
+
+@pytest.mark.parametrize("host", ["db", "fresh"])
+def test_a_search_finds_what_is_there(host: str, keys: Path) -> None:
+    """Without this the tests above might look in the wrong place."""
+    recipient = (keys / "operator.pub").read_text().strip()
+    assert "/etc/lifeboat/config.json" in holding(host, recipient)
+
+
+@pytest.mark.parametrize("host", ["db", "fresh"])
+def test_the_journal_tells_no_secret(host: str) -> None:
+    told = on(host, "journalctl", "--no-pager", "-o", "export").stdout
+    assert "lifeboat-run@" in told or host == "fresh"
+    assert S3_SECRETS[host] not in told
+    assert "AGE-SECRET-KEY-1" not in told
+
+
+def test_a_run_shows_no_secret_to_those_who_list_processes(db: Host) -> None:
+    told = on("db", "python3", "-c", WATCH_A_RUN, stdin=f"{S3_SECRETS['db']} AGE-SECRET-KEY-1")
+    assert told.returncode == 0, told.stderr
+    seen = json.loads(told.stdout)
+    assert seen["showing"] == []
+    assert {"pg_dump", "zstd", "age", "tar"} <= set(seen["programs"])  # it looked while they ran
+
+
+def test_offsite_is_nothing_but_ciphertext_and_catalog() -> None:
+    kinds = on("s3", "find", "/srv/s3/objects/lifeboat/archives", "-type", "f").stdout.split()
+    assert len(kinds) > 20
+    plain = [path for path in kinds if not path.endswith(".age")]
+    assert {Path(path).name for path in plain} <= {"SHA256SUMS", "RESTORE.md"}
+    with root_of("s3") as root:
+        for told in ("Customer.17@", "photo 017", "reads; 見る"):
+            assert grep(root / "srv/s3", told) == []
+
+
+WATCH_A_RUN = """
+import json, pathlib, subprocess, sys
+secrets = sys.stdin.buffer.read().split()
+run = subprocess.Popen(["lifeboat", "run", "shop"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+programs, showing = set(), set()
+while run.poll() is None:
+    for process in pathlib.Path("/proc").iterdir():
+        try:
+            words = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        programs.add(words.split(b"\\0")[0].rsplit(b"/", 1)[-1].decode())
+        if any(secret in words for secret in secrets):
+            showing.add(words.decode())
+json.dump({"showing": sorted(showing), "programs": sorted(programs)}, sys.stdout)
+sys.exit(run.returncode)
+"""
+
+
+def secret_of(key: Path) -> str:
+    return next(line for line in key.read_text().splitlines() if line.startswith("AGE-SECRET"))
+
+
+def holding(host: str, text: str) -> list[str]:
+    """Files with `text` on a host's disk (seen from outside, deleted by nobody) and in its memory."""
+    with root_of(host) as root:
+        disk = ["/" + path.relative_to(root).as_posix() for path in grep(root, text)]
+    told = on(host, "grep", "-rlaF", "--devices=skip", "-f", "-", "/run", "/tmp", stdin=text)
+    assert told.returncode in (0, 1), told.stderr
+    return disk + told.stdout.split()
+
+
+def grep(folder: Path, text: str) -> list[Path]:
+    argv = ["grep", "--recursive", "--files-with-matches", "--text", "--fixed-strings"]
+    argv += ["--devices=skip", "--file=-", str(folder)]
+    told = subprocess.run(argv, input=text, capture_output=True, text=True, check=False)
+    assert told.returncode in (0, 1), told.stderr
+    return [Path(path) for path in told.stdout.splitlines()]
+
+
+@contextmanager
+def root_of(host: str) -> Iterator[Path]:
+    """A host's whole disk, from outside."""
+    name = f"lifeboat-{host}"
+    root = subprocess.check_output(["podman", "mount", name], text=True).strip()
+    try:
+        yield Path(root)
+    finally:
+        subprocess.check_call(["podman", "umount", name], stdout=subprocess.DEVNULL)
