@@ -3,7 +3,7 @@
 
 A message says what failed, on what, and why: lower case, no full stop, never a secret.
 `hint` is the next step for the person reading; `detail` is what the program itself said.
-`exit_code` is the documented exit status of the `lifeboat` command (docs/interface: exit codes are API).
+`exit_code` is the documented exit status of the `lifeboat` command (docs/command.md#exit-codes).
 """
 
 from __future__ import annotations

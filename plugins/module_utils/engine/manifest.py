@@ -53,7 +53,7 @@ def decode(content: bytes, where: str) -> Manifest:
         body = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as exc:
         raise FormatError(f"the manifest {where} is not JSON: {exc}") from None
-    if not isinstance(body, dict) or type(body.get("version")) is not int or body["version"] < 1:
+    if not isinstance(body, dict) or not _is_count(body.get("version")):
         raise FormatError(f"{where} is not a manifest: it has no version")
     if body["version"] > VERSION:
         raise FormatError(
@@ -230,6 +230,10 @@ def _counts(body: Mapping[str, Any], key: str) -> dict[str, int]:
 
 
 def _count(body: Mapping[str, Any], key: str) -> int:
-    if type(body[key]) is not int or body[key] < 0:  # true is an int to Python
+    if not _is_count(body[key]):
         raise FormatError(f"{key} is not a count")
     return int(body[key])
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0  # true is an int

@@ -88,20 +88,15 @@ def paths(
         software=base / "software" if base else home / ".local/lib/lifeboat",
         command=base / "bin/lifeboat" if base else home / ".local/bin/lifeboat",
         config=base / "config" if base else config_home / "lifeboat",
-        credentials=(base / "config" if base else config_home / "lifeboat")
-        / "credentials",
+        credentials=(base / "config" if base else config_home / "lifeboat") / "credentials",
         state=state,
         spool=state / "spool",
         log=state / "log",
-        runtime=_runtime(env, state),
+        runtime=state / "run" if base else _runtime(env, state),
         units=config_home / "systemd/user",
     )
 
 
 def _runtime(env: Mapping[str, str], state: Path) -> Path:
     given = env.get("XDG_RUNTIME_DIR")
-    return (
-        Path(given) / "lifeboat"
-        if given and os.access(given, os.W_OK)
-        else state / "run"
-    )
+    return Path(given) / "lifeboat" if given and os.access(given, os.W_OK) else state / "run"

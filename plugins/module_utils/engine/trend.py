@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 WINDOW = 7
-_FEWEST = 3  # with less history there is no trend to be off
+FEWEST = 3  # with less history there is no trend to be off
 _SHRUNK, _GROWN = 0.5, 3.0  # -50 % / +200 %
 _NOISE_BYTES = 1 << 20  # small data may double in a day without anything being wrong
 
@@ -20,7 +20,7 @@ def oddities(history: Sequence[Mapping[str, int]], now: Mapping[str, int]) -> li
     told = []
     for source, size in sorted(now.items()):
         past = [run[source] for run in history if source in run][-WINDOW:]
-        if len(past) < _FEWEST:
+        if len(past) < FEWEST:
             continue
         usual = median(past)
         off = size < usual * _SHRUNK or size > usual * _GROWN

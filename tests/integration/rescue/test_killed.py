@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import pytest
 
-from .host import Host
+from .host import PHRASE, Host
 
 _KILL = "__import__('os').kill(__import__('os').getpid(), 9)"
 _AT_STEP = """
@@ -150,3 +151,73 @@ spool.Spool.commit = commit
     assert done.returncode == 130
     assert host.stored() == []
     assert host.left_over() == []
+
+
+def _several(host: Host) -> list[Path]:
+    """A files source of three trees, each with one file that says "old" after the backup said "new"."""
+    trees = [host.data / name for name in ("one", "two", "three")]
+    for tree in trees:
+        tree.mkdir()
+        (tree / "said").write_text("new")
+    host.job["sources"] = {"trees": {"type": "files", "paths": [str(tree) for tree in trees]}}
+    host.configure()
+    return trees
+
+
+def _said(trees: list[Path]) -> set[str]:
+    return {(tree / "said").read_text() for tree in trees}
+
+
+@pytest.mark.parametrize("place", [1, 2, 3])
+@pytest.mark.parametrize("how", ["os.kill(os.getpid(), 9)", "raise SourceError('staged')"])
+def test_several_trees_are_all_old_or_all_new(host: Host, place: int, how: str) -> None:
+    trees = _several(host)
+    id_ = host.run()
+    for tree in trees:
+        (tree / "said").write_text("old")
+    before = f"""
+import os
+import lifeboat.sources.tree_swap as tree_swap
+from lifeboat.errors import SourceError
+real, seen = tree_swap.swap, []
+def swap(tree):
+    seen.append(tree)
+    if len(seen) == {place}:
+        {how}
+    real(tree)
+tree_swap.swap = swap
+"""
+    failed = host.restore(id_, before=before)
+    host.lifeboat("recover")
+
+    assert failed.returncode in (1, -signal.SIGKILL)
+    assert _said(trees) == {"old"}
+    assert host.restore(id_).returncode == 0
+    assert _said(trees) == {"new"}
+
+
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_an_undo_of_several_trees_that_is_killed_is_completed(host: Host, place: int) -> None:
+    trees = _several(host)
+    id_ = host.run()
+    for tree in trees:
+        (tree / "said").write_text("old")
+    assert host.restore(id_).returncode == 0
+    before = f"""
+import os
+import lifeboat.sources.tree_swap as tree_swap
+real, seen = tree_swap.back, []
+def back(tree):
+    seen.append(tree)
+    if len(seen) == {place}:
+        os.kill(os.getpid(), 9)
+    real(tree)
+tree_swap.back = back
+"""
+    words = ("undo", "shop", id_, "--confirm", PHRASE, "--target-host", "h1")
+    killed = host.lifeboat(*words, before=before)
+    recovered = host.lifeboat("recover")
+
+    assert killed.returncode == -signal.SIGKILL
+    assert recovered.returncode == 0, recovered.stderr
+    assert _said(trees) == {"old"}

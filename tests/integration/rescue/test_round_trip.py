@@ -186,3 +186,44 @@ def test_a_destination_that_was_lost_gets_its_copy_later(host: Host) -> None:
     assert host.restore(id_, "--at", "second").returncode == 0
     assert host.rows() == 1000
     assert host.lifeboat("verify", id_).returncode == 0
+
+
+def test_a_suspect_backup_counts_once_it_is_accepted(host: Host) -> None:
+    for _run in range(3):
+        host.run()
+    host.fill(400_000)  # far off the trend of three runs
+    odd = host.lifeboat("run", "shop")
+    id_ = odd.stdout.strip()
+    before = json.loads(host.lifeboat("list", "shop", "--json").stdout)[0]
+
+    done = host.lifeboat("accept", id_)
+    after = json.loads(host.lifeboat("list", "shop", "--json").stdout)[0]
+
+    assert "suspect" in odd.stderr
+    assert (before["id"], before["good"]) == (id_, False)
+    assert done.returncode == 0, done.stderr
+    assert (after["id"], after["good"]) == (id_, True)
+
+
+def test_an_accepted_size_is_the_new_trend(host: Host) -> None:
+    for _run in range(3):
+        host.run()
+    host.fill(400_000)
+    host.lifeboat("accept", host.lifeboat("run", "shop").stdout.strip())
+
+    again = host.lifeboat("run", "shop")
+
+    assert "suspect" not in again.stderr
+
+
+def test_pins_and_tags_can_be_given_later(host: Host) -> None:
+    id_ = host.run()
+
+    host.lifeboat("pin", id_)
+    host.lifeboat("tag", id_, "before the move")
+    listed = host.lifeboat("list", "shop").stdout
+    host.lifeboat("unpin", id_)
+
+    assert "pinned" in listed
+    assert "tag=before the move" in listed
+    assert "pinned" not in host.lifeboat("list", "shop").stdout

@@ -46,7 +46,7 @@ def test_the_paths_are_those_of_the_engine() -> None:
         ("Retention", human_duration(retention._UNPROVED_FOR)),
         ("Retention", human_duration(retention.ORPHAN_AFTER)),
         ("Good", f"{trend.WINDOW} good runs"),
-        ("Good", f"{trend._FEWEST} "),
+        ("Good", f"{trend.FEWEST} "),
         ("Restore", human_duration(restore.KEPT_FOR)),
         ("The gate", gate.PHRASE),
         ("The gate", f"{gate.PAUSE_S} s"),

@@ -9,18 +9,19 @@ from typing import Any
 
 from ..config import load
 from ..credentials import Credentials
-from ..errors import FormatError, UsageError
+from ..errors import UsageError
 from ..model import Copy
-from ..naming import parse_id
 from ..operations import catalog, prune, restore, status, verify
 from ..operations.journal import SWAPPED, jobs_with_journals, journals
 from ..paths import Paths
 from ..registry import FILTERS
 from ..units import human_duration, iso
 from . import rescue, unit, watch
+from .marks import mark
 from .output import Output, table
 from .push import push
 from .session import Session, now, remember, report_mapping, run_backup
+from .wanted import meant
 
 
 def run(session: Session, asked: Any, out: Output) -> int:
@@ -134,7 +135,7 @@ def verify_(session: Session, asked: Any, out: Output) -> int:
         )
     listener = watch.listener(quiet=asked.quiet)
     findings = []
-    for job, id_ in _meant(session, asked.what):
+    for job, id_ in meant(session, asked.what):
         wanted = catalog.Wanted(id=id_, at=asked.at)
         area = session.area(job)
         content = (area, FILTERS, identity) if asked.level == "content" else None
@@ -162,27 +163,6 @@ def verify_(session: Session, asked: Any, out: Output) -> int:
     ]
     out.result(told, table(["ID", "DESTINATION", "STATE", "PROBLEM"], rows))
     return 0 if verify.worst(findings) else 1
-
-
-def _meant(session: Session, what: str | None) -> list[tuple[Any, str]]:
-    """(job, id) pairs for a job's name, an id, or nothing (all jobs)."""
-    jobs = session.configuration.jobs
-    if what is None:
-        return [(job, "latest") for job in jobs.values()]
-    if what in jobs:
-        return [(jobs[what], "latest")]
-    try:
-        parse_id(what)
-    except FormatError:
-        raise UsageError(
-            f"{what!r} is neither a job nor a backup id",
-            hint="the jobs here are: " + ", ".join(sorted(jobs)),
-        ) from None
-    for job in jobs.values():
-        listed, _lost = catalog.holdings(job, job.host)
-        if any(one.id == what for one in listed):
-            return [(job, what)]
-    raise UsageError(f"no job here has a backup {what}", hint="`lifeboat list` shows them all")
 
 
 def status_(session: Session, asked: Any, out: Output) -> int:
@@ -308,6 +288,7 @@ COMMANDS: dict[str, Callable[[Session, Any, Output], int]] = {
     "undo": rescue.undo,
     "confirm": rescue.confirm,
     "prune": prune_,
+    **dict.fromkeys(("accept", "pin", "unpin", "tag"), mark),
     "push": push,
     "status": status_,
     "recover": recover,

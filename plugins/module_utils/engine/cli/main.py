@@ -7,6 +7,7 @@ was lost; 4 read-back failed; 5 locked; 6 refused at the gate; 130 interrupted. 
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -20,6 +21,8 @@ from . import commands
 from .output import Output
 from .parser import parser
 from .session import Session, ensure_directories
+
+_DENIED = (errno.EACCES, errno.EPERM)
 
 
 def main(argv: Sequence[str] | None = None, scope: str = "system", root: str | None = None) -> int:
@@ -42,6 +45,11 @@ def main(argv: Sequence[str] | None = None, scope: str = "system", root: str | N
     except BrokenPipeError:  # whoever read our output has enough
         sys.stdout = open(os.devnull, "w")
         return 0
+    except OSError as exc:  # the system refuses: as clear as it can be said here
+        what = f"{exc.filename}: " if exc.filename else ""
+        hint = "run this as root, or as the user the job runs as"
+        out.error(LifeboatError(f"{what}{exc.strerror}", hint=hint if exc.errno in _DENIED else ""))
+        return LifeboatError.exit_code
     finally:
         signal.signal(signal.SIGTERM, before)
 

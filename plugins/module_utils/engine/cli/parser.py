@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     _restore(commands)
     _undo(commands)
     _prune(commands)
+    _marks(commands)
     one = _command(commands, "push", "carry good backups to the destinations that miss them")
     one.add_argument(
         "--missing", action="store_true", help="the only way there is, and the default"
@@ -114,6 +115,19 @@ def _undo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 def _prune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     made = _command(commands, "prune", "what retention would delete; --apply deletes exactly that")
     made.add_argument("--apply", action="store_true")
+
+
+def _marks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    for name, told in (
+        ("accept", "count a suspect backup after all: its size is right"),
+        ("pin", "keep a backup for ever"),
+        ("unpin", "let retention have it again"),
+        ("tag", "give a backup a tag"),
+    ):
+        made = _command(commands, name, told, job=None)
+        made.add_argument("id", metavar="ID")
+        if name == "tag":
+            made.add_argument("tag", metavar="TAG")
 
 
 def _identity(made: argparse.ArgumentParser) -> None:

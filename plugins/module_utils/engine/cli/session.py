@@ -98,7 +98,7 @@ def run_backup(
             sources=tuple(sources),
             tags=tuple(tags),
             pin=pin,
-            history=history.trend_of(past),
+            history=history.trend_of(past, history.past(session.paths.history, job.name, "accept")),
             expected=_expected(past),
         )
         report = backup.run(job, request, area.spool, area.runtime, now, listener)

@@ -65,6 +65,14 @@ class Local:
 
     def store(self, key: str, growing: Growing) -> None:
         parents, leaf = self._tree.split(key)
+        try:
+            self._store(key, parents, leaf, growing)
+        except BaseException:
+            with suppress(OSError):  # what failed is told, not what could not be tidied
+                self._tree.remove_empty(parents)
+            raise
+
+    def _store(self, key: str, parents: tuple[str, ...], leaf: str, growing: Growing) -> None:
         with self._tree.faults("store", key), self._tree.directory(parents, create=True) as folder:
             if tree.exists(folder, leaf):
                 raise FileExistsError(errno.EEXIST, "it is there already")
@@ -106,7 +114,9 @@ class Local:
     def list(self, prefix: str) -> Iterator[Stored]:
         for key, found in self._files(prefix):
             if key.startswith(prefix) and not key.rsplit("/", 1)[-1].startswith("."):
-                changed_at = datetime.fromtimestamp(found.st_mtime, timezone.utc)
+                # ctime: a tree that was copied here with its old times is new here all the same
+                changed = max(found.st_mtime, found.st_ctime)
+                changed_at = datetime.fromtimestamp(changed, timezone.utc)
                 yield Stored(key, found.st_size, changed_at)
 
     def delete(self, key: str) -> None:

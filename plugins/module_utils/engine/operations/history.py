@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from .. import trend
 from ..errors import LifeboatError
 from ..files import append_line, make_private
 from ..units import iso
@@ -65,10 +66,20 @@ def past(history: Path, job: str, event: str = "backup") -> list[Mapping[str, An
     return found
 
 
-def trend_of(entries: list[Mapping[str, Any]]) -> list[Mapping[str, int]]:
-    """{source: plain bytes} of the runs that went well and were not odd."""
-    return [
-        entry["sizes"]
-        for entry in entries
-        if entry.get("exit_code") == 0 and not entry.get("odd") and entry.get("sizes")
-    ]
+def trend_of(
+    entries: list[Mapping[str, Any]], accepted: list[Mapping[str, Any]]
+) -> list[Mapping[str, int]]:
+    """{source: plain bytes} of the runs that went well and were not odd.
+
+    A size that the operator `accepted` begins a new trend: what was before it says nothing now.
+    """
+    ids = {entry.get("id") for entry in accepted}
+    sizes: list[Mapping[str, int]] = []
+    for entry in entries:
+        if entry.get("exit_code") != 0 or not entry.get("sizes"):
+            continue
+        if entry.get("id") in ids and entry.get("odd"):
+            sizes = [entry["sizes"]] * trend.FEWEST
+        elif not entry.get("odd"):
+            sizes.append(entry["sizes"])
+    return sizes

@@ -271,10 +271,9 @@ def settle(job: Job, journal: Journal, directory: Path) -> str:
 
 
 def _back(job: Job, journal: Journal) -> None:
+    """Every source, also one that was cut off in its middle: `back` knows what is left to do."""
     for swap in reversed(journal.swaps):
-        source = job.source(swap.source)
-        if source.swapped(swap):
-            source.back(swap)
+        job.source(swap.source).back(swap)
 
 
 def _source(job: Job, record: SourceRecord) -> Source:

@@ -59,8 +59,7 @@ def role_statements(
     for statement in globals_:
         own = _ROLE_STATEMENT.fullmatch(statement)
         if own:
-            role = next(_name(group) for group in own.groups() if group)
-            if role in missing:
+            if any(_name(group) in missing for group in own.groups() if group):
                 yield statement
             continue
         member = _MEMBERSHIP.fullmatch(statement)

@@ -7,8 +7,10 @@ No driver library: the client programs are needed for the dump anyway.
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -211,10 +213,14 @@ class Session:
 @contextmanager
 def password_file(password: Secret | None, folder: Path | None) -> Iterator[str]:
     """The path of a 0600 password file, "" where none is needed. It goes with the context."""
-    if password is None:
-        yield ""
-        return
-    with tempfile.TemporaryDirectory(prefix="lifeboat-", dir=folder) as private:
-        path = Path(private) / "pgpass"
-        write(path, pgpass(str(password.reveal())).encode("utf-8"))
-        yield str(path)
+    private = tempfile.mkdtemp(prefix="lifeboat-", dir=folder) if password is not None else ""
+    try:
+        if password is not None:
+            path = os.path.join(private, "pgpass")
+            write(Path(path), pgpass(str(password.reveal())).encode("utf-8"))
+            yield path
+        else:
+            yield ""
+    finally:
+        if private:
+            shutil.rmtree(private)

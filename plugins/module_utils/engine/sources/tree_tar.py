@@ -52,7 +52,7 @@ def _selinux() -> tuple[str, ...]:
 def version() -> str:
     """The version line of GNU tar; raises MissingDependency for another tar, or none."""
     try:
-        first = run(Command(("tar", "--version"), env=_ENVIRONMENT)).decode().split("\n")[0]
+        first = run(Command(("tar", "--version"), env=_ENVIRONMENT)).decode().partition("\n")[0]
     except ProcessError:
         first = ""
     if "GNU tar" not in first:

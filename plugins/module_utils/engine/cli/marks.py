@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Say something of a backup that is there: accept, pin, unpin, tag. A mark goes to every destination."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ..errors import LifeboatError, UsageError
+from ..model import Mark
+from ..naming import check_tag
+from ..operations import catalog
+from . import watch
+from .output import Output
+from .session import Session, now, remember
+from .wanted import meant
+
+_KINDS = {"accept": "accepted", "pin": "pin", "unpin": "unpin", "tag": "tag"}
+
+
+def mark(session: Session, asked: Any, out: Output) -> int:
+    """Write one mark beside each committed copy; 3 when a destination could not take it."""
+    kind = _KINDS[asked.command]
+    tag = check_tag(asked.tag) if kind == "tag" else ""
+    job, id_ = meant(session, asked.id)[0]
+    if id_ == "latest":
+        raise UsageError(f"{asked.command} wants a backup id", hint="`lifeboat list` shows them")
+    listener = watch.listener(quiet=asked.quiet)
+    told = []
+    with session.hold(job, asked.command, listener=listener):
+        listed, lost = catalog.holdings(job, job.host)
+        holding, _remark = catalog.choose(listed, catalog.Wanted(id_), job.name)
+        _let_marks_be_older(holding)
+        problems = {name: str(failure) for name, failure in lost}
+        for name, copy in holding.copies:
+            if copy.committed:
+                told.append(name)
+                try:
+                    manifest = catalog.read_manifest(job.destination(name), job.host, job.name, id_)
+                    catalog.put_mark(job.destination(name), manifest, Mark(kind, now(), tag))
+                except LifeboatError as exc:
+                    problems[name] = str(exc)
+        remember(session, listener, asked.command, job.name, id=id_, tag=tag)
+    for name, problem in problems.items():
+        out.note(f"{name}: {problem}")
+    marked = [name for name in told if name not in problems]
+    out.result(
+        {"id": id_, "mark": kind, "tag": tag, "destinations": marked},
+        f"{id_}: {kind} at {', '.join(marked) or 'no destination'}",
+    )
+    return 3 if problems else 0
+
+
+def _let_marks_be_older(holding: catalog.Holding) -> None:
+    """The latest mark wins, and marks are told apart by their second: pin and unpin must not share one."""
+    newest = max((mark.at for _name, copy in holding.copies for mark in copy.marks), default=None)
+    while newest is not None and newest >= now().replace(microsecond=0):
+        time.sleep(0.05)
