@@ -90,8 +90,8 @@ class Local:
     def put(self, key: str, content: bytes) -> None:
         with self._tree.faults("store", key):
             try:
-                with self._new(key) as (folder, part), tree.create(folder, part) as out:
-                    out.write(content)
+                with self._new(key) as place:
+                    tree.fill(*place, content)
             except FileExistsError:
                 with self.open(key) as there:
                     if there.read(len(content) + 1) != content:

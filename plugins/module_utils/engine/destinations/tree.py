@@ -207,6 +207,12 @@ def create(folder: int, name: str) -> BinaryIO:
     return os.fdopen(os.open(name, flags, 0o600, dir_fd=folder), "wb")
 
 
+def fill(folder: int, name: str, content: bytes) -> None:
+    """A new private file with this content; raises FileExistsError."""
+    with create(folder, name) as out:
+        out.write(content)
+
+
 def open_file(folder: int, name: str) -> io.FileIO:
     """A regular file, to be read, unbuffered."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe must not hold us
