@@ -225,6 +225,12 @@ def test_a_lock_is_never_a_link_to_somewhere_else(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_roots_lock_does_not_shut_out_the_user_of_the_job(tmp_path: Path) -> None:
     os.chown(tmp_path, 12345, 23456)
-    with files.lock(tmp_path / "shop.lock", "root's"):
-        pass
-    assert (tmp_path / "shop.lock").stat().st_uid == 12345
+    before = os.umask(0o077)
+    try:
+        with files.lock(tmp_path / "shop.lock", "root's"):
+            pass
+    finally:
+        os.umask(before)
+    lock = (tmp_path / "shop.lock").stat()
+    assert (lock.st_uid, lock.st_gid) == (12345, 23456)
+    assert lock.st_mode & 0o777 == 0o660  # a job with a user of its own is in the group

@@ -162,4 +162,5 @@ def _open_lock(path: Path) -> BinaryIO:
     if os.geteuid() == 0:  # root's lock must not shut out the user that the job runs as
         owner = os.stat(path.parent)
         os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        os.fchmod(descriptor, 0o660)  # who may be another one, of this group; the umask had its say
     return os.fdopen(descriptor, "r+b", 0)
