@@ -48,7 +48,7 @@ def playbook(name: str, *words: str) -> Ran:
     Its stdout is all that is on the screen.
     """
     scenario = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
-    inventories = [scenario.parent / "inventory" / "hosts.yml", scenario / "jobs.yml"]
+    inventories = [scenario.parent / "inventory" / "hosts.yml", scenario / "inventory" / "jobs.yml"]
     argv = ["ansible-playbook", f"lifeboat.backup.{name}", *words]
     ran = _run(argv + [f"--inventory={path}" for path in inventories])
     ran.stdout += ran.stderr

@@ -1,4 +1,4 @@
-"""Fill /srv/shop with what a restore of files could lose: owners, modes, links, holes, odd names, attributes."""
+"""Fill /srv with what a restore of files could lose: owners, modes, links, holes, odd names."""
 
 import os
 import sqlite3
@@ -39,3 +39,16 @@ database.close()
 for path in (settings, settings / "settings.db"):
     os.chown(path, WEB, WEB)
     path.chmod(0o750 if path.is_dir() else 0o640)
+
+sessions = Path("/srv/sessions")  # as a web application leaves it: its own, and in WAL mode
+sessions.mkdir()
+with sqlite3.connect(sessions / "app.db") as database:
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("CREATE TABLE sessions (id INTEGER PRIMARY KEY, token TEXT)")
+    database.executemany(
+        "INSERT INTO sessions (token) VALUES (?)", [(f"t{i}",) for i in range(700)]
+    )
+database.close()
+for path in (sessions, sessions / "app.db"):
+    os.chown(path, WEB, WEB)
+    path.chmod(0o700 if path.is_dir() else 0o640)

@@ -11,6 +11,8 @@ def test_status_is_good_for_every_job_and_destination() -> None:
     assert {(one["job"], one["destination"]): one["state"] for one in standing} == {
         ("audit", "disk"): "good",
         ("audit", "offsite"): "good",
+        ("sessions", "disk_of_web"): "good",
+        ("sessions", "offsite"): "good",
         ("shop", "disk"): "good",
         ("shop", "offsite"): "good",
     }
@@ -19,7 +21,7 @@ def test_status_is_good_for_every_job_and_destination() -> None:
 def test_every_newest_copy_verifies_by_hash() -> None:
     found = told("db", "verify")
     assert {one["state"] for one in found} == {"intact"}
-    assert {one["destination"] for one in found} == {"disk", "offsite"}
+    assert {one["destination"] for one in found} == {"disk", "disk_of_web", "offsite"}
 
 
 def test_a_query_picks_from_the_result() -> None:
@@ -31,5 +33,5 @@ def test_an_unknown_job_is_named_with_those_there_are() -> None:
     ran = lifeboat("db", "run", "sohp")
     assert ran.returncode == 2
     assert "'sohp'" in ran.stderr
-    assert "audit, shop" in ran.stderr
+    assert "audit, sessions, shop" in ran.stderr
     assert "Traceback" not in ran.stderr
