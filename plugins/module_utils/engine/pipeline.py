@@ -26,6 +26,8 @@ from .process import BLOCK, Started, widen, write_all
 
 _HEAD = 64
 _TAIL = 4096
+_SMALL = BLOCK // 4
+_GATHER_S = 0.001
 
 
 class Pipeline:
@@ -168,6 +170,10 @@ class Pipeline:
                 tail = bytes(block[-_TAIL:]) if count >= _TAIL else (tail + bytes(block))[-_TAIL:]
                 self.plain_bytes += count
                 write_all(sink, block)
+                if count < _SMALL:
+                    # Programs write a page or two at a time. To wake for each costs more than to copy
+                    # it; in this time the pipe, which holds 1 MiB, gathers a block worth a wake.
+                    time.sleep(_GATHER_S)
         except BrokenPipeError:
             self._cut_off = True
         except BaseException as exc:  # handed to the reader by check()
