@@ -211,9 +211,9 @@ class Copy:
 
     @property
     def state(self) -> str:
-        """One word for a list: missing, corrupt, partial, suspect, stored, intact, restorable."""
+        """One word: missing, pruned, corrupt, partial, suspect, stored, intact or restorable."""
         if not self.committed:
-            return "missing"
+            return "pruned" if self.latest("pruned") else "missing"
         proof = self.latest("intact", "drilled", "bad")
         if proof is not None and proof.kind == "bad":
             return "corrupt"

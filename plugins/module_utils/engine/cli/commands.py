@@ -82,7 +82,7 @@ def _run_in_unit(session: Session, asked: Any, out: Output) -> int:
 def _show_report(told: dict[str, Any], out: Output) -> int:
     for source in told["sources"]:
         if source["error"]:
-            out.note(f"source {source['name']}: {source['error']}")
+            out.note(str(source["error"]))
     for one in told["destinations"]:
         out.note(f"{one['name']}: {one['state']}" + (f", {one['error']}" if one["error"] else ""))
     for odd in told["suspect"]:

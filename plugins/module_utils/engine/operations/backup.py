@@ -166,10 +166,10 @@ class _Writer:
         except SourceAbsent as exc:
             status = "absent" if source.optional else "failed"
             self._listener(Event("dump", source.name, ended=True, problem=str(exc)))
-            return replace(record, status=status, error=str(exc)), []
+            return replace(record, status=status, error=_one_line(exc)), []
         except LifeboatError as exc:
             self._listener(Event("dump", source.name, ended=True, problem="\n".join(exc.lines())))
-            return replace(record, error=str(exc)), []
+            return replace(record, error=_one_line(exc)), []
 
     def _count(
         self, dump: Dump, record: SourceRecord, archives: list[Archive]
@@ -236,6 +236,11 @@ class _Writer:
             if flow.plain_bytes - told >= _REPORT_EVERY:
                 told = flow.plain_bytes
                 self._listener(Event("dump", name, told))
+
+
+def _one_line(exc: LifeboatError) -> str:
+    """What failed and what to do, for the manifest and the report."""
+    return f"{exc} ({exc.hint})" if exc.hint else str(exc)
 
 
 class _Holders:
