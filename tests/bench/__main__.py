@@ -19,6 +19,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from pathlib import Path
@@ -28,10 +29,13 @@ sys.path.insert(0, str(ROOT))
 
 from tests.bench.database import Database  # noqa: E402
 
+PYTHON = os.path.join(sys.base_prefix, "bin", "python3")  # as the launcher: isolated, no venv
+LIBRARIES = sysconfig.get_path("purelib")
 LIMIT_RATIO = 1.10
 LIMIT_RSS_MB = 150
 PRELUDE = """
-import atexit, importlib.util, sys
+import importlib.util, sys
+sys.path.append({libraries!r})
 spec = importlib.util.spec_from_file_location(
     "lifeboat", {engine!r} + "/__init__.py", submodule_search_locations=[{engine!r}])
 sys.modules["lifeboat"] = package = importlib.util.module_from_spec(spec)
@@ -110,11 +114,14 @@ class Bench:
         """(seconds, own peak memory in MB) of one backup."""
         peak = self.folder / "peak"
         code = PRELUDE.format(
-            engine=str(ROOT / "plugins/module_utils/engine"), root=str(root), peak=str(peak)
+            libraries=LIBRARIES,
+            engine=str(ROOT / "plugins/module_utils/engine"),
+            root=str(root),
+            peak=str(peak),
         )
         begun = time.monotonic()
         done = subprocess.run(
-            [sys.executable, "-c", code, "run", "bench"],
+            [PYTHON, "-I", "-c", code, "run", "bench"],
             capture_output=True,
             text=True,
             check=False,

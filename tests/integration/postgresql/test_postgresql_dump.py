@@ -22,6 +22,7 @@ from lifeboat.errors import (
 from lifeboat.model import Workspace
 from lifeboat.pipeline import Pipeline
 from lifeboat.process import run
+from lifeboat.sources import postgresql_count as counts
 
 from .conftest import BIN, PASSWORD, Server, back_up, secret
 
@@ -353,3 +354,48 @@ def _command_lines() -> list[str]:
         except OSError:
             continue
     return found
+
+
+@pytest.mark.parametrize("rows", [0, 1, 20_000, 65_537])
+def test_a_large_table_is_counted_exactly_in_slices(
+    server: Server, work: Workspace, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(counts, "_SLICE", 7)  # pages: many slices, and a last one that is not full
+    server.sql("CREATE DATABASE sliced")
+    try:
+        server.sql(
+            "CREATE TABLE t AS SELECT n, repeat('x', 50) AS x FROM generate_series(1, 20000) n;"
+            " ANALYZE t;"  # relpages is what it was now, whatever comes after
+            f" DELETE FROM t WHERE n > {rows};"
+            f" INSERT INTO t SELECT n, repeat('x', 50) FROM generate_series(20001, {rows}) n",
+            "sliced",
+        )
+        rests: list[float] = []
+        with server.source("sliced").open(work) as dump:
+            dump._counting.rows.clear()
+            with dump._access.session("sliced") as session:
+                counts.count_rows(session, dump._counting, rest=rests.append)
+            counted = list(dump._counting.rows.values())
+    finally:
+        server.sql("DROP DATABASE sliced")
+
+    assert counted == [rows]
+    assert len(rests) > 10
+
+
+def test_a_count_that_is_told_to_stop_between_slices_keeps_the_estimate(
+    server: Server, work: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counts, "_SLICE", 7)
+    server.sql("CREATE DATABASE stopped")
+    try:
+        server.sql("CREATE TABLE t AS SELECT generate_series(1, 20000) n; ANALYZE t", "stopped")
+        left = iter([True, True, True])
+        with server.source("stopped").open(work) as dump:
+            with dump._access.session("stopped") as session:
+                counts.count_rows(session, dump._counting, lambda: next(left, False))
+            counted = dict(dump._counting.rows)
+    finally:
+        server.sql("DROP DATABASE stopped")
+
+    assert counted == {}
