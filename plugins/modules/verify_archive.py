@@ -130,7 +130,8 @@ def main() -> None:
         bad = [one for one in found if not one.valid]
         if bad or not found:
             told = "; ".join(
-                f"{one.id or job.name} at {one.destination} is {one.state}: {one.problem}" for one in bad
+                f"{one.id or job.name} at {one.destination} is {one.state}: {one.problem}"
+                for one in bad
             )
             door.fail(module, VerifyError(told or "there is nothing to verify"), findings=findings)
         module.exit_json(changed=False, findings=findings)

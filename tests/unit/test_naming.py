@@ -167,7 +167,7 @@ def test_a_listing_tells_each_copys_state() -> None:
     assert (newest.id, newest.taken_at, newest.type) == (ID, AT, "daily")
     assert (newest.committed, newest.good, newest.state) == (True, True, "intact")
     assert not newest.pinned
-    assert (gone.id, gone.committed, gone.state, gone.good) == (older, False, "missing", False)
+    assert (gone.id, gone.committed, gone.state, gone.good) == (older, False, "pruned", False)
 
 
 @pytest.mark.parametrize(

@@ -55,9 +55,7 @@ class FormatError(LifeboatError):
 class ProcessError(LifeboatError):
     """A program failed; `status` is its exit status, negative when a signal ended it."""
 
-    def __init__(
-        self, message: str, *, status: int = 1, detail: str = "", hint: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, status: int = 1, detail: str = "", hint: str = "") -> None:
         super().__init__(message, detail=detail, hint=hint)
         self.status = status
 

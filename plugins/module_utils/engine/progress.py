@@ -11,9 +11,7 @@ from dataclasses import dataclass
 class Event:
     """One step. `done_bytes` counts up while a phase runs; total_bytes 0 = unknown."""
 
-    phase: (
-        str  # "dump", "store", "read-back", "fetch", "restore", "compare", "swap", ...
-    )
+    phase: str  # "dump", "store", "read-back", "fetch", "restore", "compare", "swap", ...
     what: str  # "db.database", "disk"
     done_bytes: int = 0
     total_bytes: int = 0
