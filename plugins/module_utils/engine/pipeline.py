@@ -207,7 +207,8 @@ class Pipeline:
         """The stage to blame. One that only lost its reader is a victim, not the cause."""
         failed = [stage for stage in self._stages if not stage.accepted]
         causes = [stage for stage in failed if not stage.lost_reader]
-        if self._cut_off and len(causes) > 1 and causes[0] is self._stages[0]:
+        fed = isinstance(self._feed, Command)  # else the first stage is a filter
+        if fed and self._cut_off and len(causes) > 1 and causes[0] is self._stages[0]:
             return causes[1]
         return next(iter(causes or failed), None)
 

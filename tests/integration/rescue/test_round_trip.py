@@ -150,7 +150,7 @@ def test_latest_is_the_latest_good_one_and_says_so(host: Host) -> None:
     done = host.lifeboat("restore", "shop", "--dry-run", "--json")
 
     assert json.loads(done.stdout)["id"] == good
-    assert newest.name in done.stderr
+    assert newest.name in json.loads(done.stdout)["remark"]
 
 
 def test_into_leaves_the_live_database_alone(host: Host) -> None:
@@ -227,3 +227,93 @@ def test_pins_and_tags_can_be_given_later(host: Host) -> None:
     assert "pinned" in listed
     assert "tag=before the move" in listed
     assert "pinned" not in host.lifeboat("list", "shop").stdout
+
+
+def _two_sources(host: Host) -> None:
+    notes = host.data / "notes"
+    notes.mkdir()
+    (notes / "one").write_text("kept")
+    host.job["sources"]["notes"] = {"type": "files", "paths": [str(notes)]}
+    host.configure()
+
+
+def test_a_run_of_some_sources_never_hides_the_others(host: Host) -> None:
+    _two_sources(host)
+    whole = host.run()
+    host.run("--only", "db")
+
+    planned = json.loads(host.lifeboat("restore", "shop", "--dry-run", "--json").stdout)
+    newest = json.loads(
+        host.lifeboat("restore", "shop", "--dry-run", "--json", "--only", "db").stdout
+    )
+
+    assert planned["id"] == whole
+    assert planned["absent"] == []
+    assert newest["id"] != whole
+
+
+def test_what_a_named_backup_does_not_hold_is_told(host: Host) -> None:
+    _two_sources(host)
+    part = host.run("--only", "db")
+
+    done = host.lifeboat("restore", "shop", part, "--dry-run")
+
+    assert "notes: NOT in this backup" in done.stdout
+
+
+def test_a_corrupt_copy_is_marked_and_the_next_one_used(host: Host) -> None:
+    second = host.base / "second"
+    second.mkdir()
+    host.configuration["destinations"]["second"] = {"type": "local", "path": str(second)}
+    host.job["destinations"] = ["disk", "second"]
+    host.configure()
+    id_ = host.run()
+    archive = host.archive()
+    archive.write_bytes(archive.read_bytes()[:-1])
+    host.database.unlink()
+
+    done = host.restore(id_)
+    listed = json.loads(host.lifeboat("list", "shop", "--json").stdout)
+
+    assert done.returncode == 0, done.stderr
+    assert "corrupt" in done.stderr
+    assert host.rows() == 1000
+    assert listed[0]["copies"] == {"disk": "corrupt", "second": "intact"}
+
+
+def test_one_bad_archive_does_not_block_the_sound_ones(host: Host) -> None:
+    _two_sources(host)
+    id_ = host.run()
+    archive = host.archive("notes.tree")
+    archive.write_bytes(archive.read_bytes()[:-1])
+    host.lifeboat("verify", id_)
+    host.database.unlink()
+
+    done = host.restore(id_, "--only", "db")
+
+    assert done.returncode == 0, done.stderr
+    assert host.rows() == 1000
+
+
+def test_an_undo_looks_at_all_before_it_touches_one(host: Host) -> None:
+    _two_sources(host)
+    id_ = host.run()
+    host.fill(7)
+    (host.data / "notes/one").write_text("changed")
+    host.restore(id_)
+    # A fake: one source's server is gone.
+    before = """
+import lifeboat.sources.sqlite as sqlite
+from lifeboat.errors import SourceError
+def gone(self, swap):
+    raise SourceError("the server is gone")
+sqlite.SQLite.swapped = gone
+"""
+    words = ("undo", "shop", id_, "--confirm", PHRASE, "--target-host", "h1")
+    failed = host.lifeboat(*words, before=before)
+
+    assert failed.returncode == 1
+    assert (host.data / "notes/one").read_text() == "kept"
+    assert host.rows() == 1000
+    assert host.lifeboat(*words).returncode == 0
+    assert (host.data / "notes/one").read_text() == "changed"

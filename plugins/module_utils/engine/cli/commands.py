@@ -11,7 +11,7 @@ from ..config import load
 from ..credentials import Credentials
 from ..errors import UsageError
 from ..model import Copy
-from ..operations import catalog, prune, restore, status, verify
+from ..operations import backup, catalog, prune, restore, status, verify
 from ..operations.journal import SWAPPED, jobs_with_journals, journals
 from ..paths import Paths
 from ..registry import FILTERS
@@ -261,6 +261,7 @@ def recover(session: Session, asked: Any, out: Output) -> int:
             job, "recover", wait=True, listener=lambda event: told.append(event.what)
         ):
             restore.expire(job, session.paths.journals, now())
+            backup.empty(session.area(job).spool)  # of what a killed operation left
     out.result(told, "\n".join(told) or "nothing to recover")
     return 0
 

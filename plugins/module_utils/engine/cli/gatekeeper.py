@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import sys
+import termios
 import time
 from dataclasses import replace
 
@@ -29,6 +31,29 @@ def has_terminal() -> bool:
             return True
     except OSError:
         return False
+
+
+def ask_secret(question: str) -> bytes:
+    """Lines typed or pasted at the terminal, not shown, up to the private key itself or Ctrl-D."""
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    quiet = termios.tcgetattr(terminal)
+    quiet[3] &= ~termios.ECHO
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    try:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, quiet)
+        lines = []
+        for line in sys.stdin.buffer:
+            lines.append(line)
+            if line.startswith(b"AGE-SECRET-KEY-") or b"END " in line:
+                break
+    finally:
+        termios.tcsetattr(
+            terminal, termios.TCSAFLUSH, before
+        )  # what is pasted beyond is thrown away
+        sys.stderr.write("\n")
+    return b"".join(lines)
 
 
 def _ask_terminal(question: str) -> str:

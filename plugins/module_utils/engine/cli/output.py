@@ -27,6 +27,8 @@ class Output:
             sys.stdout.flush()
 
     def note(self, text: str) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write("\r\x1b[K")  # a progress line may stand there
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
 

@@ -17,7 +17,7 @@ from ..operations.journal import SWAPPED, Journal, journals
 from ..registry import FILTERS
 from ..units import human_duration, human_size, iso, parse_instant
 from . import watch
-from .gatekeeper import has_terminal, pass_gate
+from .gatekeeper import ask_secret, has_terminal, pass_gate
 from .output import Output
 from .session import Session, now, remember
 
@@ -27,7 +27,12 @@ def identity(source: str | None) -> bytes | None:
     if source is None:
         return None
     try:
-        content = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        if source == "-" and sys.stdin.isatty():
+            content = ask_secret("paste the private key (AGE-SECRET-KEY-1…), then Enter: ")
+        elif source == "-":
+            content = sys.stdin.buffer.read()
+        else:
+            content = Path(source).read_bytes()
     except OSError as exc:
         raise UsageError(f"the identity {source} cannot be read: {exc.strerror}") from exc
     if not content.strip():
@@ -44,22 +49,27 @@ def restore_(session: Session, asked: Any, out: Output) -> int:
     key = identity(asked.identity)
     with session.hold(job, "restore", listener=listener):
         planned = restore.plan(job, wanted, host=asked.from_host, only=asked.only, into=asked.into)
+        if asked.dry_run:
+            out.result(plan_mapping(job, planned), "\n".join(plan_lines(job, planned)))
+            return 0
         for line in plan_lines(job, planned):
             out.note(line)
-        if asked.dry_run:
-            out.result(plan_mapping(job, planned), "")
-            return 0
         interactive = asked.confirm is None and has_terminal()
         ask = ask_of(job, planned, asked, phrase=asked.confirm, terminal=interactive, verified=True)
         decide(ask)  # refuse what can be refused before an hour of fetching
-        with restore.Restore(job, planned, session.area(job), FILTERS, key, listener) as work:
+        with restore.Restore(job, planned, session.area(job), FILTERS, key, now, listener) as work:
             work.fetch()
             pass_gate(ask, out)
             journal = work.apply(secrets.token_hex(3), now())
         remember(
             session, listener, "restore", job.name, id=planned.manifest.id, token=journal.token
         )
-    out.result(journal_mapping(journal), f"restored {planned.manifest.id}")
+    told = [f"restored {planned.manifest.id}"]
+    told += [
+        f"  {record.name}: {target.label}, {_totals(record.totals) or 'not counted'}"
+        for record, target in planned.targets
+    ]
+    out.result(journal_mapping(journal), "\n".join(told))
     out.note(
         f"`lifeboat undo {job.name}` takes it back; `lifeboat confirm {job.name}` lets go of the old"
     )
@@ -80,7 +90,8 @@ def undo(session: Session, asked: Any, out: Output) -> int:
             )
         last = done[-1]
         for swap in last.swaps:
-            out.note(f"{swap.target}: what it was before {iso(last.begun_at)} comes back")
+            what = "what it was before" if swap.existed else "it was not there, and goes:"
+            out.note(f"{swap.target}: {what} {iso(last.begun_at)}")
         interactive = asked.confirm is None and has_terminal()
         pass_gate(undo_ask(job, last, asked, asked.confirm, interactive), out)
         journal = restore.undo(job, session.paths.journals)
@@ -165,6 +176,7 @@ def plan_lines(job: Job, planned: restore.Plan) -> list[str]:
         if record.totals:
             lines.append("    in the backup: " + _totals(record.totals))
         lines += [f"    refused: {reason}" for reason in target.refusals]
+    lines += [f"  {name}: NOT in this backup, and left as it is" for name in planned.absent]
     return lines
 
 
@@ -178,6 +190,7 @@ def plan_mapping(job: Job, planned: restore.Plan) -> dict[str, Any]:
         "destination": planned.destination,
         "size_bytes": planned.size_bytes,
         "remark": planned.remark,
+        "absent": list(planned.absent),
         "targets": [
             {
                 "source": record.name,

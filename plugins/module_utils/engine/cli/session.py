@@ -68,6 +68,12 @@ class Session:
                 try:
                     for told in restore.recover(job, self.paths.journals):
                         listener(Event("recover", told, ended=True))
+                except LifeboatError as exc:
+                    raise LockedError(
+                        f"a restore of job {job.name} was cut off and cannot be taken back yet: {exc}",
+                        detail=exc.detail,
+                        hint=exc.hint or "mend that, then run `lifeboat recover`",
+                    ) from exc
                 except PermissionError:
                     raise LockedError(
                         f"a restore of job {job.name} was cut off and is not taken back yet",

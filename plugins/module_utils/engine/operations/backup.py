@@ -79,7 +79,7 @@ def run(
     """
     for tag in request.tags:
         check_tag(tag)
-    _empty(spool)
+    empty(spool)
     sources = [job.source(name) for name in request.sources] or list(job.sources)
     _check_room(spool, request)
     begun = clock().astimezone(timezone.utc).replace(microsecond=0)
@@ -123,7 +123,7 @@ def run(
     finally:
         if not ended:
             _give_up(carrying)
-        _empty(spool)
+        empty(spool)
 
 
 def plain_sizes(manifest: Manifest) -> dict[str, int]:
@@ -286,7 +286,8 @@ def _give_up(carrying: Sequence[Lane]) -> tuple[Outcome, ...]:
     return tuple(outcome for outcome in [lane.outcome() for lane in carrying] if outcome.error)
 
 
-def _empty(spool: Path) -> None:
+def empty(spool: Path) -> None:
+    """Remove whatever lies in a job's spool; only under the job's lock."""
     make_private(spool)
     for left in spool.iterdir():
         remove(left)

@@ -93,7 +93,10 @@ def choose(listed: Sequence[Holding], wanted: Wanted, job: str) -> tuple[Holding
     Without an id only good backups are chosen from: `latest` is the latest *good* one.
     """
     if wanted.id != "latest":
-        parse_id(wanted.id)
+        try:
+            parse_id(wanted.id)
+        except FormatError as exc:
+            raise UsageError(str(exc), hint=exc.hint) from None
         for one in listed:
             if one.id == wanted.id:
                 return one, ""

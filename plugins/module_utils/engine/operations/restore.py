@@ -7,11 +7,12 @@ The caller holds the job's lock. Until every source is staged and compared nothi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from ..errors import (
+    DestinationError,
     GateRefused,
     LifeboatError,
     ProcessError,
@@ -22,10 +23,10 @@ from ..errors import (
 from ..files import free_bytes, make_private, remove, workspace
 from ..inventory import differences, read
 from ..job import Job
-from ..model import Manifest, SourceRecord, Swap, Target, Workspace
+from ..model import Archive, Manifest, Mark, SourceRecord, Swap, Target, Workspace
 from ..ports import Destination, Plain, Source
 from ..progress import Event, Listener, silent
-from .catalog import Holding, Wanted, choose, holdings, read_manifest
+from .catalog import Holding, Wanted, choose, holdings, put_mark, read_manifest
 from .journal import (
     STAGING,
     SWAPPED,
@@ -40,6 +41,7 @@ from .journal import (
 )
 from .plain import Decoders, explain_decode_failure, fetch, plains
 
+_LOOK_BACK = 100  # backups, for one that holds every source
 KEPT_FOR = timedelta(days=7)  # what a restore replaced stays so long, unless confirmed before
 
 
@@ -61,6 +63,8 @@ class Plan:
     holding: Holding
     remark: str  # where the choice may surprise
     targets: tuple[tuple[SourceRecord, Target], ...]
+    spares: tuple[str, ...] = ()  # other destinations with a copy, to fetch from if one is bad
+    absent: tuple[str, ...] = ()  # sources of the job that this backup does not hold
 
     @property
     def refusals(self) -> tuple[str, ...]:
@@ -75,13 +79,22 @@ class Plan:
 def plan(
     job: Job, wanted: Wanted, *, host: str = "", only: Sequence[str] = (), into: str | None = None
 ) -> Plan:
-    """Choose a backup and the nearest copy of it, and look at what it would replace. Changes nothing."""
+    """Choose a backup and the nearest copy of it, and look at what it would replace. Changes nothing.
+
+    `latest` is the newest good backup that holds every source asked for (of the job, or `only`): a
+    run of some sources alone never hides the others. Where none holds all, `absent` says which.
+    """
     host = host or job.host
     listed, lost = holdings(job, host, wanted.at)
     if not listed and lost:
         raise lost[0][1]
     holding, remark = choose(listed, wanted, job.name)
     destination, manifest = _nearest(job, holding, host)
+    if wanted == Wanted(as_of=wanted.as_of, at=wanted.at):  # nothing but a time was asked for
+        older, found = _holding_all(job, listed, wanted, host, only)
+        if older is not None and older.id != holding.id:
+            remark = f"the newest backup, {holding.id}, does not hold every source; this one does"
+            holding, (destination, manifest) = older, found
     records = [one for one in manifest.sources if not only or one.name in only]
     unknown = sorted(set(only) - {one.name for one in manifest.sources})
     if unknown:
@@ -96,7 +109,33 @@ def plan(
     if into is not None and len(usable) != 1:
         raise UsageError("--into needs exactly one source", hint="choose it with --only")
     targets = tuple((one, _source(job, one).target(one, into)) for one in usable)
-    return Plan(manifest, destination.name, holding, remark, targets)
+    spares = tuple(
+        name
+        for name, copy in holding.copies
+        if copy.committed and name != destination.name and not wanted.at
+    )
+    held = {one.name for one in manifest.sources if one.status == "good"}
+    absent = () if only else tuple(one.name for one in job.sources if one.name not in held)
+    return Plan(manifest, destination.name, holding, remark, targets, spares, absent)
+
+
+def _holding_all(
+    job: Job, listed: Sequence[Holding], wanted: Wanted, host: str, only: Sequence[str]
+) -> tuple[Holding | None, tuple[Destination, Manifest]]:
+    """The newest fitting good backup that holds all sources asked for, and its nearest copy."""
+    needed = set(only) or {source.name for source in job.sources}
+    for index in range(1, _LOOK_BACK + 1):
+        try:
+            holding, _remark = choose(listed, replace(wanted, index=index), job.name)
+        except UsageError:
+            break
+        try:
+            found = _nearest(job, holding, host)
+        except LifeboatError:
+            continue
+        if needed <= {one.name for one in found[1].sources if one.status == "good"}:
+            return holding, found
+    return None, (None, None)  # type: ignore[return-value]
 
 
 class Restore:
@@ -109,9 +148,11 @@ class Restore:
         area: Area,
         decoders: Decoders,
         identity: bytes | None,
+        clock: Callable[[], datetime],
         listener: Listener = silent,
     ) -> None:
         self._job, self._plan, self._area = job, planned, area
+        self._clock = clock
         self._decoders, self._identity, self._listener = decoders, identity, listener
         self._paths: dict[str, Path] = {}
         self.verified = False
@@ -131,13 +172,45 @@ class Restore:
                 f"the spool {spool} has no room for {self._plan.size_bytes} bytes of archives",
                 hint="make room there, or set spool_path to a larger disk",
             )
-        source = self._job.destination(self._plan.destination)
+        self._require_identity()
         names = {record.name for record, _target in self._plan.targets}
         for archive in self._plan.manifest.archives:
             if archive.source in names:
                 self._paths[archive.name] = spool / archive.name
-                fetch(source, self._plan.manifest, archive, spool, self._listener)
+                self._fetch_one(archive, spool)
         self.verified = True
+
+    def _require_identity(self) -> None:
+        """Say now, and not after an hour of fetching, that a key is needed."""
+        kinds = {one["kind"] for archive in self._plan.manifest.archives for one in archive.filters}
+        locked = [kind for kind in sorted(kinds) if kind in self._decoders]
+        if self._identity is None and any(self._decoders[kind]().needs_identity for kind in locked):
+            raise UsageError(
+                f"backup {self._plan.manifest.id} is encrypted, and restoring it needs the private key",
+                hint="give it with --identity FILE, or --identity - for standard input; it belongs "
+                "to one of: " + ", ".join(_recipients(self._plan.manifest)),
+            )
+
+    def _fetch_one(self, archive: Archive, spool: Path) -> None:
+        """From the nearest copy that has it whole; a copy that proves bad is marked so."""
+        failure: LifeboatError | None = None
+        for name in (self._plan.destination, *self._plan.spares):
+            destination = self._job.destination(name)
+            try:
+                fetch(destination, self._plan.manifest, archive, spool, self._listener)
+                return
+            except (VerifyError, DestinationError) as exc:
+                failure = exc
+                self._listener(Event("fetch", f"{archive.name} from {name}", problem=str(exc)))
+                if isinstance(exc, VerifyError):
+                    self._mark_bad(destination)
+        raise failure or VerifyError(f"the archive {archive.name} has no copy")
+
+    def _mark_bad(self, destination: Destination) -> None:
+        try:
+            put_mark(destination, self._plan.manifest, Mark("bad", self._clock()))
+        except LifeboatError as exc:  # an identity that may only read cannot say so there
+            self._listener(Event("mark", destination.name, problem=str(exc)))
 
     def apply(self, token: str, now: datetime) -> Journal:
         """Restore beside, compare, swap. On any failure the old state is in place and nothing is left over."""
@@ -213,6 +286,8 @@ def undo(job: Job, directory: Path) -> Journal:
     """Put back what the last restore replaced; what it restored is kept beside. Raises UsageError if none."""
     for journal in reversed(journals(directory, job.name)):
         if journal.step == SWAPPED:
+            for swap in journal.swaps:  # all must be within reach before the first is touched
+                job.source(swap.source).swapped(swap)
             journal = advance(directory, journal, UNDOING)
             _back(job, journal)
             return advance(directory, journal, UNDONE)
@@ -276,6 +351,18 @@ def _back(job: Job, journal: Journal) -> None:
         job.source(swap.source).back(swap)
 
 
+def _recipients(manifest: Manifest) -> list[str]:
+    """The public keys that the archives of a backup were encrypted to."""
+    return sorted(
+        {
+            str(recipient)
+            for archive in manifest.archives
+            for one in archive.filters
+            for recipient in one.get("recipients", [])
+        }
+    )
+
+
 def _source(job: Job, record: SourceRecord) -> Source:
     source = job.source(record.name)
     if source.kind != record.kind:
@@ -286,10 +373,12 @@ def _source(job: Job, record: SourceRecord) -> Source:
 
 
 def _nearest(job: Job, holding: Holding, host: str) -> tuple[Destination, Manifest]:
-    """The first copy, in the order that the job names its destinations, that is not known to be bad."""
+    """The first copy, in the job's order of destinations; those known to be bad come last, since an
+    archive of theirs may still be whole, and each is hashed before it is used.
+    """
     failure: LifeboatError | None = None
-    for name, copy in holding.copies:
-        if not copy.committed or copy.state == "corrupt":
+    for name, copy in sorted(holding.copies, key=lambda one: one[1].state == "corrupt"):
+        if not copy.committed:
             continue
         destination = job.destination(name)
         try:
@@ -297,6 +386,6 @@ def _nearest(job: Job, holding: Holding, host: str) -> tuple[Destination, Manife
         except LifeboatError as exc:
             failure = failure or exc
     raise failure or VerifyError(
-        f"backup {holding.id} has no copy that is not known to be corrupt",
+        f"backup {holding.id} has no copy",
         hint="choose another backup: `lifeboat list` shows them",
     )

@@ -25,6 +25,10 @@ def restore_note(manifest: Manifest) -> bytes:
         "```sh",
         "sha256sum -c SHA256SUMS",
         "```",
+        "",
+        "The blocks below are for bash, to be run in this directory, in this order. NEW_… are names that you",
+        "choose: nothing that is there is to be overwritten. Look at what came out, then rename it. What",
+        "is written here in clear is as secret as the data was: `umask 077` first.",
     ]
     for source in manifest.sources:
         lines += ["", f"## {source.name} ({source.kind})"]
@@ -33,20 +37,20 @@ def restore_note(manifest: Manifest) -> bytes:
         for key in sorted(source.facts):
             if isinstance(source.facts[key], (str, int)) and "\n" not in str(source.facts[key]):
                 lines.append("- {}: {}".format(key.replace("_", " "), source.facts[key]))
-        for archive in manifest.of_source(source.name):
-            lines += _archive(archive)
-    lines += [
-        "",
-        "`by hand` commands never replace what is there: choose new names, look, then rename.",
-    ]
+        # what was dumped last comes first: roles before the database that they own
+        for archive in reversed(manifest.of_source(source.name)):
+            if archive.part != "inventory":
+                lines += _archive(archive)
+        lines += ["", "The inventory archive says what the source held: one JSON line an object."]
     return ("\n".join(lines) + "\n").encode("utf-8")
 
 
 def _archive(archive: Archive) -> list[str]:
     chain = [f"cat {archive.name}"]
     chain += [_DECODERS.get(one["kind"], one["kind"]) for one in reversed(archive.filters)]
-    if archive.by_hand:
-        command = " | ".join(chain + [archive.by_hand])
+    *before, last = archive.by_hand.split("\n")  # lines before the last prepare what it needs
+    if last:
+        command = "\n".join([*before, " | ".join([*chain, last])])
     else:
         command = " | ".join(chain) + f" > {archive.source}.{archive.part}.{archive.format}"
     return [

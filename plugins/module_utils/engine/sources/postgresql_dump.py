@@ -89,7 +89,8 @@ class PostgreSQLDump:
             ),
             complain_database,
             finish=_warnings,
-            by_hand="pg_restore --exit-on-error -d NEW_DATABASE",
+            by_hand="# as a user who may create databases, most often postgres\ncreatedb NEW_DATABASE\n"
+            "pg_restore --exit-on-error -d NEW_DATABASE",
         )
         yield Stream(
             "globals",
@@ -106,7 +107,8 @@ class PostgreSQLDump:
             ),
             complain_globals,
             finish=self._finish_globals,
-            by_hand="psql -X -d postgres",  # not ON_ERROR_STOP: roles that exist are errors
+            by_hand="# new roles are made; those that are there are told as errors, which is right\n"
+            "psql -X -d postgres",  # not ON_ERROR_STOP: roles that exist are errors
         )
         self._ended = time.monotonic()
 

@@ -14,6 +14,7 @@ from ..process import run
 _ENVIRONMENT = {"LC_ALL": "C", "TAR_OPTIONS": ""}
 _ATTRIBUTES = ("--acls", "--xattrs", "--numeric-owner")
 BY_HAND = (
+    "mkdir NEW_DIRECTORY  # the tree comes below it, under its whole path\n"
     "tar --extract --directory NEW_DIRECTORY --acls --xattrs --xattrs-include='*' "
     "--numeric-owner --preserve-permissions"
 )
