@@ -45,7 +45,7 @@ def restored(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool
     if dry_run:
         return dict(facts, gate=_would_say(ask))
     decide(ask)  # refuse what can be refused before an hour of fetching
-    area, key = session.area(job), jobs.identity(given)
+    area, key = session.area(job, rescue=True), jobs.identity(given)
     with restore.Restore(job, planned, area, FILTERS, key, now) as work:
         work.fetch()
         time.sleep(decide(ask).pause_s)

@@ -116,7 +116,7 @@ def main() -> None:
             job = replace(job, destinations=tuple(Looking(one) for one in job.destinations))
         content = None
         if given["level"] == "content":
-            content = (session.area(job), FILTERS, jobs.identity(given))
+            content = (session.area(job, rescue=True), FILTERS, jobs.identity(given))
         with jobs.hold(module, session, job, "verify"):
             found = verify.verify(
                 job,

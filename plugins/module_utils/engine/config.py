@@ -7,6 +7,7 @@ Every error is a ConfigError that starts with the path of the key at fault and s
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -156,6 +157,7 @@ class _Builder:
         if not destinations:
             raise ConfigError(f"{where}.destinations: name at least one destination")
         check_options(f"{where}.objectives", given["objectives"], OBJECTIVES)
+        _refuse_nested(where, sources, destinations)
         cap = self._top["spool_cap"]
         return Job(
             name=name,
@@ -265,6 +267,22 @@ class _Builder:
             body = self._top["destinations"][name]
             if body.get("keep") is not None:
                 yield name, _keep(f"destinations.{name}.keep", body["keep"])
+
+
+def _refuse_nested(
+    where: str, sources: Iterable[Source], destinations: Iterable[Destination]
+) -> None:
+    """A restore of a tree that holds the backups themselves would take them away."""
+    for source in sources:
+        for path in source.needs().replaces:
+            for destination in destinations:
+                for place in filter(os.path.isabs, destination.needs().writes):
+                    if os.path.commonpath([path, place]) == path.rstrip("/"):
+                        raise ConfigError(
+                            f"{where}.sources.{source.name}: {path} holds the destination "
+                            f"{destination.name} ({place})",
+                            hint="keep backups outside of what they are backups of",
+                        )
 
 
 def _schedules(where: str, given: Mapped, sources: set[str]) -> tuple[Schedule, ...]:

@@ -71,6 +71,7 @@ class Needs:
 
     writes: tuple[str, ...] = ()  # paths that must be writable
     reads: tuple[str, ...] = ()  # paths that must be visible, if they are in a home directory too
+    replaces: tuple[str, ...] = ()  # paths that a restore takes away and puts back
     reads_everything: bool = False  # files of other users
 
 
@@ -195,6 +196,11 @@ class Copy:
     @property
     def tags(self) -> tuple[str, ...]:
         return tuple(sorted({mark.value for mark in self.marks if mark.kind == "tag"}))
+
+    @property
+    def subset(self) -> bool:
+        """Does not hold every source of its job: a run of some, or one that was optional and absent."""
+        return self.latest("subset") is not None
 
     @property
     def suspect(self) -> bool:

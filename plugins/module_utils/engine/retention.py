@@ -86,10 +86,15 @@ def plan(
         reasons[copy.id].append("newest good")
     for copy in [copy for copy in good if copy.latest("drilled")][:1]:
         reasons[copy.id].append("newest drilled")
-    groups: dict[str | None, list[Copy]] = {}
+    # What holds only some sources is counted apart: it never takes the place of a whole backup.
+    whole = [copy for copy in good if not copy.subset] or good
+    for copy in whole[:1]:
+        reasons[copy.id].append("newest whole")
+    groups: dict[tuple[str | None, bool], list[Copy]] = {}
     for copy in there:
-        groups.setdefault(copy.type if copy.type in keep_by_type else None, []).append(copy)
-    for type_, members in groups.items():
+        own_type = copy.type if copy.type in keep_by_type else None
+        groups.setdefault((own_type, copy.subset), []).append(copy)
+    for (type_, _subset), members in groups.items():
         own = keep if type_ is None else keep_by_type[type_]
         counted = [copy for copy in members if copy.id in good_ids]
         doubtful = [copy for copy in members if not reasons[copy.id] and copy.id not in good_ids]
@@ -97,7 +102,7 @@ def plan(
         _count(counted, own, now, reasons)
         _spare(doubtful, counted, now, reasons)
         _floor(counted, own.minimum if type_ else 0, reasons, waits)
-    _floor(good, keep.minimum, reasons, waits)
+    _floor(whole, keep.minimum, reasons, waits)
 
     held = _held(past, good, now, stale_after)
     going = [copy for copy in there if not reasons[copy.id] and copy.id not in waits]

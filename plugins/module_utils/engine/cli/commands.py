@@ -9,7 +9,7 @@ from typing import Any
 
 from ..config import load
 from ..credentials import Credentials
-from ..errors import UsageError
+from ..errors import LifeboatError, UsageError
 from ..model import Copy
 from ..operations import backup, catalog, prune, restore, status, verify
 from ..operations.journal import SWAPPED, jobs_with_journals, journals
@@ -136,8 +136,8 @@ def verify_(session: Session, asked: Any, out: Output) -> int:
     listener = watch.listener(quiet=asked.quiet)
     findings = []
     for job, id_ in meant(session, asked.what):
-        wanted = catalog.Wanted(id=id_, at=asked.at)
-        area = session.area(job)
+        wanted = catalog.Wanted(id=id_, at=asked.at, as_of=now() + status.SKEW)
+        area = session.area(job, rescue=True)
         content = (area, FILTERS, identity) if asked.level == "content" else None
         with session.hold(job, "verify", listener=listener):
             found = verify.verify(
@@ -252,18 +252,23 @@ def planned_lines(planned: list[prune.Planned]) -> list[str]:
 
 
 def recover(session: Session, asked: Any, out: Output) -> int:
-    """Bring every restore that was cut off to an end, and say which state holds."""
+    """Bring every restore that was cut off to an end, and say which state holds. One that cannot be
+    ended does not keep the others waiting."""
     names = [asked.job] if asked.job else jobs_with_journals(session.paths.journals)
     told: list[str] = []
+    failed = 0
     for name in names:
-        job = session.job(name)
-        with session.hold(
-            job, "recover", wait=True, listener=lambda event: told.append(event.what)
-        ):
-            restore.expire(job, session.paths.journals, now())
-            backup.empty(session.area(job).spool)  # of what a killed operation left
+        try:
+            job = session.job(name)
+            with session.hold(
+                job, "recover", wait=True, listener=lambda one: told.append(one.what)
+            ):
+                backup.empty(session.area(job, rescue=True).spool)  # of what a killed one left
+        except LifeboatError as exc:
+            failed = exc.exit_code
+            out.error(exc)
     out.result(told, "\n".join(told) or "nothing to recover")
-    return 0
+    return failed
 
 
 def config_check(paths: Paths, asked: Any, out: Output) -> int:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import time
+from datetime import datetime, timedelta
 from typing import Any
 
 from ..errors import LifeboatError, UsageError
@@ -30,14 +30,14 @@ def mark(session: Session, asked: Any, out: Output) -> int:
     with session.hold(job, asked.command, listener=listener):
         listed, lost = catalog.holdings(job, job.host)
         holding, _remark = catalog.choose(listed, catalog.Wanted(id_), job.name)
-        _let_marks_be_older(holding)
+        at = _after_all(holding)
         problems = {name: str(failure) for name, failure in lost}
         for name, copy in holding.copies:
             if copy.committed:
                 told.append(name)
                 try:
                     manifest = catalog.read_manifest(job.destination(name), job.host, job.name, id_)
-                    catalog.put_mark(job.destination(name), manifest, Mark(kind, now(), tag))
+                    catalog.put_mark(job.destination(name), manifest, Mark(kind, at, tag))
                 except LifeboatError as exc:
                     problems[name] = str(exc)
         remember(session, listener, asked.command, job.name, id=id_, tag=tag)
@@ -51,8 +51,7 @@ def mark(session: Session, asked: Any, out: Output) -> int:
     return 3 if problems else 0
 
 
-def _let_marks_be_older(holding: catalog.Holding) -> None:
-    """The latest mark wins, and marks are told apart by their second: pin and unpin must not share one."""
-    newest = max((mark.at for _name, copy in holding.copies for mark in copy.marks), default=None)
-    while newest is not None and newest >= now().replace(microsecond=0):
-        time.sleep(0.05)
+def _after_all(holding: catalog.Holding) -> datetime:
+    """An instant later than every mark there is: the latest wins, and they differ by seconds."""
+    marks = [mark.at for _name, copy in holding.copies for mark in copy.marks]
+    return max([now(), *(at + timedelta(seconds=1) for at in marks)])

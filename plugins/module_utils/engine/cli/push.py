@@ -62,7 +62,7 @@ def _one(
             job.host,
             job.name,
             holding.id,
-            session.area(job).spool,
+            session.area(job, rescue=True).spool,
             now,
             listener,
         )

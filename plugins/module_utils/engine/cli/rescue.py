@@ -14,6 +14,7 @@ from ..job import Job
 from ..operations import restore
 from ..operations.catalog import Wanted
 from ..operations.journal import SWAPPED, Journal, journals
+from ..operations.status import SKEW
 from ..registry import FILTERS
 from ..units import human_duration, human_size, iso, parse_instant
 from . import watch
@@ -44,10 +45,11 @@ def restore_(session: Session, asked: Any, out: Output) -> int:
     """Choose, show, verify, ask, restore beside, compare, swap."""
     job = session.job(asked.job)
     listener = watch.listener(quiet=asked.quiet)
-    as_of = parse_instant(asked.as_of) if asked.as_of else None
+    as_of = parse_instant(asked.as_of) if asked.as_of else now() + SKEW  # none from the future
     wanted = Wanted(asked.id, asked.tag, asked.type, asked.index, as_of, asked.at)
     key = identity(asked.identity)
     with session.hold(job, "restore", listener=listener):
+        restore.expire(job, session.paths.journals, now())
         planned = restore.plan(job, wanted, host=asked.from_host, only=asked.only, into=asked.into)
         if asked.dry_run:
             out.result(plan_mapping(job, planned), "\n".join(plan_lines(job, planned)))
@@ -57,7 +59,9 @@ def restore_(session: Session, asked: Any, out: Output) -> int:
         interactive = asked.confirm is None and has_terminal()
         ask = ask_of(job, planned, asked, phrase=asked.confirm, terminal=interactive, verified=True)
         decide(ask)  # refuse what can be refused before an hour of fetching
-        with restore.Restore(job, planned, session.area(job), FILTERS, key, now, listener) as work:
+        with restore.Restore(
+            job, planned, session.area(job, rescue=True), FILTERS, key, now, listener
+        ) as work:
             work.fetch()
             pass_gate(ask, out)
             journal = work.apply(secrets.token_hex(3), now())

@@ -19,7 +19,7 @@ from ..errors import LifeboatError, LockedError
 from ..files import lock, make_private
 from ..job import Job
 from ..operations import backup, history, restore
-from ..operations.journal import journals
+from ..operations.journal import DISCARDING, journals
 from ..paths import Paths
 from ..progress import Event, Listener, silent
 from ..units import stamp
@@ -44,13 +44,13 @@ class Session:
     def job(self, name: str) -> Job:
         return self.configuration.job(name)
 
-    def area(self, job: Job) -> restore.Area:
+    def area(self, job: Job, rescue: bool = False) -> restore.Area:
         """Where an operation on `job` may work.
 
-        Root works where only root writes: the backup user must not be able to change what root is
-        about to restore.
+        Root reads backups where only root writes: the backup user must not be able to change what
+        root is about to restore.
         """
-        if self.paths.scope == "system" and os.geteuid() == 0:
+        if rescue and self.paths.scope == "system" and os.geteuid() == 0:
             return restore.Area(
                 self.paths.journals / "spool" / job.name, Path("/run"), self.paths.journals
             )
@@ -69,11 +69,17 @@ class Session:
                     for told in restore.recover(job, self.paths.journals):
                         listener(Event("recover", told, ended=True))
                 except LifeboatError as exc:
-                    raise LockedError(
-                        f"a restore of job {job.name} was cut off and cannot be taken back yet: {exc}",
-                        detail=exc.detail,
-                        hint=exc.hint or "mend that, then run `lifeboat recover`",
-                    ) from exc
+                    if all(one.step == DISCARDING for one in left):
+                        listener(
+                            Event("recover", job.name, problem=str(exc))
+                        )  # only space is at stake
+                        left = []
+                    else:
+                        raise LockedError(
+                            f"a restore of job {job.name} was cut off and cannot be ended yet: {exc}",
+                            detail=exc.detail,
+                            hint=exc.hint or "mend that, then run `lifeboat recover`",
+                        ) from exc
                 except PermissionError:
                     raise LockedError(
                         f"a restore of job {job.name} was cut off and is not taken back yet",

@@ -6,6 +6,7 @@ One pass: source -> pump -> filters -> spool, with uploads that follow the spool
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -114,7 +115,10 @@ def run(
             ended = True
             return Report(id_, None, _give_up(carrying), tuple(records))
         odd = trend.oddities(request.history, plain_sizes(manifest))
-        marks = _marks(manifest, request, bool(odd))
+        whole = {one.name for one in records if one.status == "good"} >= {
+            source.name for source in job.sources
+        }
+        marks = _marks(manifest, request, bool(odd), whole)
         for lane in carrying:
             lane.commit(manifest, marks, clock)
         ended = True
@@ -130,7 +134,7 @@ def plain_sizes(manifest: Manifest) -> dict[str, int]:
     """{source: plain bytes}, what the trend is judged by."""
     sizes: dict[str, int] = {}
     for archive in manifest.archives:
-        if archive.part != "inventory":
+        if archive.part not in ("inventory", "facts"):
             sizes[archive.source] = sizes.get(archive.source, 0) + archive.plain_bytes
     return sizes
 
@@ -174,6 +178,12 @@ class _Writer:
     def _count(
         self, dump: Dump, record: SourceRecord, archives: list[Archive]
     ) -> tuple[SourceRecord, list[Archive]]:
+        private = dict(getattr(dump, "private", {}))
+        if private:  # for a restore, and for no other reader of the destination
+            path = self._work.bulk / f"{record.name}.facts.json"
+            path.write_text(json.dumps(private, sort_keys=True), encoding="utf-8")
+            facts = Stream("facts", "json", path, lambda _head, _tail, _size: "")
+            archives = [*archives, self._archive(facts)]
         inventory = dump.inventory()
         if inventory is None:
             return record, archives
@@ -267,13 +277,15 @@ def _judge(stream: Stream, flow: Pipeline, what: str) -> tuple[str, ...]:
     return stream.finish(flow.feed_status, flow.feed_said) if stream.finish else ()
 
 
-def _marks(manifest: Manifest, request: Request, suspect: bool) -> list[Mark]:
+def _marks(manifest: Manifest, request: Request, suspect: bool, whole: bool) -> list[Mark]:
     at = manifest.finished_at
     marks = [Mark("tag", at, tag) for tag in request.tags]
     if request.pin:
         marks.append(Mark("pin", at))
     if not manifest.complete:
         marks.append(Mark("partial", at))
+    if not whole:
+        marks.append(Mark("subset", at))
     if suspect:
         marks.append(Mark("suspect", at))
     return marks

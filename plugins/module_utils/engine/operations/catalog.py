@@ -162,6 +162,19 @@ def prove_archive(destination: Destination, manifest: Manifest, archive: Archive
         raise VerifyError(f"the archive {where} is corrupt: its SHA-256 differs")
 
 
+def prove_small(destination: Destination, key: str, content: bytes) -> None:
+    """Read a small object back; raises VerifyError unless it is byte for byte what was sent."""
+    try:
+        with destination.open(key) as stream:
+            there = stream.read(len(content) + 1)
+    except DestinationError as exc:
+        if exc.missing:
+            raise VerifyError(f"{key} at {destination.name} is missing") from exc
+        raise
+    if there != content:
+        raise VerifyError(f"{key} at {destination.name} is not what was sent")
+
+
 def _fits(one: Holding, wanted: Wanted) -> bool:
     return (
         (not wanted.tag or wanted.tag in one.tags)
@@ -176,7 +189,7 @@ def _description(wanted: Wanted) -> str:
         told += f" of type {wanted.type}"
     if wanted.tag:
         told += f" with tag {wanted.tag}"
-    if wanted.as_of:
+    if wanted.as_of and not wanted.type and not wanted.tag:
         told += " as of {}".format(wanted.as_of.strftime("%Y-%m-%d %H:%M UTC"))
     if wanted.index > 1:
         told += " number %d" % wanted.index

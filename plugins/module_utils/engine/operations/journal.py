@@ -19,9 +19,10 @@ from ..files import make_private, remove, write
 from ..model import SourceRecord, Swap
 from ..units import iso, parse_instant
 
-# In order. "staging" and "swapping" and "undoing" are open: nobody may leave them so.
+# In order. Those in OPEN nobody may leave so.
 STAGING, SWAPPING, SWAPPED, UNDOING, UNDONE = "staging", "swapping", "swapped", "undoing", "undone"
-OPEN = (STAGING, SWAPPING, UNDOING)
+DISCARDING = "discarding"  # after a confirm, or its time: only ever completed
+OPEN = (STAGING, SWAPPING, UNDOING, DISCARDING)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,7 +19,7 @@ from ..model import Manifest, Mark
 from ..naming import RESTORE_NOTE, SUMS, archive_prefix, manifest_key
 from ..ports import Destination, Growing
 from ..progress import Event, Listener
-from .catalog import prove_archive, put_mark
+from .catalog import prove_archive, prove_small, put_mark
 from .restore_note import restore_note
 
 _ATTEMPTS = 3
@@ -133,27 +133,29 @@ class Lane:
         key = manifest_key(manifest.host, manifest.job, manifest.id)
         self.destination.put(key, encode(manifest))
         self._state = "stored"
-        self._read_back(manifest, now)
+        small = {
+            self._prefix + SUMS: sha256sums(manifest),
+            self._prefix + RESTORE_NOTE: restore_note(manifest),
+            key: encode(manifest),
+        }
+        self._read_back(manifest, small, now)
 
-    def _read_back(self, manifest: Manifest, now: Callable[[], datetime]) -> None:
-        for archive in manifest.archives:
-            what = f"{archive.name} at {self.destination.name}"
-            self._listener(Event("read-back", what, 0, archive.size_bytes))
-            try:
+    def _read_back(
+        self, manifest: Manifest, small: Mapping[str, bytes], now: Callable[[], datetime]
+    ) -> None:
+        try:
+            for key, content in small.items():
+                prove_small(self.destination, key, content)
+            for archive in manifest.archives:
+                what = f"{archive.name} at {self.destination.name}"
+                size = archive.size_bytes
+                self._listener(Event("read-back", what, 0, size))
                 prove_archive(self.destination, manifest, archive)
-            except VerifyError:
-                self._state = "bad"
-                put_mark(self.destination, manifest, Mark("bad", now()))
-                raise
-            self._listener(
-                Event(
-                    "read-back",
-                    what,
-                    archive.size_bytes,
-                    archive.size_bytes,
-                    ended=True,
-                )
-            )
+                self._listener(Event("read-back", what, size, size, ended=True))
+        except VerifyError:
+            self._state = "bad"
+            put_mark(self.destination, manifest, Mark("bad", now()))
+            raise
         put_mark(self.destination, manifest, Mark("intact", now()))
         self._state = "intact"
 

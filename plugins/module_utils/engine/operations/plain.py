@@ -29,7 +29,9 @@ def fetch(
     what = f"{archive.name} from {destination.name}"
     digest, size = hashlib.sha256(), 0
     key = archive_key(manifest.host, manifest.job, manifest.id, archive.name)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with suppress(FileNotFoundError):
+        path.unlink()  # never written through: it may be a second name of a stored archive
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as out, destination.open(key) as stream:
             while block := stream.read(_BLOCK):

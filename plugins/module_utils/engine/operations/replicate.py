@@ -15,6 +15,7 @@ from ..model import Mark
 from ..naming import archive_prefix
 from ..ports import Destination
 from ..progress import Listener, silent
+from .backup import empty
 from .catalog import copies_at, read_manifest
 from .lanes import Lane, Outcome
 from .plain import fetch
@@ -49,6 +50,7 @@ def replicate(
     """
     manifest = read_manifest(from_, host, job, id_)
     there = next(copy for copy in copies_at(from_, host, job) if copy.id == id_)
+    empty(spool)
     lane = Lane(to, archive_prefix(host, job, id_), listener)
     ended = False
     try:

@@ -6,6 +6,7 @@ The caller holds the job's lock. Until every source is staged and compared nothi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from pathlib import Path
 from ..errors import (
     DestinationError,
     GateRefused,
+    Interrupted,
     LifeboatError,
     ProcessError,
     RestoreError,
@@ -26,8 +28,10 @@ from ..job import Job
 from ..model import Archive, Manifest, Mark, SourceRecord, Swap, Target, Workspace
 from ..ports import Destination, Plain, Source
 from ..progress import Event, Listener, silent
+from .backup import empty
 from .catalog import Holding, Wanted, choose, holdings, put_mark, read_manifest
 from .journal import (
+    DISCARDING,
     STAGING,
     SWAPPED,
     SWAPPING,
@@ -166,11 +170,12 @@ class Restore:
 
     def fetch(self) -> None:
         """Bring every archive here and hash it; raises VerifyError before anything is touched."""
-        spool = make_private(self._area.spool)
+        spool = self._area.spool
+        empty(spool)  # of what a killed operation left
         if self._plan.size_bytes > free_bytes(spool):
             raise RestoreError(
                 f"the spool {spool} has no room for {self._plan.size_bytes} bytes of archives",
-                hint="make room there, or set spool_path to a larger disk",
+                hint="make room there",
             )
         self._require_identity()
         names = {record.name for record, _target in self._plan.targets}
@@ -234,16 +239,18 @@ class Restore:
             return advance(directory, journal, SWAPPED)
         except BaseException as exc:
             try:
-                settle(self._job, journal, directory)
-            except LifeboatError as also:
+                verdict = settle(self._job, journal, directory)
+            except (LifeboatError, OSError) as also:
                 raise RestoreError(
                     f"{exc}; and taking it back failed: {also}",
                     hint="run `lifeboat recover` when the cause is mended: the journal is kept",
                 ) from exc
             if isinstance(exc, LifeboatError):
-                raise RestoreError(
-                    f"{exc}; the old state is in place", detail=exc.detail, hint=exc.hint
-                ) from exc
+                raise RestoreError(f"{exc}; {verdict}", detail=exc.detail, hint=exc.hint) from exc
+            if isinstance(exc, KeyboardInterrupt):
+                raise Interrupted(f"interrupted; {verdict}") from exc
+            if isinstance(exc, OSError):
+                raise RestoreError(f"{exc.strerror}; {verdict}") from exc
             raise
 
     def _stage(self, record: SourceRecord, swap: Swap, work: Workspace) -> None:
@@ -253,6 +260,9 @@ class Restore:
         )
         self._listener(Event("restore", record.name))
         try:
+            if "facts" in parts:  # what a reader of the manifest may not see
+                told = parts["facts"].read(lambda stream: json.loads(stream.read()))
+                record = replace(record, facts={**record.facts, **told})
             source.stage(swap, record, parts, work)
             self._listener(Event("compare", record.name))
             self._compare(source, swap, parts, work)
@@ -298,9 +308,7 @@ def confirm(job: Job, directory: Path) -> list[Journal]:
     """Let go of what restores replaced (or of what was restored, where undone). Returns those journals."""
     done = journals(directory, job.name)
     for journal in done:
-        for swap in journal.swaps:
-            job.source(swap.source).discard(swap)
-        forget(directory, journal)
+        _let_go(job, directory, journal)
     return done
 
 
@@ -309,11 +317,17 @@ def expire(job: Job, directory: Path, now: datetime) -> list[Journal]:
     done = []
     for journal in journals(directory, job.name):
         if not journal.open and now - journal.begun_at > KEPT_FOR:
-            for swap in journal.swaps:
-                job.source(swap.source).discard(swap)
-            forget(directory, journal)
+            _let_go(job, directory, journal)
             done.append(journal)
     return done
+
+
+def _let_go(job: Job, directory: Path, journal: Journal) -> None:
+    """Discard what is not in place; once begun it is only ever completed, never undone."""
+    journal = advance(directory, journal, DISCARDING)
+    for swap in journal.swaps:
+        job.source(swap.source).discard(swap)
+    forget(directory, journal)
 
 
 def recover(job: Job, directory: Path) -> list[str]:
@@ -328,6 +342,9 @@ def recover(job: Job, directory: Path) -> list[str]:
 def settle(job: Job, journal: Journal, directory: Path) -> str:
     """Bring one open journal to an end. Only a restore whose every source is swapped is the new state."""
     where = f"restore {journal.token} of job {journal.job} from {journal.backup_id}"
+    if journal.step == DISCARDING:
+        _let_go(job, directory, journal)
+        return f"{where}: letting go of what it replaced was cut off and is now complete"
     if journal.step == UNDOING:
         _back(job, journal)
         advance(directory, journal, UNDONE)

@@ -8,11 +8,13 @@ from datetime import datetime, timedelta
 
 from ..errors import LifeboatError
 from ..job import Job
-from ..model import Copy
+from ..model import Copy, Schedule
 from ..units import human_duration
 from .catalog import copies_at
 
 GOOD, WARNING, CRITICAL = "good", "warning", "critical"
+ORDER = [GOOD, WARNING, CRITICAL]
+SKEW = timedelta(minutes=10)  # of clocks; what is dated later is not from now
 # (warning, critical) age of the newest good backup, by the most frequent schedule of the job
 _LIMITS = {
     "hourly": (timedelta(hours=2), timedelta(hours=4)),
@@ -56,30 +58,44 @@ def standings(job: Job, now: datetime) -> list[Standing]:
 
 def worst(found: list[Standing]) -> int:
     """0 good, 1 warning, 2 critical: the monitoring plugins' convention. Nothing at all is critical."""
-    order = [GOOD, WARNING, CRITICAL]
-    return max((order.index(one.state) for one in found), default=2)
+    return max((ORDER.index(one.state) for one in found), default=2)
 
 
 def _one(job: Job, destination: str, there: list[Copy], now: datetime) -> Standing:
-    committed = [copy for copy in there if copy.committed]
-    good = next((copy for copy in committed if copy.good), None)
-    if good is None:
-        return Standing(
-            job.name, destination, CRITICAL, "there is no good backup", copies=len(committed)
-        )
-    age = now - good.taken_at
-    warning, critical = limits(job)
-    state, reason = GOOD, f"newest good is {human_duration(age)} old"
-    if age >= critical:
-        state = CRITICAL
-    elif age >= warning:
-        state = WARNING
+    past = [copy for copy in there if copy.taken_at <= now + SKEW]
+    committed = [copy for copy in past if copy.committed]
+    good = [copy for copy in committed if copy.good]
+    state, reason, shown = GOOD, "", None
+    for schedule in job.schedules or (Schedule("daily", ""),):
+        # a run of some sources says nothing of the others
+        fitting = [
+            copy
+            for copy in good
+            if not copy.subset or (schedule.sources and copy.type == schedule.type)
+        ]
+        judged, why = _age(fitting, schedule.type, now)
+        if shown is None or ORDER.index(judged) > ORDER.index(state):
+            state, reason, shown = judged, why, fitting[0] if fitting else None
+    if len(past) < len(there):
+        reason += "; some are dated in the future and do not count: see the clock"
+        state = max(state, WARNING, key=ORDER.index)
+    if shown is None:
+        return Standing(job.name, destination, state, reason, copies=len(committed))
     newest = committed[0]
-    if newest.id != good.id:
+    if not newest.good:
         reason += f"; the newest, {newest.id}, is {newest.state}"
-        state = max(state, WARNING, key=[GOOD, WARNING, CRITICAL].index)
+        state = max(state, WARNING, key=ORDER.index)
     if not any(copy.latest("drilled") for copy in committed):
         reason += "; never drilled"
-    return Standing(
-        job.name, destination, state, reason, good.id, int(age.total_seconds()), len(committed)
-    )
+    age_s = int((now - shown.taken_at).total_seconds())
+    return Standing(job.name, destination, state, reason, shown.id, age_s, len(committed))
+
+
+def _age(fitting: list[Copy], type_: str, now: datetime) -> tuple[str, str]:
+    """(state, in words) of the newest good copy that counts for a schedule."""
+    if not fitting:
+        return CRITICAL, "there is no good backup"
+    age = now - fitting[0].taken_at
+    warning, critical = _LIMITS.get(type_, _LIMITS["daily"])
+    state = CRITICAL if age >= critical else WARNING if age >= warning else GOOD
+    return state, f"newest good is {human_duration(max(age, timedelta(0)))} old"

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..errors import LifeboatError, UsageError, VerifyError
+from ..errors import FormatError, LifeboatError, UsageError, VerifyError
 from ..files import make_private, workspace
 from ..job import Job
 from ..model import Manifest, Mark
+from ..naming import mark_key
 from ..ports import Destination
 from ..progress import Event, Listener, silent
-from .catalog import Wanted, choose, holdings, prove_archive, put_mark, read_manifest
+from .catalog import Wanted, choose, holdings, prove_archive, read_manifest
 from .plain import Decoders, fetch, plains
 from .restore import Area
 
@@ -62,8 +63,9 @@ def verify(
     asked = [job.destination(wanted.at)] if wanted.at else list(job.destinations)
     unreachable = {name for name, _failure in lost}
     for holding in chosen:
+        pruned = {name for name, copy in holding.copies if copy.state == "pruned"}
         for destination in asked:
-            if destination.name not in unreachable:
+            if destination.name not in unreachable | pruned:
                 findings.append(_one(job, destination, host, holding.id, clock, content, listener))
     return findings
 
@@ -77,22 +79,26 @@ def _one(
     content: tuple[Area, Decoders, bytes | None] | None,
     listener: Listener,
 ) -> Finding:
-    manifest: Manifest | None = None
     try:
         manifest = read_manifest(destination, host, job.name, id_)
+    except LifeboatError as exc:
+        lost = isinstance(exc, FormatError) or getattr(exc, "missing", False)
+        if lost:  # without a manifest that can be read no archive of it can be used
+            _mark(destination, host, job.name, id_, Mark("bad", clock()), listener)
+        state = "corrupt" if lost else "unknown"
+        return Finding(id_, destination.name, state, _told(exc), exc.hint)
+    try:
         for archive in manifest.archives:
             listener(Event("verify", f"{archive.name} at {destination.name}"))
             prove_archive(destination, manifest, archive)
         if content is not None:
             _content(job, destination, manifest, content, listener)
     except VerifyError as exc:
-        if manifest is not None:
-            _mark(destination, manifest, Mark("bad", clock()), listener)
+        _mark(destination, host, job.name, id_, Mark("bad", clock()), listener)
         return Finding(id_, destination.name, "corrupt", _told(exc), exc.hint)
     except LifeboatError as exc:
-        state = "corrupt" if getattr(exc, "missing", False) or manifest is None else "unknown"
-        return Finding(id_, destination.name, state, _told(exc), exc.hint)
-    _mark(destination, manifest, Mark("intact", clock()), listener)
+        return Finding(id_, destination.name, "unknown", _told(exc), exc.hint)
+    _mark(destination, host, job.name, id_, Mark("intact", clock()), listener)
     return Finding(id_, destination.name, "readable" if content is not None else "intact")
 
 
@@ -121,10 +127,12 @@ def _content(
                 path.unlink()
 
 
-def _mark(destination: Destination, manifest: Manifest, mark: Mark, listener: Listener) -> None:
+def _mark(
+    destination: Destination, host: str, job: str, id_: str, mark: Mark, listener: Listener
+) -> None:
     """An identity that may only read still verifies; it just cannot say so there."""
     try:
-        put_mark(destination, manifest, mark)
+        destination.put(mark_key(host, job, id_, mark), b"")
     except LifeboatError as exc:
         listener(Event("mark", destination.name, problem=str(exc)))
 

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a hostile reviewer tried: each once lost data, or counted what must not count."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from .host import PHRASE, Host
+
+KILL = "__import__('os').kill(__import__('os').getpid(), 9)"
+
+
+def listed(host: Host) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(host.lifeboat("list", "shop", "--json").stdout)
+    return found
+
+
+def test_a_restore_never_writes_through_what_a_killed_run_left(host: Host) -> None:
+    id_ = host.run()
+    archive = host.archive()
+    spool = host.root / "state/spool/shop"
+    os.link(archive, spool / archive.name)  # as after a kill between two destinations
+    before = archive.read_bytes()
+
+    assert host.restore(id_).returncode == 0
+    assert archive.read_bytes() == before
+
+
+def _two_sources(host: Host) -> None:
+    notes = host.data / "notes"
+    notes.mkdir()
+    (notes / "one").write_text("kept")
+    host.job["sources"]["notes"] = {"type": "files", "paths": [str(notes)]}
+    host.job["keep"] = {"last": 2}
+    host.configure()
+
+
+def test_runs_of_some_sources_never_push_out_a_whole_backup(host: Host) -> None:
+    _two_sources(host)
+    whole = host.run()
+    for _run in range(4):
+        host.run("--only", "db")
+
+    host.lifeboat("prune", "shop", "--apply")
+
+    assert whole in [one["id"] for one in listed(host)]
+    assert len(listed(host)) == 3  # the whole one, and two of the others
+
+
+def test_a_run_of_some_sources_is_no_freshness_of_the_others(host: Host) -> None:
+    _two_sources(host)
+    host.run("--only", "db")
+
+    done = host.lifeboat("status")
+
+    assert done.returncode == 2
+    assert "no good backup" in done.stdout
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_confirm_that_is_killed_is_completed_and_never_undone(host: Host, after: int) -> None:
+    _two_sources(host)
+    id_ = host.run()
+    host.fill(7)
+    host.restore(id_)
+    before = f"""
+import lifeboat.sources.sqlite as sqlite, lifeboat.sources.files as files
+seen = []
+for kind in (sqlite.SQLite, files.Files):
+    def discard(self, swap, real=kind.discard):
+        if len(seen) == {after}:
+            {KILL}
+        seen.append(swap)
+        real(self, swap)
+    kind.discard = discard
+"""
+    killed = host.lifeboat("confirm", "shop", before=before)
+    undone = host.lifeboat("undo", "shop", id_, "--confirm", PHRASE, "--target-host", "h1")
+
+    assert killed.returncode == -signal.SIGKILL
+    assert undone.returncode == 2
+    assert host.rows() == 1000
+    assert (host.data / "notes/one").read_text() == "kept"
+    assert host.left_over() == [str(host.data / "notes/one")]
+
+
+def test_a_manifest_that_is_stored_wrong_is_no_backup(host: Host) -> None:
+    # A fake: a destination that cuts small objects.
+    before = """
+import lifeboat.destinations.local as local
+real = local.Local.put
+def put(self, key, content):
+    real(self, key, content[: len(content) // 2] if key.endswith(".json") else content)
+local.Local.put = put
+"""
+    done = host.lifeboat("run", "shop", before=before)
+
+    assert done.returncode == 4
+    assert [one["good"] for one in listed(host)] == [False]
+    assert host.lifeboat("status").returncode == 2
+
+
+def test_an_emptied_manifest_is_marked_and_holds_retention(host: Host) -> None:
+    host.job["keep"] = {"last": 1}
+    host.configure()
+    sound, broken = host.run(), host.run()
+    (host.disk / f"catalog/h1/shop/{broken}.json").write_text("")
+
+    verified = host.lifeboat("verify", broken)
+    host.lifeboat("prune", "shop", "--apply")
+
+    assert verified.returncode == 1
+    assert {one["id"]: one["good"] for one in listed(host)} == {sound: True, broken: False}
+    assert host.restore(sound).returncode == 0
+
+
+def test_a_backup_from_the_future_is_neither_latest_nor_fresh(host: Host) -> None:
+    now = host.run()
+    before = """
+import datetime, lifeboat.cli.session as session, lifeboat.cli.commands as commands
+session.now = lambda: datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1500)
+"""
+    future = host.lifeboat("run", "shop", before=before).stdout.strip()
+
+    planned = json.loads(host.lifeboat("restore", "shop", "--dry-run", "--json").stdout)
+    told = host.lifeboat("status").stdout
+    pinned = host.lifeboat("pin", future)
+
+    assert future > now
+    assert planned["id"] == now
+    assert "-1500d" not in told
+    assert "future" in told
+    assert pinned.returncode == 0
+
+
+def test_a_failure_after_the_last_swap_tells_that_the_new_state_is_in_place(host: Host) -> None:
+    id_ = host.run()
+    host.fill(7)
+    before = """
+import lifeboat.sources.sqlite as sqlite
+from lifeboat.errors import SourceError
+real = sqlite.SQLite.swap
+def swap(self, one):
+    real(self, one)
+    raise SourceError("the connection was lost")
+sqlite.SQLite.swap = swap
+"""
+    done = host.restore(id_, before=before)
+
+    assert done.returncode == 1
+    assert host.rows() == 1000
+    assert "the new state is in place" in done.stderr
+    assert "the old state" not in done.stderr
+
+
+def test_recovery_goes_on_past_a_job_that_is_gone(host: Host) -> None:
+    id_ = host.run()
+    host.configuration["jobs"]["aaa"] = dict(host.job)
+    host.configure()
+    first = host.lifeboat("run", "aaa").stdout.strip()
+    gate = ("--identity", str(host.key), "--confirm", PHRASE, "--target-host", "h1")
+    host.lifeboat("restore", "aaa", first, *gate)
+    before = f"""
+import lifeboat.sources.sqlite as sqlite
+sqlite.SQLite.swap = lambda self, one: {KILL}
+"""
+    host.restore(id_, before=before)
+    del host.configuration["jobs"]["aaa"]
+    host.configure()
+
+    done = host.lifeboat("recover")
+
+    assert done.returncode != 0
+    assert "aaa" in done.stderr
+    assert "job shop" in done.stdout
+
+
+def test_a_destination_inside_its_own_source_is_refused(host: Host) -> None:
+    host.job["sources"]["all"] = {"type": "files", "paths": [str(host.base)]}
+    host.configure()
+
+    done = host.lifeboat("config", "check")
+
+    assert done.returncode == 2
+    assert f"{host.base} holds the destination disk" in done.stderr
+
+
+def test_private_facts_are_in_no_manifest_and_reach_the_restore(host: Host) -> None:
+    before = """
+import lifeboat.sources.sqlite as sqlite
+real = sqlite._Dump.__init__
+def init(self, *words, **named):
+    real(self, *words, **named)
+    self.private = {"secret": "s3cr3t-of-the-source"}
+sqlite._Dump.__init__ = init
+stage = sqlite.SQLite.stage
+def staged(self, swap, record, plains, work):
+    open(%r, "w").write(record.facts.get("secret", ""))
+    stage(self, swap, record, plains, work)
+sqlite.SQLite.stage = staged
+""" % str(host.base / "told")
+    id_ = host.lifeboat("run", "shop", before=before).stdout.strip()
+
+    done = host.restore(id_, before=before)
+
+    assert done.returncode == 0, done.stderr
+    assert Path(host.base / "told").read_text() == "s3cr3t-of-the-source"
+    stored = [path for path in host.disk.rglob("*") if path.is_file()]
+    assert not [path for path in stored if b"s3cr3t-of-the-source" in path.read_bytes()]
