@@ -202,8 +202,9 @@ def back_up(source: PostgreSQL, work: Workspace, folder: Path) -> Backup:
             plains[stream.part] = FilePlain(stream.part, stream.extension, path)
         inventory = dump.inventory()
         content = inventory.path.read_bytes()
+        facts = {**dump.facts, **dump.private}  # as the engine has them at a restore
         record = SourceRecord(
-            "db", source.kind, "good", dump.taken_at, dump.facts, inventory.totals, inventory.digest
+            "db", source.kind, "good", dump.taken_at, facts, inventory.totals, inventory.digest
         )
     return Backup(record, plains, content, warnings)
 

@@ -194,6 +194,26 @@ def test_what_the_role_may_not_read_is_told_before_the_dump(
         pass
 
 
+def test_settings_and_comment_are_not_among_the_facts_that_anybody_may_read(
+    server: Server, bank: str, work: Workspace
+) -> None:
+    server.sql(
+        "ALTER DATABASE bank SET app.jwt_secret TO 'S3CR3T'; COMMENT ON DATABASE bank IS 'S3CR3T';"
+        "ALTER ROLE dumper IN DATABASE bank SET app.key TO 'S3CR3T'"
+    )
+    with server.source("bank").open(work) as dump:
+        assert "S3CR3T" not in json.dumps(dump.facts)
+        assert dump.private == {
+            "settings": [
+                {"role": None, "setting": "app.jwt_secret=S3CR3T"},
+                {"role": "dumper", "setting": "app.key=S3CR3T"},
+            ],
+            "comment": "S3CR3T",
+        }
+    with server.source("postgres").open(work) as dump:
+        assert "settings" not in dump.facts
+
+
 def test_globals_have_no_passwords_where_the_role_may_not_read_them(
     server: Server, bank: str, work: Workspace, tmp_path: Path
 ) -> None:

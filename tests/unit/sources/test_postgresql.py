@@ -120,8 +120,15 @@ def test_names_beside_fit_and_keep_whole_characters(name: str) -> None:
     made = fitting(name, "a1b2c3", "new")
     assert len(made.encode()) <= 63
     assert made.endswith("_lb_a1b2c3_new")
-    assert name.startswith(made[: -len("_lb_a1b2c3_new")])
+    kept, _hash, _end = made.rpartition("_lb_")[0].rpartition("_")
+    assert name.startswith(kept)
     assert made != name
+
+
+def test_two_names_that_begin_alike_stay_two_beside() -> None:
+    alike = "customer_database_of_the_northern_region_in_year_"
+    assert fitting(alike + "east", "a1b2c3", "old") != fitting(alike + "west", "a1b2c3", "old")
+    assert fitting("shop", "a1b2c3", "old") == "shop_lb_a1b2c3_old"
 
 
 def test_settings_keep_lists_as_lists_and_text_as_text() -> None:

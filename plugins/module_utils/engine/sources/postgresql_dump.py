@@ -58,13 +58,18 @@ class PostgreSQLDump:
         self._hashes = session.ask(
             "SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT')"
         ) == ["t"]
+        found = facts.database(session)
+        # Only encrypted: applications keep keys in settings, and anybody may read a manifest.
+        self.private: dict[str, Any] = {
+            key: value for key in ("settings", "comment") if (value := found.pop(key))
+        }
         self.facts: dict[str, Any] = {
             "server_version": me["version"],
             "server_number": me["number"],
             "client_version": programs.version,
             "standby": me["standby"],
             "role_passwords": self._hashes,
-            **facts.database(session),
+            **found,
         }
         self._counting = count.begin(session)
         self._beside = count.Beside(session, self._counting)

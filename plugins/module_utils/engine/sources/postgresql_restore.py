@@ -117,7 +117,7 @@ def configure_database(admin: Session, name: str, wanted: Mapping[str, Any]) -> 
 
 def setting_statements(name: str, wanted: Mapping[str, Any]) -> Iterator[str]:
     database = identifier(name)
-    for one in wanted["settings"]:
+    for one in wanted.get("settings", ()):
         key, _equals, value = one["setting"].partition("=")
         whose = f"ROLE {identifier(one['role'])} IN DATABASE" if one["role"] else "DATABASE"
         yield f"ALTER {whose} {database} SET {_setting(key)} TO {_value(key, value)}"
@@ -156,7 +156,7 @@ def finish_database(admin: Session, name: str, wanted: Mapping[str, Any]) -> Non
 
 def finish_statements(name: str, wanted: Mapping[str, Any]) -> Iterator[str]:
     database = identifier(name)
-    if wanted["comment"] is not None:
+    if wanted.get("comment") is not None:
         yield f"COMMENT ON DATABASE {database} IS {literal(wanted['comment'])}"
     grants = wanted["grants"]
     if grants is None:  # never touched: what PostgreSQL gives by itself

@@ -6,6 +6,7 @@ Whether it happened is read from the server: a database keeps its oid under any 
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -78,9 +79,11 @@ def drop(admin: Session, name: str) -> None:
 
 
 def fitting(name: str, token: str, end: str, most: int = 63) -> str:
-    """`name`_lb_`token`_`end`, the name cut (between characters) so that it has at most 63 bytes."""
-    added = f"_lb_{token}_{end}"
-    return name.encode("utf-8")[: most - len(added)].decode("utf-8", "ignore") + added
+    """`name`_lb_`token`_`end`, at most 63 bytes; a name that is cut has a hash of the whole behind it."""
+    whole, added = name.encode("utf-8"), f"_lb_{token}_{end}"
+    if len(whole) > most - len(added):  # two that begin alike must not become one
+        added = f"_{hashlib.sha256(whole).hexdigest()[:8]}{added}"
+    return whole[: most - len(added)].decode("utf-8", "ignore") + added
 
 
 def _ignore(_answer: list[str]) -> None:
