@@ -202,6 +202,20 @@ def sizes(root: Path, at_least: int) -> list[int]:
     return [size for size in found if size >= at_least]
 
 
+def test_an_archive_that_is_there_already_is_done_and_another_is_an_error(
+    disk: Local, root: Path, tmp_path: Path
+) -> None:
+    disk.store(ARCHIVE, finished(tmp_path, BLOCK))  # and then it was killed
+    (tmp_path / "again").mkdir()
+    disk.store(ARCHIVE, finished(tmp_path / "again", BLOCK))
+    for number, other in enumerate((BLOCK + b"x", BLOCK[:-1], BLOCK[:-1] + b"\0", b"")):
+        (tmp_path / str(number)).mkdir()
+        with pytest.raises(DestinationError, match="there already"):
+            disk.store(ARCHIVE, finished(tmp_path / str(number), other))
+    assert content_of(disk, ARCHIVE) == BLOCK
+    assert hidden(root) == []
+
+
 # -- keys and links that lead elsewhere
 
 

@@ -73,19 +73,36 @@ class Local:
             raise
 
     def _store(self, key: str, parents: tuple[str, ...], leaf: str, growing: Growing) -> None:
-        with self._tree.faults("store", key), self._tree.directory(parents, create=True) as folder:
+        with self._tree.faults("store", key):
+            try:
+                self._write(key, parents, leaf, growing)
+            except FileExistsError:
+                if not self._holds(key, growing):  # else an attempt that was cut off got this far
+                    raise
+
+    def _write(self, key: str, parents: tuple[str, ...], leaf: str, growing: Growing) -> None:
+        with self._tree.directory(parents, create=True) as folder:
             if tree.exists(folder, leaf):
                 raise FileExistsError(errno.EEXIST, "it is there already")
             shares_disk = _same_device(growing, folder)
         if shares_disk:
             growing.wait()  # then a second name for the spool's bytes is enough
-        with self._tree.faults("store", key), self._new(key) as (folder, part):
+        with self._new(key) as (folder, part):
             if not (shares_disk and _link(growing, folder, part)):
                 with tree.create(folder, part) as out:
                     _follow(growing, out)
             written, expected = os.stat(part, dir_fd=folder).st_size, growing.wait()
             if written != expected:
                 raise self._tree.error("store", key, "%d of %d bytes arrived" % (written, expected))
+
+    def _holds(self, key: str, growing: Growing) -> bool:
+        """Whether exactly the archive's bytes lie under `key`; waits for them all."""
+        growing.wait()
+        with self.open(key) as there, growing.reader() as ours:
+            block = ours.read(_BLOCK)
+            while block and there.read(len(block)) == block:
+                block = ours.read(_BLOCK)
+            return not block and not there.read(1)
 
     def put(self, key: str, content: bytes) -> None:
         with self._tree.faults("store", key):
