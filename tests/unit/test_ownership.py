@@ -40,7 +40,8 @@ def test_what_is_recorded_can_be_given_back(tmp_path):
     one.touch()
     one.chmod(0o2751)
     other.touch()
-    ownership.give(other, ownership.facts(one))
+    with open(other, "rb") as opened:
+        ownership.give(opened.fileno(), ownership.facts(one))
     assert ownership.facts(other) == ownership.facts(one)
 
 
@@ -48,6 +49,22 @@ def test_what_is_recorded_can_be_given_back(tmp_path):
 def test_names_win_over_numbers_because_another_host_has_others(tmp_path):
     path = tmp_path / "x"
     path.touch()
-    ownership.give(path, {"owner": "daemon", "group": "", "uid": 77, "gid": 78, "mode": "0600"})
+    recorded = {"owner": "daemon", "group": "", "uid": 77, "gid": 78, "mode": "0600"}
+    with open(path, "rb") as opened:
+        ownership.give(opened.fileno(), recorded)
     found = path.stat()
     assert (ownership.user_name(found.st_uid), found.st_gid) == ("daemon", 78)
+
+
+def test_mode_and_attributes_are_taken_from_a_model_and_never_through_a_link(tmp_path):
+    model, path, link = (tmp_path / name for name in ("model", "path", "link"))
+    model.touch()
+    model.chmod(0o640)
+    os.setxattr(model, "user.colour", b"blue")
+    link.symlink_to(model)
+    with open(path, "wb") as opened:
+        with pytest.raises(OSError, match="symbolic links"):
+            ownership.give_as(opened.fileno(), link)
+        ownership.give_as(opened.fileno(), model)
+    assert ownership.facts(path) == ownership.facts(model)
+    assert os.getxattr(path, "user.colour") == b"blue"

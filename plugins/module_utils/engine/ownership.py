@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
 import re
-import shutil
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+_NOT_FOR_US = (errno.EPERM, errno.ENOTSUP, errno.ENODATA, errno.EINVAL, errno.EACCES)
 
 
 def facts(path: Path) -> dict[str, Any]:
@@ -39,10 +42,11 @@ def group_name(gid: int) -> str:
         return ""
 
 
-def give(path: Path, recorded: Mapping[str, Any]) -> None:
+def give(descriptor: int, recorded: Mapping[str, Any]) -> None:
     """Set owner and mode as `facts` recorded them. Names win over numbers: another host has others.
 
-    Who is not root cannot give files away: then they stay ours.
+    Who is not root cannot give files away: then they stay ours. An open file, never a name: in a
+    directory of another user a name may lead anywhere a moment later.
     """
     uid, gid = int(recorded.get("uid", -1)), int(recorded.get("gid", -1))
     try:
@@ -54,17 +58,29 @@ def give(path: Path, recorded: Mapping[str, Any]) -> None:
     except KeyError:
         pass
     if os.geteuid() == 0:
-        os.chown(path, uid, gid)
-    os.chmod(path, int(str(recorded.get("mode", "0600")), 8))
+        os.fchown(descriptor, uid, gid)
+    os.fchmod(descriptor, int(str(recorded.get("mode", "0600")), 8))
 
 
-def give_as(path: Path, model: Path) -> None:
-    """Set owner, mode, ACLs and the security label as another file has them."""
-    if os.geteuid() == 0:
-        owner = os.stat(model)
-        os.chown(path, owner.st_uid, owner.st_gid)
-    shutil.copystat(model, path)
-    os.utime(path)  # copystat took the times as well, and the content is new
+def give_as(descriptor: int, model: Path) -> None:
+    """Set owner, mode, ACLs and the security label as the file `model` has them.
+
+    Raises OSError (ELOOP) when `model` is a link.
+    """
+    other = os.open(model, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        found = os.fstat(other)
+        if os.geteuid() == 0:
+            os.fchown(descriptor, found.st_uid, found.st_gid)
+        for name in os.listxattr(other):
+            try:
+                os.setxattr(descriptor, name, os.getxattr(other, name))
+            except OSError as exc:
+                if exc.errno not in _NOT_FOR_US:
+                    raise
+        os.fchmod(descriptor, stat.S_IMODE(found.st_mode))
+    finally:
+        os.close(other)
 
 
 def mounts_within(path: Path, table: Path = Path("/proc/self/mountinfo")) -> list[Path]:

@@ -322,6 +322,36 @@ class TestFiles(FileSwapContract):
         assert self.look(ground) == before
         assert self.leftovers(ground) == []
 
+    def test_a_link_planted_while_a_tree_is_unpacked_is_never_written_through(
+        self, source, taken, work, ground, monkeypatch
+    ):
+        swap = planned(source, taken)
+        unpacked, elsewhere = Path(swap.side + ".d"), ground / "elsewhere"
+        elsewhere.mkdir()
+        plain = taken.plains["tree"]
+        feed = plain.feed
+
+        def exchanged(command) -> None:
+            unpacked.rename(ground / "away")
+            unpacked.symlink_to(elsewhere)
+            feed(command)
+
+        monkeypatch.setattr(plain, "feed", exchanged)
+        with pytest.raises(SourceError, match="another process has exchanged"):
+            source.stage(swap, taken.record, taken.plains, work)
+        assert os.listdir(elsewhere) == []
+        assert not os.path.lexists(swap.side)
+
+    def test_a_link_planted_where_what_was_lost_would_be_noted_is_refused(
+        self, source, taken, work, ground
+    ):
+        self.destroy(ground)
+        swap = staged(source, taken, work)
+        os.symlink(ground / "made by root", swap.kept)
+        with pytest.raises(SourceError, match="something else lies at"):
+            source.swap(swap)
+        assert not (ground / "made by root").exists()
+
     def test_a_restore_into_another_directory_leaves_the_first_alone(
         self, source, taken, work, ground, tmp_path
     ):

@@ -23,6 +23,7 @@ from tests.unit.contracts.source_contract import (
     FileSwapContract,
     Taken,
     differences,
+    planned,
     staged,
 )
 
@@ -362,12 +363,56 @@ class TestSQLite(FileSwapContract):
         monkeypatch.setattr(os, "link", refuse)
         self.test_every_step_may_be_asked_twice(source, taken, work, ground)
 
-    def test_a_link_to_the_database_stays_a_link(self, taken, work, ground, tmp_path):
-        link = tmp_path / "link.sqlite"
-        link.symlink_to(ground / NAME)
-        source = SQLite(name="db", path=str(link))
-        source.swap(staged(source, taken, work))
-        assert link.is_symlink()
+    def test_a_link_in_the_place_of_the_database_is_refused(self, source, taken, work, ground):
+        swap = staged(source, taken, work)
+        precious = ground / "precious"
+        os.rename(ground / NAME, precious)
+        before = precious.read_bytes()
+        (ground / NAME).symlink_to(precious)
+        told = " ".join(source.target(taken.record, None).refusals)
+        assert "is a symbolic link" in told
+        assert str(precious) in told
+        with pytest.raises(SourceError, match="is a symbolic link"):
+            source.swap(swap)
+        with pytest.raises(SourceError, match="is a symbolic link"):
+            source.stage(swap, taken.record, taken.plains, work)
+        assert precious.read_bytes() == before
+
+    @pytest.mark.parametrize("end", [".new", ".old"])
+    @pytest.mark.parametrize("lost", [False, True])
+    def test_a_link_planted_beside_the_database_is_never_written_through(
+        self, source, taken, work, ground, monkeypatch, end, lost
+    ):
+        precious = ground / "precious"
+        precious.write_text("precious")
+        precious.chmod(0o600)
+        if lost:
+            self.destroy(ground)
+        swap = planned(source, taken)
+        name = Path(swap.side[: -len(".new")] + end)
+        remove = module.remove
+
+        def removed_and_planted(path: Path) -> None:
+            remove(path)
+            if path == Path(swap.side):
+                name.unlink(missing_ok=True)
+                name.symlink_to(precious)
+
+        monkeypatch.setattr(module, "remove", removed_and_planted)
+        before = precious.lstat()
+        with pytest.raises((SourceError, FileExistsError)):
+            source.stage(swap, taken.record, taken.plains, work)
+            source.swap(swap)
+        assert precious.read_text() == "precious"
+        assert precious.lstat() == before
+
+    def test_a_database_is_proved_where_no_other_user_can_exchange_it(
+        self, source, taken, work, ground, monkeypatch
+    ):
+        proved = []
+        monkeypatch.setattr(module, "examine", lambda path: proved.append(path) or ())
+        staged(source, taken, work)
+        assert [path.parent.parent for path in proved] == [work.bulk]
 
     def test_a_restore_into_another_path_leaves_the_first_alone(self, source, taken, work, ground):
         before = self.look(ground)

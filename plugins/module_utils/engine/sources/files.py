@@ -61,7 +61,8 @@ class Files:
         self._placement = placement
 
     def needs(self) -> Needs:
-        return Needs(reads=tuple(self._paths), reads_everything=True)
+        paths = tuple(self._paths)
+        return Needs(reads=paths, replaces=paths, reads_everything=True)
 
     def prepare(self, user: str, dry_run: bool) -> list[str]:
         return []  # the job's unit may read every file
@@ -226,12 +227,20 @@ class Files:
         remove(Path(tree.side))
         plain.read(partial(survey, top=tree.top))
         os.makedirs(os.path.dirname(tree.unpacked), exist_ok=True)
-        os.mkdir(tree.unpacked, 0o700)
-        plain.feed(tree_tar.extract(tree.unpacked))
-        inner = os.path.join(tree.unpacked, tree.top) if tree.top != "." else tree.unpacked
-        if not os.path.lexists(inner):
-            raise VerifyError("source %s: its archive holds no %s" % (self.name, tree.path))
-        os.rename(inner, tree.side)
+        with tree_swap.closed_directory(tree.unpacked) as opened:
+            plain.feed(tree_tar.extract(opened))
+            try:
+                os.stat(tree.top, dir_fd=opened, follow_symlinks=False)
+            except FileNotFoundError:
+                raise VerifyError(
+                    "source %s: its archive holds no %s" % (self.name, tree.path)
+                ) from None
+            tree_swap.require_same(tree.unpacked, opened)
+            if tree.top == ".":
+                os.rename(tree.unpacked, tree.side)
+                tree_swap.require_same(tree.side, opened)
+            else:
+                os.rename(tree.top, tree.side, src_dir_fd=opened)
         remove(Path(tree.unpacked))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import ownership
 from ..errors import SourceAbsent, SourceError, VerifyError
-from ..files import remove, sync_directory
+from ..files import remove
 from ..model import Inventory, Needs, Option, SourceRecord, Stream, Swap, Target, Workspace
 from ..placement import HERE, Placement
 from ..ports import Plain
@@ -99,7 +99,8 @@ class SQLite:
     # -- restore
 
     def target(self, record: SourceRecord, into: str | None) -> Target:
-        path = Path(os.path.realpath(into or self._path))
+        named = Path(into or self._path)
+        path = Path(os.path.realpath(named.parent)) / named.name  # a link itself, not what it names
         exists = os.path.lexists(path)
         refusals = []
         if not os.path.isabs(into or self._path):
@@ -108,7 +109,12 @@ class SQLite:
             refusals.append("the directory %s does not exist" % path.parent)
         elif not os.access(path.parent, os.W_OK):
             refusals.append("the directory %s is not ours to write to" % path.parent)
-        if exists and not path.is_file():
+        if path.is_symlink():
+            refusals.append(
+                "%s is a symbolic link, and links are not followed: name the real file (%s)"
+                % (path, os.path.realpath(path))
+            )
+        elif exists and not path.is_file():
             refusals.append("%s is not a regular file" % path)
         if exists and ownership.mounts_within(path):
             refusals.append("%s is a mount point, which cannot be replaced by a rename" % path)
@@ -122,13 +128,14 @@ class SQLite:
             label="SQLite database %s" % path,
             name=str(path),
             exists=exists,
-            size_bytes=path.stat().st_size if exists else 0,
+            size_bytes=path.lstat().st_size if exists else 0,
             totals=counted,
             refusals=tuple(refusals),
         )
 
     def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
         path = Path(target.name)
+        sqlite_swap.refuse_link(path)
         # a file name has room for 255 bytes
         short = os.fsdecode(os.fsencode(path.name)[:180])
         beside = str(path.parent / (".%s.lifeboat-%s" % (short, token)))
@@ -141,21 +148,15 @@ class SQLite:
         for suffix in ("",) + COMPANIONS:
             remove(Path(swap.side + suffix))
         try:
-            self._plain(plains).save(side)
-            self._prove(side)
-            if record.facts.get("journal_mode") == "wal":  # kept in the file; the copy is without
-                with connect(side) as connection:
-                    connection.execute("PRAGMA journal_mode=WAL").fetchone()
-            if swap.existed and target.is_file():
-                ownership.give_as(side, target)
-            else:
-                ownership.give(side, record.facts)
-            descriptor = os.open(side, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            sync_directory(side.parent)
+            # In a place of our own: beside the target the application's user could exchange it.
+            with tempfile.TemporaryDirectory(prefix="sqlite-", dir=work.bulk) as folder:
+                copy = Path(folder) / "database.sqlite"
+                self._plain(plains).save(copy)
+                self._prove(copy)
+                if record.facts.get("journal_mode") == "wal":  # in the file; the copy is without
+                    with connect(copy) as connection:
+                        connection.execute("PRAGMA journal_mode=WAL").fetchone()
+                sqlite_swap.place(copy, side, target if swap.existed else None, record.facts)
         except BaseException:
             for suffix in ("",) + COMPANIONS:
                 remove(Path(swap.side + suffix))

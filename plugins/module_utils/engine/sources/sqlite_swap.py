@@ -20,17 +20,51 @@ links, step 3 is a rename; T is then missing for a moment, and either direction 
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from .. import ownership
 from ..errors import SourceError
 from ..files import remove, sync_directory
 from ..model import Swap
 from .sqlite_file import COMPANIONS, connect, looks_like_one
+from .tree_names import mark_nothing
+
+
+def place(copy: Path, side: Path, model: Path | None, recorded: Mapping[str, Any]) -> None:
+    """Write `copy` as the new file `side`, owned as `model`, or as `recorded`; synced.
+
+    All through one open file that nobody had before us: `side` may lie in a directory of another
+    user, who could put a link in its place at any moment.
+    """
+    descriptor = os.open(side, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as out, open(copy, "rb") as content:
+        shutil.copyfileobj(content, out, 1 << 20)
+        out.flush()
+        if model is not None and os.path.lexists(model):
+            refuse_link(model)
+            ownership.give_as(descriptor, model)
+        else:
+            ownership.give(descriptor, recorded)
+        os.fsync(descriptor)
+    sync_directory(side.parent)
+
+
+def refuse_link(path: Path) -> None:
+    if path.is_symlink():
+        raise SourceError(
+            "%s is a symbolic link, and links are not followed" % path,
+            hint="name the real file: %s" % os.path.realpath(path),
+        )
 
 
 def swap(names: Swap) -> None:
     target, side, kept = _paths(names)
+    refuse_link(target)
+    refuse_link(side)
     if swapped(names):  # what a `back` that did not get far has left
         _move_companions(side, target)
         _unlink(side)
@@ -46,7 +80,7 @@ def swap(names: Swap) -> None:
     elif not names.existed and os.path.lexists(target):
         raise SourceError("%s has appeared since the restore was planned" % target)
     elif not names.existed:
-        kept.touch(0o600)
+        mark_nothing(kept)
     os.rename(side, target)
     sync_directory(target.parent)
 

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,10 @@ from typing import Any
 from ..errors import SourceError
 from ..files import exchange, remove, sync_directory
 from ..ownership import mounts_within
+from .tree_names import mark_nothing
+
+_EXCHANGED = "another process has exchanged %s in the middle of the restore"
+_EXCHANGED_HINT = "see what runs as the owner of that directory; nothing was replaced"
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,35 @@ def member_name(path: str) -> str:
     return path.strip("/") or "."
 
 
+@contextmanager
+def closed_directory(name: str) -> Iterator[int]:
+    """A new, empty directory that only we may enter, as an open file.
+
+    Beside it another user may be at home, who may rename it and put a link in its place at any
+    moment: so what is done in it is done by the open file.
+    """
+    os.mkdir(name, 0o700)
+    opened = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        found = os.fstat(opened)
+        # the umask may have taken bits of the mode
+        if found.st_uid != os.geteuid() or found.st_mode & 0o077 or os.listdir(opened):
+            raise SourceError(_EXCHANGED % name, hint=_EXCHANGED_HINT)
+        yield opened
+    finally:
+        os.close(opened)
+
+
+def require_same(name: str, opened: int) -> None:
+    """Raise unless `name` is still the directory that was opened."""
+    try:
+        same = os.path.samestat(os.lstat(name), os.fstat(opened))
+    except FileNotFoundError:
+        same = False
+    if not same:
+        raise SourceError(_EXCHANGED % name, hint=_EXCHANGED_HINT)
+
+
 def swap(tree: Tree) -> None:
     if tree.existed:
         _swap_with_old(tree)
@@ -69,7 +103,7 @@ def swap(tree: Tree) -> None:
         if os.path.lexists(tree.target):
             raise SourceError("%s has appeared since the restore was planned" % tree.target)
         _require_side(tree)
-        Path(tree.kept).touch(0o600)
+        mark_nothing(Path(tree.kept))
         os.rename(tree.side, tree.target)
     sync_directory(Path(tree.target).parent)
 

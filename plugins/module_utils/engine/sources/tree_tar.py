@@ -37,13 +37,14 @@ def create(name: str, options: Sequence[str]) -> Command:
     return Command(argv, env=_ENVIRONMENT, accepts=(0, 1, 2))  # judged by what it said
 
 
-def extract(folder: str) -> Command:
+def extract(descriptor: int) -> Command:
+    """tar that unpacks into an open directory of ours, whatever its name leads to by then."""
     # without an include pattern tar drops capabilities; only root may set more than user.*
     root = os.geteuid() == 0
     owners = ("--xattrs-include=*", "--same-owner") if root else ("--xattrs-include=user.*",)
     argv: tuple[str, ...] = ("tar", "--extract", "--file=-", "--preserve-permissions")
     argv += _ATTRIBUTES + _selinux() + owners + ("--delay-directory-restore",)
-    return Command(argv + ("--directory=" + folder,), env=_ENVIRONMENT)
+    return Command(argv, env=_ENVIRONMENT, cwd="/proc/self/fd/%d" % descriptor)
 
 
 def _selinux() -> tuple[str, ...]:
