@@ -75,7 +75,9 @@ class FetchedArchive:
             self._check_size(flow)
 
     def save(self, path: Path) -> None:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        # a new name: the directory may be another user's, who could plant a link there
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        descriptor = os.open(path, flags, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as out, self._flow() as flow:
                 for block in flow.blocks():
