@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -217,7 +217,7 @@ def test_two_jobs_do_not_share_a_lock(tmp_path: Path) -> None:
 def test_a_lock_is_never_a_link_to_somewhere_else(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("content")
     (tmp_path / "shop.lock").symlink_to(tmp_path / "precious")
-    with pytest.raises(LifeboatError, match="cannot be opened"):
+    with pytest.raises(LifeboatError, match="is not a regular file"):
         files.lock(tmp_path / "shop.lock", "one").__enter__()
     assert (tmp_path / "precious").read_text() == "content"
 
@@ -234,3 +234,60 @@ def test_roots_lock_does_not_shut_out_the_user_of_the_job(tmp_path: Path) -> Non
     lock = (tmp_path / "shop.lock").stat()
     assert (lock.st_uid, lock.st_gid) == (12345, 23456)
     assert lock.st_mode & 0o777 == 0o660  # a job with a user of its own is in the group
+
+
+# -- what others may have put in a file's place
+
+
+def _link(path: Path) -> None:
+    (path.parent / "elsewhere").write_text("theirs")
+    path.symlink_to(path.parent / "elsewhere")
+
+
+@pytest.mark.parametrize("plant", [os.mkfifo, _link, Path.mkdir], ids=["pipe", "link", "folder"])
+def test_what_is_no_regular_file_is_refused_and_holds_nobody(
+    tmp_path: Path, plant: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "shop.lock"
+    plant(path)
+    for attempt in (
+        lambda: files.append_line(path, "line"),
+        lambda: files.lock(path, "backup").__enter__(),
+        lambda: files.read_small(path),
+    ):
+        with pytest.raises(LifeboatError, match="is not a regular file"):
+            attempt()
+    assert "line" not in "".join(one.read_text() for one in tmp_path.glob("elsewhere"))
+
+
+def test_a_pipe_with_a_reader_gets_no_line_either(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log")
+    reader = os.open(tmp_path / "log", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with pytest.raises(LifeboatError, match="is not a regular file"):
+            files.append_line(tmp_path / "log", "line")
+    finally:
+        os.close(reader)
+
+
+def test_a_small_file_is_read_whole_and_a_large_one_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "request"
+    path.write_bytes(b"x" * 100)
+    assert files.read_small(path, 100) == b"x" * 100
+    with pytest.raises(LifeboatError, match="more than 99 bytes"):
+        files.read_small(path, 99)
+    with pytest.raises(FileNotFoundError):
+        files.read_small(tmp_path / "not-there")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_private_directory_is_never_a_link_that_was_planted(tmp_path: Path, there: bool) -> None:
+    (tmp_path / "spool").symlink_to(tmp_path / "app")
+    if there:
+        (tmp_path / "app").mkdir()
+    with pytest.raises(LifeboatError, match="spool is a symbolic link"):
+        files.make_private(tmp_path / "spool")
+    assert (tmp_path / "app").exists() is there
+    (tmp_path / "file").touch()
+    with pytest.raises(LifeboatError, match="file is not a directory"):
+        files.make_private(tmp_path / "file")

@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,15 +43,30 @@ def write(path: Path, content: bytes, mode: int = 0o600, owner_of: Path | None =
 
 def append_line(path: Path, line: str, mode: int = 0o640) -> None:
     """Add one line to a log, in one write, so that two writers never mix theirs; synced."""
-    new = not path.exists()
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, mode)
+    new = not os.path.lexists(path)
+    descriptor = _open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, mode)
     try:
-        if new:
-            adopt(path)
+        if new and os.geteuid() == 0:
+            owner = os.stat(path.parent)
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         os.write(descriptor, line.encode("utf-8") + b"\n")
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def read_small(path: Path, most: int = 1 << 20) -> bytes:
+    """The content of a file that somebody else may have put there.
+
+    Raises OSError, and LifeboatError for what is no regular file or holds over `most` bytes.
+    """
+    with os.fdopen(_open_regular(path, os.O_RDONLY), "rb") as there:
+        content = there.read(most + 1)
+    if len(content) > most:
+        raise LifeboatError(
+            f"{path} holds more than {most} bytes", hint="look who wrote it, and remove it"
+        )
+    return content
 
 
 def sync_directory(path: Path) -> None:
@@ -93,7 +109,15 @@ def remove(path: Path) -> None:
 
 
 def make_private(path: Path, mode: int = 0o700) -> Path:
-    """Make a directory (and its parents) of this mode, whatever the umask; an existing one is kept as it is."""
+    """Make a directory (and its parents) of this mode, whatever the umask; an existing one is kept as it is.
+
+    Raises LifeboatError for a symbolic link: whoever put it there would choose where we write.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        what = "a symbolic link" if path.is_symlink() else "not a directory"
+        raise LifeboatError(
+            f"{path} is {what}", hint="look who put it there, and put a real directory in its place"
+        )
     if not path.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(exist_ok=True)
@@ -153,7 +177,7 @@ def lock(path: Path, what: str, wait: bool = False) -> Iterator[None]:
 
 def _open_lock(path: Path) -> BinaryIO:
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
+        descriptor = _open_regular(path, os.O_RDWR | os.O_CREAT, 0o660)
     except OSError as exc:
         raise LifeboatError(
             f"the lock {path} cannot be opened: {exc.strerror}",
@@ -164,3 +188,26 @@ def _open_lock(path: Path) -> BinaryIO:
         os.fchown(descriptor, owner.st_uid, owner.st_gid)
         os.fchmod(descriptor, 0o660)  # who may be another one, of this group; the umask had its say
     return os.fdopen(descriptor, "r+b", 0)
+
+
+def _open_regular(path: Path, flags: int, mode: int = 0o600) -> int:
+    """A descriptor of `path`; a link would lead elsewhere, and a pipe would hold us for ever.
+
+    Raises OSError, and LifeboatError for what is no regular file.
+    """
+    try:
+        opened = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+    except OSError as exc:
+        if exc.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            raise _not_regular(path) from exc
+        raise
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise _not_regular(path)
+    return opened
+
+
+def _not_regular(path: Path) -> LifeboatError:
+    return LifeboatError(
+        f"{path} is not a regular file", hint="look who put it there, and remove it"
+    )

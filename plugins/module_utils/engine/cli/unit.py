@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LifeboatError, LockedError, MissingDependency, ProcessError
-from ..files import make_private, remove, write
+from ..files import make_private, read_small, remove, write
 from ..model import Command
 from ..paths import Paths
 from ..process import run
 from ..progress import Listener
-from .watch import event_of
+from .watch import event_of, shown
 
 _POLL_S = 0.3
 _RUNNING = ("activating", "active", "reloading")
@@ -64,22 +64,16 @@ def run_through_unit(
             f"{unit} ended with status {status} and left no report",
             hint=f"see why with: journalctl -u '{unit}' -n 50",
         )
-    report = json.loads(last_run.read_bytes())
-    if not isinstance(report, dict):
-        raise LifeboatError(f"the report {last_run} is not a mapping")
-    return report
+    return _mapping(last_run, "report")
 
 
 def take_request(paths: Paths, job: str) -> Mapping[str, Any]:
     """In the unit: what the operator asked for; removed, so that it holds for one run only."""
     path = paths.request(job)
     try:
-        request = json.loads(path.read_bytes())
+        return _mapping(path, "request")
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as exc:
-        raise LifeboatError(f"the request {path} cannot be read: {exc}") from exc
-    return request if isinstance(request, dict) else {}
 
 
 def leave_report(paths: Paths, job: str, report: Mapping[str, Any]) -> None:
@@ -89,22 +83,48 @@ def leave_report(paths: Paths, job: str, report: Mapping[str, Any]) -> None:
 
 
 def _follow(paths: Paths, unit: str, job: str, listener: Listener) -> None:
-    seen = ""
+    seen = b""
     while True:
         state = _property(paths, unit, "ActiveState")
         try:
-            told = paths.progress(job).read_text()
-        except OSError:
+            told = read_small(paths.progress(job))
+        except (OSError, LifeboatError):
             told = seen
         if told != seen:
             seen = told
             try:
-                listener(event_of(json.loads(told)))
-            except (ValueError, TypeError):
-                continue
+                event = event_of(json.loads(told))
+            except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
+                event = None  # not what our unit writes: nothing to show
+            if event is not None:
+                listener(event)
         if state not in _RUNNING:
             return
         time.sleep(_POLL_S)
+
+
+def _mapping(path: Path, what: str) -> Mapping[str, Any]:
+    """Raises FileNotFoundError, and LifeboatError for anything but a small file with a mapping."""
+    try:
+        found = _shown(json.loads(read_small(path)))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as exc:
+        raise LifeboatError(f"the {what} {path} cannot be read: {exc}") from exc
+    if not isinstance(found, dict):
+        raise LifeboatError(f"the {what} {path} is not a mapping")
+    return found
+
+
+def _shown(value: Any) -> Any:
+    """A JSON value whose texts cannot steer the terminal they are shown on."""
+    if isinstance(value, str):
+        return shown(value, keep="\n\t")
+    if isinstance(value, list):
+        return [_shown(one) for one in value]
+    if isinstance(value, dict):
+        return {shown(key): _shown(one) for key, one in value.items()}
+    return value
 
 
 def _property(paths: Paths, unit: str, name: str) -> str:
@@ -118,7 +138,7 @@ def _systemctl(paths: Paths, *words: str, accepts: tuple[int, ...] = (0,)) -> by
 
 def _stamp(path: Path) -> tuple[int, int]:
     try:
-        found = path.stat()
+        found = path.lstat()
     except OSError:
         return (0, 0)
     return (found.st_ino, found.st_mtime_ns)

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..units import human_size
 
 _SECONDS = 0.2  # between two drawings
 _WIDTH = 24
+_MOST = 1 << 62  # bytes; more is not what our unit wrote
 
 
 def listener(terminal: bool | None = None, quiet: bool = False) -> Listener:
@@ -41,7 +42,10 @@ def sentence(event: Event) -> str:
 
 
 class ProgressFile:
-    """Write the newest event to a file, at most twice a second, then pass it on."""
+    """Write the newest event to a file, at most twice a second, then pass it on.
+
+    Without what a problem says: that is for the journal and the report.
+    """
 
     def __init__(self, path: Path, then: Listener) -> None:
         self._path, self._then, self._written = path, then, 0.0
@@ -51,14 +55,30 @@ class ProgressFile:
         moment = time.monotonic()
         if moment - self._written >= 0.5:
             self._written = moment
+            told = replace(event, problem="see the report") if event.problem else event
             try:
-                write(self._path, json.dumps(asdict(event)).encode(), 0o644)
+                write(self._path, json.dumps(asdict(told)).encode(), 0o640)
             except OSError:
                 return  # progress never fails an operation
 
 
 def event_of(mapping: Mapping[str, Any]) -> Event:
-    return Event(**mapping)
+    """Of a file that others may have written; raises ValueError, TypeError, LookupError, ArithmeticError."""
+    return Event(
+        shown(mapping["phase"]),
+        shown(mapping["what"]),
+        min(int(mapping["done_bytes"]), _MOST),
+        min(int(mapping["total_bytes"]), _MOST),
+        mapping["ended"] is True,
+        shown(mapping["problem"]),
+    )
+
+
+def shown(text: object, keep: str = "") -> str:
+    """Text without what would steer a terminal: control characters become "?", but those of `keep`."""
+    return "".join(
+        letter if letter.isprintable() or letter in keep else "?" for letter in str(text)
+    )
 
 
 def _line(event: Event) -> None:
