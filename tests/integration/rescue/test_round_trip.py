@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import sqlite3
 import subprocess
 
 from .host import PHRASE, Host
@@ -317,3 +320,23 @@ sqlite.SQLite.swapped = gone
     assert host.rows() == 1000
     assert host.lifeboat(*words).returncode == 0
     assert (host.data / "notes/one").read_text() == "changed"
+
+
+def test_the_note_beside_a_backup_restores_it_word_for_word(host: Host) -> None:
+    _two_sources(host)
+    host.run()
+    folder = host.base / "by-hand"
+    shutil.copytree(host.archive().parent, folder)
+    shutil.copy(host.key, folder / "identity.txt")
+    note = (folder / "RESTORE.md").read_text()
+    blocks = re.findall(r"```(?:ba)?sh\n(.*?)```", note, re.DOTALL)
+
+    for block in blocks:
+        subprocess.run(["bash", "-e", "-c", block], cwd=folder, check=True, capture_output=True)
+
+    assert len(blocks) == 3
+    connection = sqlite3.connect(folder / "db.database.sqlite")
+    assert connection.execute("select count(*) from book").fetchone() == (1000,)
+    connection.close()
+    restored = folder / "NEW_DIRECTORY" / str(host.data / "notes/one").lstrip("/")
+    assert restored.read_text() == "kept"
