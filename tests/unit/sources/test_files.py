@@ -16,7 +16,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from lifeboat.errors import MissingDependency, SourceAbsent, SourceError, VerifyError
+from lifeboat.errors import ConfigError, MissingDependency, SourceAbsent, SourceError, VerifyError
 from lifeboat.placement import Placement
 from lifeboat.sources.files import Files
 from lifeboat.sources.tree_listing import Forward, members
@@ -194,7 +194,9 @@ class TestFiles(FileSwapContract):
         again = Taken(source, work, tmp_path / "again")
         assert again.record.inventory_digest == taken.record.inventory_digest
 
-    def test_a_file_that_changes_while_it_is_read_is_a_warning(self, ground, work, tmp_path):
+    def test_a_file_that_changes_while_it_is_read_is_a_warning_without_its_name(
+        self, ground, work, tmp_path, caplog
+    ):
         top = ground / "grows"
         top.mkdir()
         stop = threading.Event()
@@ -212,8 +214,10 @@ class TestFiles(FileSwapContract):
         finally:
             stop.set()
             writer.join()
-        assert len(taken.warnings) == 1
-        assert taken.warnings[0].endswith("log: file changed as we read it")
+        assert taken.warnings == ["1 files changed while they were read"]
+        assert [
+            one.getMessage().endswith("log: file changed as we read it") for one in caplog.records
+        ] == [True]
 
     @pytest.mark.skipif(not ROOT, reason="needs another user")
     def test_files_that_cannot_be_read_are_named(self, ground, work, tmp_path):
@@ -247,13 +251,16 @@ class TestFiles(FileSwapContract):
             (["/usr", "/usr/bin"], "/usr/bin lies in /usr"),
             (["/usr", "/usr/"], "/usr lies in /usr"),
             (["/", "/usr"], "/usr lies in /"),
-            (["usr"], "not an absolute path"),
             ([], "no paths"),
         ],
     )
     def test_paths_that_make_no_sense_are_refused(self, paths, reason):
         with pytest.raises(SourceError, match=reason):
             Files(name="u", paths=paths).check()
+
+    def test_a_relative_path_is_refused_at_once(self):
+        with pytest.raises(ConfigError, match="'usr': write an absolute path"):
+            Files(name="u", paths=["/etc", "usr"])
 
     def test_another_tar_is_refused(self, source, monkeypatch, tmp_path):
         (tmp_path / "tar").write_text("#!/bin/sh\necho bsdtar 3.6\n")
@@ -399,6 +406,20 @@ class TestFiles(FileSwapContract):
         taken.record.facts["trees"] = [{"path": path, "part": "tree"}]
         assert reason in " ".join(source.target(taken.record, into).refusals)
 
+    def test_a_path_that_is_not_configured_is_restored_only_into_another_place(
+        self, source, taken, ground, tmp_path
+    ):
+        taken.record.facts["trees"] = [{"path": str(ground / "cron.d"), "part": "tree"}]
+        told = source.target(taken.record, None).refusals
+        assert "not configured to restore: use --into" in " ".join(told)
+        assert source.target(taken.record, str(tmp_path / "elsewhere")).refusals == ()
+
+    @pytest.mark.parametrize("path", ["/srv/../etc", "srv", "/srv//x", ""])
+    def test_a_recorded_path_that_leads_out_of_the_target_is_refused(self, source, taken, path):
+        taken.record.facts["trees"] = [{"path": path, "part": "tree"}]
+        with pytest.raises(SourceError, match="has a wrong path"):
+            source.target(taken.record, "/tmp/into")
+
     def test_a_target_that_appears_meanwhile_is_not_overwritten(self, source, taken, work, ground):
         self.destroy(ground)
         swap = staged(source, taken, work)
@@ -467,6 +488,14 @@ class TestSeveralPaths(FileSwapContract):
         source.back(swap)
         assert not (ground / "one").exists()
         assert (ground / "single").exists()
+
+    def test_long_names_that_begin_alike_are_restored_each(self, ground, work, tmp_path):
+        paths = [ground / ("n" * 200 + end) for end in "ab"]
+        for path in paths:
+            path.write_text(path.name)
+        source = Files(name="long", paths=[str(path) for path in paths])
+        source.swap(staged(source, Taken(source, work, tmp_path / "store"), work))
+        assert [path.read_text() for path in paths] == [path.name for path in paths]
 
 
 def _member(fields: dict, top: str) -> tarfile.TarInfo:

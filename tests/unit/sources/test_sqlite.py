@@ -14,7 +14,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from lifeboat.errors import SourceAbsent, SourceError, VerifyError
+from lifeboat.errors import ConfigError, SourceAbsent, SourceError, VerifyError
+from lifeboat.model import Archive
+from lifeboat.operations.plain import FetchedArchive
 from lifeboat.placement import Placement
 from lifeboat.sources import sqlite as module
 from lifeboat.sources.sqlite import SQLite
@@ -336,6 +338,41 @@ class TestSQLite(FileSwapContract):
         assert Path(swap.target + "-wal").read_bytes() == stale
         assert target.read_bytes() == b"broken" * 2000
 
+    @pytest.mark.parametrize("suffix", ["-wal", "-journal", "-shm"])
+    def test_what_a_lost_database_left_never_meets_the_new_one(
+        self, source, taken, work, ground, suffix
+    ):
+        before = self.look(ground)
+        stale = _crashed_with_wal(ground / NAME)
+        os.rename(ground / (NAME + "-wal"), ground / (NAME + suffix))
+        self.destroy(ground)
+        swap = staged(source, taken, work)
+        source.swap(swap)
+        assert not os.path.lexists(swap.target + suffix)
+        assert self.look(ground) == before
+        if suffix != "-shm":
+            assert Path(swap.kept + suffix).read_bytes() == stale
+            source.back(swap)
+            assert Path(swap.target + suffix).read_bytes() == stale
+            assert self.leftovers(ground) == [swap.side]
+            source.swap(swap)
+        source.discard(swap)
+        assert self.look(ground) == before
+        assert self.leftovers(ground) == []
+
+    def test_what_a_lost_database_left_never_meets_one_that_was_made_meanwhile(
+        self, source, taken, work, ground
+    ):
+        _crashed_with_wal(ground / NAME)
+        self.destroy(ground)
+        swap = staged(source, taken, work)
+        source.swap(swap)
+        os.rename(swap.target, swap.side)  # as a kill before the last step leaves it
+        sql(ground / NAME, "CREATE TABLE mine (x)")
+        source.back(swap)
+        source.discard(swap)
+        assert os.listdir(ground) == [NAME]
+
     def test_what_was_only_in_the_wal_comes_back_with_undo(self, source, taken, work, ground):
         _crashed_with_wal(ground / NAME)
         swap = staged(source, taken, work)
@@ -440,6 +477,24 @@ class TestSQLite(FileSwapContract):
     )
     def test_a_target_that_cannot_be_restored_to_is_refused(self, source, taken, into, reason):
         assert reason in " ".join(source.target(taken.record, into).refusals)
+
+    def test_long_names_that_begin_alike_have_other_names_beside_them(self, source, taken, ground):
+        one, other = (planned(source, taken, into=str(ground / ("n" * 200 + end))) for end in "ab")
+        assert {one.side, one.kept} & {other.side, other.kept} == set()
+
+    def test_a_relative_path_is_refused_at_once(self):
+        with pytest.raises(ConfigError, match=r"'db\.sqlite': write an absolute path"):
+            SQLite(name="db", path="db.sqlite")
+
+    def test_an_archive_is_saved_to_a_new_file_only(self, taken, tmp_path):
+        path = taken.plains["database"].path
+        size = path.stat().st_size
+        archive = Archive("a", "db", "database", "sqlite", (), size, size, "")
+        (tmp_path / "precious").write_text("precious")
+        (tmp_path / "link").symlink_to(tmp_path / "precious")
+        with pytest.raises(FileExistsError):
+            FetchedArchive(archive, path, {}, None).save(tmp_path / "link")
+        assert (tmp_path / "precious").read_text() == "precious"
 
     def test_the_longest_file_name_can_be_restored(self, taken, source, work, ground):
         name = str(ground / ("ü" * 126 + ".x"))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import tempfile
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import ownership
-from ..errors import SourceAbsent, SourceError, VerifyError
+from ..errors import ConfigError, SourceAbsent, SourceError, VerifyError
 from ..files import remove
 from ..inventory import InventoryWriter
 from ..model import Command, Inventory, Needs, Option, SourceRecord, Stream, Swap, Target, Workspace
@@ -26,6 +27,8 @@ from . import tree_swap, tree_tar, tree_target
 from .tree_listing import Listing, complaint, survey
 from .tree_swap import Tree, member_name
 
+_LOG = logging.getLogger(__name__)
+_CHANGED = re.compile(r"file changed as we read|[Ff]ile removed before|File shrank by")
 _NOISE = re.compile(r"Exiting with failure|Removing leading|socket ignored")
 
 
@@ -55,6 +58,9 @@ class Files:
     ) -> None:
         self.name = name
         self.optional = optional
+        for path in paths:
+            if not os.path.isabs(path):
+                raise ConfigError("source %s: paths: %r: write an absolute path" % (name, path))
         self._paths = [os.path.normpath(path) for path in paths]
         self._exclude = tuple(exclude)
         self._one_file_system = one_file_system
@@ -107,6 +113,11 @@ class Files:
         refusals: list[str] = []
         for path in targets:
             refusals += tree_target.forbidding(Path(path), into)
+            if into is None and path not in self._paths:
+                refusals.append(
+                    "the backup holds %s, which this source is not configured to restore: use --into"
+                    % path
+                )
         there = [path for path in targets if os.path.lexists(path)]
         counted = {"files": 0, "size_bytes": 0}
         if not refusals:
@@ -200,8 +211,6 @@ class Files:
         if not self._paths:
             raise SourceError("source %s: there are no paths" % self.name)
         for path in self._paths:
-            if not os.path.isabs(path):
-                raise SourceError("source %s: %s is not an absolute path" % (self.name, path))
             if not os.path.lexists(path):
                 raise SourceAbsent("source %s: there is nothing at %s" % (self.name, path))
             if os.path.islink(path):
@@ -292,7 +301,19 @@ class _Dump:
                 "source %s: the exclude patterns leave nothing of %s" % (self._name, path),
                 hint="a pattern without / at its start matches at any depth, also in the path itself",
             )
-        return tuple(told) if status else ()
+        return _counted(told) if status else ()
+
+
+def _counted(told: Sequence[str]) -> tuple[str, ...]:
+    """What tar said, without names: the manifest is readable where the backup is stored."""
+    for line in told:
+        _LOG.warning("tar: %s", line)
+    changed = sum(1 for line in told if _CHANGED.search(line))
+    counts = (
+        ("%d files changed while they were read", changed),
+        ("tar warned %d times of something else, see the log", len(told) - changed),
+    )
+    return tuple(text % count for text, count in counts if count)
 
 
 def _parts(paths: Sequence[str]) -> list[str]:
@@ -304,4 +325,8 @@ def _recorded(record: SourceRecord) -> list[Mapping[str, Any]]:
     trees = record.facts.get("trees")
     if not trees:
         raise SourceError("the record of source %s does not say which trees it holds" % record.name)
+    for tree in trees:  # with --into, a .. would lead out of it
+        path = str(tree["path"])
+        if not os.path.isabs(path) or os.path.normpath(path) != path:
+            raise SourceError("the record of source %s has a wrong path: %r" % (record.name, path))
     return list(trees)

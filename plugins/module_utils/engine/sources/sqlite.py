@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import ownership
-from ..errors import SourceAbsent, SourceError, VerifyError
+from ..errors import ConfigError, SourceAbsent, SourceError, VerifyError
 from ..files import remove
 from ..model import Inventory, Needs, Option, SourceRecord, Stream, Swap, Target, Workspace
 from ..placement import HERE, Placement
@@ -31,6 +31,7 @@ from .sqlite_file import (
     looks_like_one,
     totals,
 )
+from .tree_names import beside
 
 PART = "database"
 
@@ -46,6 +47,8 @@ class SQLite:
     ) -> None:
         self.name = name
         self.optional = optional
+        if not os.path.isabs(path):
+            raise ConfigError("source %s: path: %r: write an absolute path" % (name, path))
         self._path = path
         self._placement = placement
 
@@ -136,10 +139,8 @@ class SQLite:
     def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
         path = Path(target.name)
         sqlite_swap.refuse_link(path)
-        # a file name has room for 255 bytes
-        short = os.fsdecode(os.fsencode(path.name)[:180])
-        beside = str(path.parent / (".%s.lifeboat-%s" % (short, token)))
-        return Swap(self.name, target.name, beside + ".new", beside + ".old", target.exists)
+        names = beside(target.name, token)
+        return Swap(self.name, target.name, names + ".new", names + ".old", target.exists)
 
     def stage(
         self, swap: Swap, record: SourceRecord, plains: Mapping[str, Plain], work: Workspace

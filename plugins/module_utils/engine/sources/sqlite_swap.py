@@ -8,6 +8,7 @@ stale T-wal next to a new T would be replayed into it, so -wal and -journal trav
           2. T-wal -> K-wal, T-journal -> K-journal      (only a broken T still has them)
           3. link T as K                                  T stays in place
           4. rename S over T                              the swap: one atomic step
+          (where T was lost, its -wal may be left: 2. all the same)
     back  1. as above, for the new T
           2. link T as S    3. T-wal -> S-wal    4. rename K over T    5. K-wal -> T-wal
 
@@ -81,6 +82,7 @@ def swap(names: Swap) -> None:
         raise SourceError("%s has appeared since the restore was planned" % target)
     elif not names.existed:
         mark_nothing(kept)
+        _move_companions(target, kept)  # of a lost file: they must not be replayed into the new one
     os.rename(side, target)
     sync_directory(target.parent)
 
@@ -105,8 +107,7 @@ def back(names: Swap) -> None:
         _unlink(kept)
     elif os.path.lexists(kept):
         os.rename(kept, target)
-    if names.existed:
-        _move_companions(kept, target)
+    _return_companions(names)
     sync_directory(target.parent)
 
 
@@ -117,8 +118,8 @@ def discard(names: Swap) -> None:
             "%s is missing, so nothing was removed" % target,
             hint="what it held lies at %s" % kept,
         )
-    if names.existed and not swapped(names):
-        _move_companions(kept, target)  # the target's own, from a `swap` that did not get far
+    if not swapped(names):
+        _return_companions(names)  # the target's own, from a `swap` that did not get far
     for path in (side, kept):
         for suffix in COMPANIONS:
             remove(Path(str(path) + suffix))
@@ -195,7 +196,14 @@ def _move_companions(path: Path, other: Path) -> None:
     for suffix in ("-wal", "-journal"):
         if os.path.lexists(str(path) + suffix):
             os.rename(str(path) + suffix, str(other) + suffix)
-    _unlink(Path(str(path) + "-shm"))  # an index of the -wal, which SQLite makes anew
+    if os.path.lexists(str(path) + "-shm"):  # not so where that name would be too long
+        _unlink(Path(str(path) + "-shm"))  # an index of the -wal, which SQLite makes anew
+
+
+def _return_companions(names: Swap) -> None:
+    target, _side, kept = _paths(names)
+    if names.existed or not os.path.lexists(target):  # or somebody has made a new one
+        _move_companions(kept, target)
 
 
 def _unlink(path: Path) -> None:

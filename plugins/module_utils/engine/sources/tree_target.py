@@ -7,16 +7,15 @@ import os
 from pathlib import Path
 
 from ..ownership import mounts_within
+from .tree_names import beside
 from .tree_swap import Tree
 
 
 def plan(path: str, part: str, target: str, token: str) -> Tree:
-    folder, name = os.path.split(target.rstrip("/"))
-    short = os.fsdecode(os.fsencode(name)[:180])  # a file name has room for 255 bytes
-    beside = os.path.join(folder, ".%s.lifeboat-%s" % (short, token))
+    names = beside(target.rstrip("/"), token)
     existed = os.path.lexists(target)
     inode = os.lstat(target).st_ino if existed else 0
-    return Tree(path, part, target, beside + ".new", beside + ".old", existed, inode)
+    return Tree(path, part, target, names + ".new", names + ".old", existed, inode)
 
 
 def forbidding(path: Path, into: str | None) -> list[str]:
