@@ -41,7 +41,13 @@ def place(copy: Path, side: Path, model: Path | None, recorded: Mapping[str, Any
     All through one open file that nobody had before us: `side` may lie in a directory of another
     user, who could put a link in its place at any moment.
     """
-    descriptor = os.open(side, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        descriptor = os.open(side, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except FileExistsError:
+        raise SourceError(
+            "another process has put something at %s in the middle of the restore" % side,
+            hint="see what runs as the owner of that directory; nothing was replaced",
+        ) from None
     with os.fdopen(descriptor, "wb") as out, open(copy, "rb") as content:
         shutil.copyfileobj(content, out, 1 << 20)
         out.flush()
