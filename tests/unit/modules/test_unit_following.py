@@ -31,12 +31,12 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
 
 def _link(path: Path) -> None:
     target = path.parent / "elsewhere"
-    target.write_text("{}")
+    target.write_text(json.dumps(EVENT.__dict__))
     path.symlink_to(target)
 
 
 def _large(path: Path) -> None:
-    path.write_text(json.dumps({"type": "x" * (1 << 20)}))
+    path.write_text(json.dumps({**EVENT.__dict__, "what": "x" * (1 << 20)}))
 
 
 def _deep(path: Path) -> None:
