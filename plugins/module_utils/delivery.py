@@ -154,7 +154,7 @@ def apply(planned: Plan) -> None:
     software = planned.paths.software
     for folder in (software, software / "releases", software / "vendor"):
         make_private(folder, 0o755)
-    make_private(planned.paths.command.parent, 0o755)
+    make_private(planned.paths.command.parent.resolve(), 0o755)  # ~/.local/bin may be a link
     with lock(software / "install.lock", "engine_install", wait=True):
         if planned.vendor:
             tag = planned.vendor.tag

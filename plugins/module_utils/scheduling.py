@@ -105,9 +105,9 @@ def apply(paths: Paths, planned: Plan) -> None:
                 remove(planned.folder / "timers.target.wants" / name)
         else:
             _systemctl(paths, "disable", "--now", *planned.disable)
-    make_private(planned.folder, 0o755)
+    make_private(planned.folder.resolve(), 0o755)  # a user may keep his configuration elsewhere
     for name, text in planned.write.items():
-        make_private((planned.folder / name).parent, 0o755)
+        make_private((planned.folder / name).parent.resolve(), 0o755)
         write(planned.folder / name, text.encode(), 0o644)
     for name in planned.remove:
         remove(planned.folder / name)

@@ -44,7 +44,7 @@ def write(path: Path, content: bytes, mode: int = 0o600, owner_of: Path | None =
 def append_line(path: Path, line: str, mode: int = 0o640) -> None:
     """Add one line to a log, in one write, so that two writers never mix theirs; synced."""
     new = not os.path.lexists(path)
-    descriptor = _open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, mode)
+    descriptor = open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, mode)
     try:
         if new and os.geteuid() == 0:
             owner = os.stat(path.parent)
@@ -60,7 +60,7 @@ def read_small(path: Path, most: int = 1 << 20) -> bytes:
 
     Raises OSError, and LifeboatError for what is no regular file or holds over `most` bytes.
     """
-    with os.fdopen(_open_regular(path, os.O_RDONLY), "rb") as there:
+    with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as there:
         content = there.read(most + 1)
     if len(content) > most:
         raise LifeboatError(
@@ -177,7 +177,7 @@ def lock(path: Path, what: str, wait: bool = False) -> Iterator[None]:
 
 def _open_lock(path: Path) -> BinaryIO:
     try:
-        descriptor = _open_regular(path, os.O_RDWR | os.O_CREAT, 0o660)
+        descriptor = open_regular(path, os.O_RDWR | os.O_CREAT, 0o660)
     except OSError as exc:
         raise LifeboatError(
             f"the lock {path} cannot be opened: {exc.strerror}",
@@ -190,7 +190,7 @@ def _open_lock(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "r+b", 0)
 
 
-def _open_regular(path: Path, flags: int, mode: int = 0o600) -> int:
+def open_regular(path: Path, flags: int, mode: int = 0o600) -> int:
     """A descriptor of `path`; a link would lead elsewhere, and a pipe would hold us for ever.
 
     Raises OSError, and LifeboatError for what is no regular file.

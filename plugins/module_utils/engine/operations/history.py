@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from .. import trend
 from ..errors import LifeboatError
-from ..files import append_line, make_private
+from ..files import append_line, make_private, open_regular
 from ..units import iso
 from .backup import Report, plain_sizes
 
@@ -47,7 +48,7 @@ def remember_backup(history: Path, job: str, at: datetime, report: Report, secon
 def past(history: Path, job: str, event: str = "backup") -> list[Mapping[str, Any]]:
     """The recorded events of one job, oldest first. A half-written line is passed over."""
     try:
-        with open(history, "rb") as lines:
+        with os.fdopen(open_regular(history, os.O_RDONLY), "rb") as lines:
             lines.seek(0, 2)
             lines.seek(max(0, lines.tell() - _READ_BYTES))
             tail = lines.read().splitlines()
