@@ -112,7 +112,8 @@ def tell_the_story(running: ExitStack) -> None:
 
     step("Ask for it back, carelessly: playbooks/restore.yml -e job=shop")
     refusal = play("restore.yml", "-e", "job=shop", refused=True)
-    expect(PHRASE in refusal, "the gate did not say what it wants")
+    for wanted in ("Nothing was touched", PHRASE, "-e backup=ID"):
+        expect(wanted in refusal, "the gate did not say what it wants")
     expect(not any(everything(customers).values()), "the refused restore touched something")
     say(f"  refused: this is production, so it wants the phrase {PHRASE},")
     say("  the id of the backup and the name of the host; nothing was touched")
