@@ -21,7 +21,7 @@ PROPER = {
 @pytest.mark.parametrize(
     ("left_out", "wanted"),
     [
-        (PHRASE, '-e restore_confirm="RESTORE PRODUCTION"'),
+        (PHRASE, "-e \"restore_confirm='RESTORE PRODUCTION'\""),
         (f"restore_backup={ID}", "-e backup=ID, never latest"),
         ("here", "--limit here"),
     ],
