@@ -51,7 +51,7 @@ def test_the_playbook_refuses_without_the_phrase(backup: str, keys: Path, state:
     for words in ((), confirmed("restore production"), confirmed("yes")):
         ran = rescue(backup, keys, *words)
         assert ran.returncode != 0
-        assert 'Still needed: -e restore_confirm="RESTORE PRODUCTION"' in said(ran)
+        assert "Still needed: -e \"restore_confirm='RESTORE PRODUCTION'\"" in said(ran)
         assert "Nothing was touched" in said(ran)
     assert state("db") == NOTHING
 
