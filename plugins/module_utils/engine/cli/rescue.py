@@ -29,7 +29,7 @@ def identity(source: str | None) -> bytes | None:
         return None
     try:
         if source == "-" and sys.stdin.isatty():
-            content = ask_secret("paste the private key (AGE-SECRET-KEY-1…), then Enter: ")
+            content = ask_secret("paste the private key, then Enter: ")
         elif source == "-":
             content = sys.stdin.buffer.read()
         else:

@@ -60,6 +60,10 @@ def run_through_unit(
         remove(wanted)
     if _stamp(last_run) == before:
         status = _property(paths, unit, "ExecMainStatus")
+        if status == str(LockedError.exit_code):
+            raise LockedError(
+                f"another operation holds job {job}", hint="wait until it has ended, and try again"
+            )
         raise LifeboatError(
             f"{unit} ended with status {status} and left no report",
             hint=f"see why with: journalctl -u '{unit}' -n 50",
