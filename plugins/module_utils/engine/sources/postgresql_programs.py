@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,7 +40,9 @@ def find_programs(placement: Placement, given: str, major: int) -> Programs:
     `given`: the one directory to look in. Else where distributions keep several versions, and PATH
     (whose programs may be wrappers that choose a version themselves) last.
     """
-    folders = [given] if given else _installed(placement, str(major or "*")) + [""]
+    folders = [given] if given else _installed(placement, str(major or "*"))
+    if not given and not (folders and _wrapped()):
+        folders.append("")
     found = [one for one in (_version_in(placement, folder) for folder in folders) if one]
     package = "postgresql-client" + (f"-{major}" if major else "")
     if not found:
@@ -60,6 +64,12 @@ def _installed(placement: Placement, major: str) -> list[str]:
     if not placement.local:
         return []
     return [str(path) for pattern in _FOLDERS for path in Path("/").glob(pattern.format(major))]
+
+
+def _wrapped() -> bool:
+    """Whether PATH has only Debian's wrapper: slow, and it chooses among the folders that we know."""
+    found = shutil.which("pg_dump")
+    return found is not None and os.path.basename(os.path.realpath(found)) == "pg_wrapper"
 
 
 def _version_in(placement: Placement, folder: str) -> Programs | None:
