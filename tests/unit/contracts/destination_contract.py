@@ -2,7 +2,7 @@
 
 class TestLocal(DestinationContract):
     @pytest.fixture
-    def place(self, tmp_path): return Local(name="disk", path=str(tmp_path / "disk"))
+    def place(self, tmp_path): return Local(name="disk", path=str(tmp_path))
 
     def unfinished(self, place): return what lies there, behind the adapter's back, and is no object
 """

@@ -46,6 +46,7 @@ class TestLocal(DestinationContract):
     @pytest.fixture
     def place(self, tmp_path: Path) -> Local:
         self.root = tmp_path / "disk"
+        self.root.mkdir()
         return Local(name="disk", path=str(self.root))
 
     def unfinished(self, place: Local) -> list[str]:
@@ -67,7 +68,9 @@ class TestLocalOnAnotherFileSystem(TestLocal):
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return tmp_path / "disk"
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture
@@ -111,6 +114,7 @@ def test_a_spool_on_the_same_disk_is_not_copied(disk: Local, root: Path, tmp_pat
 
 
 def test_two_places_on_one_disk_do_not_share_their_bytes(disk: Local, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
     other = Local(name="other", path=str(tmp_path / "other"))
     spool = finished(tmp_path, BLOCK)
     disk.store(ARCHIVE, spool)
@@ -131,7 +135,7 @@ def test_files_and_directories_have_their_modes_whatever_the_umask(
         os.umask(before)
     modes = (
         {stat.S_IMODE(path.stat().st_mode) for path in root.rglob("*") if path.is_file()},
-        {stat.S_IMODE(path.stat().st_mode) for path in [root, *root.rglob("*")] if path.is_dir()},
+        {stat.S_IMODE(path.stat().st_mode) for path in root.rglob("*") if path.is_dir()},
     )
     assert modes == ({0o640}, {0o750})
 
@@ -142,9 +146,7 @@ def test_owner_and_group_are_given_to_all_that_is_written(root: Path, tmp_path: 
     disk = Local(name="disk", path=str(root), owner="nobody", group=group)
     disk.store(ARCHIVE, finished(tmp_path, BLOCK))
     disk.put(MANIFEST, b"{}")
-    assert {(path.owner(), path.group()) for path in [root, *root.rglob("*")]} == {
-        ("nobody", group)
-    }
+    assert {(path.owner(), path.group()) for path in root.rglob("*")} == {("nobody", group)}
 
 
 def test_an_unknown_owner_is_named(root: Path) -> None:
@@ -152,7 +154,7 @@ def test_an_unknown_owner_is_named(root: Path) -> None:
     with pytest.raises(DestinationError, match="no user or group 'nobody-has-this-name'") as caught:
         disk.put(MANIFEST, b"{}")
     assert caught.value.permanent
-    assert not root.exists()
+    assert list(root.iterdir()) == []
 
 
 def test_the_last_object_takes_its_directory_along(disk: Local, root: Path, tmp_path: Path) -> None:
@@ -224,7 +226,6 @@ def test_an_archive_that_is_there_already_is_done_and_another_is_an_error(
     ["../x", "a/../../x", "/etc/x", "a//x", "a/./x", "", "a/", ".part-1", "a/.x", "a\0b"],
 )
 def test_a_key_that_could_leave_the_root_is_refused(disk: Local, root: Path, key: str) -> None:
-    root.mkdir()
     with pytest.raises(DestinationError, match="not a key"):
         disk.put(key, b"x")
     with pytest.raises(DestinationError, match="not a key"), disk.open(key):
@@ -288,16 +289,26 @@ def test_a_pipe_in_an_objects_place_holds_nobody(disk: Local, root: Path) -> Non
 # -- a disk that fails, one clear error each
 
 
-def test_only_the_last_part_of_the_path_is_made(tmp_path: Path) -> None:
-    disk = Local(name="disk", path=str(tmp_path / "not" / "there"))
-    with pytest.raises(DestinationError, match="does not exist") as caught:
-        disk.put(MANIFEST, b"{}")
-    assert caught.value.permanent
-    assert str(tmp_path / "not" / "there") in str(caught.value)
-    assert not (tmp_path / "not").exists()
+def test_a_directory_that_has_vanished_with_its_disk_is_never_made_anew(
+    disk: Local, root: Path, tmp_path: Path
+) -> None:
+    root.rmdir()
+    spool = finished(tmp_path, BLOCK)
+    for attempt in (
+        disk.check,
+        lambda: disk.put(MANIFEST, b"{}"),
+        lambda: disk.store(ARCHIVE, spool),
+    ):
+        with pytest.raises(DestinationError, match="does not exist") as caught:
+            attempt()
+        assert caught.value.permanent
+        assert str(root) in str(caught.value)
+        assert "mount its disk" in caught.value.hint
+        assert not root.exists()
 
 
-def test_a_place_that_is_not_there_is_not_an_empty_one(disk: Local) -> None:
+def test_a_place_that_is_not_there_is_not_an_empty_one(disk: Local, root: Path) -> None:
+    root.rmdir()
     with pytest.raises(DestinationError, match="does not exist"):
         keys(disk)
     with pytest.raises(DestinationError, match="does not exist") as caught, disk.open(MANIFEST):
@@ -306,6 +317,7 @@ def test_a_place_that_is_not_there_is_not_an_empty_one(disk: Local) -> None:
 
 
 def test_a_file_in_the_roots_place_is_named(disk: Local, root: Path) -> None:
+    root.rmdir()
     root.write_bytes(b"")
     with pytest.raises(DestinationError, match=str(root)):
         disk.check()
@@ -361,6 +373,7 @@ def test_permission_denied_is_named() -> None:
     with tempfile.TemporaryDirectory() as open_to_all:
         os.chmod(open_to_all, 0o755)
         folder = Path(open_to_all) / "disk"
+        folder.mkdir()
         disk = Local(name="disk", path=str(folder))
         disk.put(MANIFEST, b"{}")
         locked = [folder, (folder / MANIFEST).parent]

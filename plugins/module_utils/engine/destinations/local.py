@@ -24,9 +24,10 @@ _BLOCK = 1 << 20
 class Local:
     """ports.Destination on a directory.
 
-    path: made when only its last part is missing. owner, group: names or numbers, for what is
-    written. require_mount: `path` must itself be a mount point, so that nothing is ever written
-    into, or looked for in, the empty directory of a disk that is not there.
+    path: must be there; what provisions a host makes it, a run never does, for the disk that
+    belongs there may not be mounted. owner, group: names or numbers, for what is written.
+    require_mount: `path` must itself be a mount point, so that nothing is ever written into, or
+    looked for in, the empty directory of a disk that is not there.
     """
 
     kind = "local"

@@ -69,7 +69,7 @@ class Tree:
         """A descriptor of the directory; with `create`, what is missing is made. Raises OSError."""
         if create:
             self._numbers()  # an unknown owner must not leave directories that nobody owns rightly
-        here = self._open_root(create)
+        here = self._open_root()
         try:
             for part in parts:
                 if create:
@@ -139,13 +139,11 @@ class Tree:
                 verb, what, why + where, hint=hint, permanent=known is not None
             ) from exc
 
-    def _open_root(self, create: bool) -> int:
-        if create and not self._require_mount and not self._root.exists():
-            self._make_root()
+    def _open_root(self) -> int:
         try:
             descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            hint = "create it, or mount its disk"
+        except FileNotFoundError:  # never made here: its disk may only not be mounted
+            hint = "mount its disk; a new destination is made by site.yml, or by hand"
             raise self.error("use", "", "it does not exist", hint=hint, permanent=True) from None
         if self._require_mount:
             above = os.stat("..", dir_fd=descriptor)
@@ -154,14 +152,6 @@ class Tree:
                 hint = "mount its disk; with require_mount, path is the mount point itself"
                 raise self.error("use", "", "nothing is mounted there", hint=hint, permanent=True)
         return descriptor
-
-    def _make_root(self) -> None:
-        with suppress(FileNotFoundError):  # its parent is missing too: opening it says so
-            parent = os.open(self._root.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                self._make(parent, self._root.name)
-            finally:
-                os.close(parent)
 
     def _make(self, folder: int, name: str) -> None:
         try:
