@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 DESCRIPTOR = "{descriptor}"  # in Command.argv: replaced by /dev/fd/N, from which `secret` is read
 
@@ -55,7 +55,8 @@ class Secret:
 class Option:
     """One option of a source or destination, as the configuration may give it.
 
-    kind: "text", "integer", "boolean", "texts" (list of text), "size", "duration", "secret", "mapping".
+    kind: "text", "integer", "boolean", "texts" (list of text), "size", "duration", "secret", "mapping",
+    "variables" (of an environment: name to text or secret).
     """
 
     name: str
@@ -89,7 +90,7 @@ class Stream:
 
     part: str  # "database", "globals", "tree"; names the archive with the source
     extension: str  # of the plain format: "pgdump", "sql", "sqlite", "tar", "jsonl"
-    feed: Command | Path  # a program's standard output, or a file
+    feed: Command | Path | BinaryIO  # a program's standard output, a file, or what is read once
     complaint: Callable[[bytes, bytes, int], str]  # (head, tail, size) -> "" or what is missing
     tap: Callable[[bytes], None] | None = None  # sees every plain block, in order
     finish: Callable[[int, str], tuple[str, ...]] | None = None
@@ -289,3 +290,5 @@ class Target:
     size_bytes: int = 0
     totals: Mapping[str, int] = field(default_factory=dict)  # what would be lost, counted
     refusals: tuple[str, ...] = ()  # reasons that make a restore impossible now
+    keep_in: str = ""  # for `plan`: a directory of whoever restores alone, made by the source that
+    # keeps something there for as long as the restore can be taken back

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Callable
 
 from . import units
 from .errors import ConfigError, UsageError
 from .model import Option, Secret
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def check_options(
@@ -47,6 +50,8 @@ def _value(
 ) -> Any:
     if option.kind == "secret" and secret_of is not None:
         return secret_of(where, value)
+    if option.kind == "variables":
+        return _variables(where, value, secret_of)
     if option.kind == "size":
         return told_at(where, units.size, value)
     if option.kind == "duration":
@@ -60,6 +65,26 @@ def _value(
             hint="write one of: " + ", ".join(option.choices),
         )
     return tuple(value) if option.kind == "texts" else value
+
+
+def _variables(
+    where: str, value: Any, secret_of: Callable[[str, Any], Secret] | None
+) -> dict[str, Any]:
+    """Environment variables: {name: text or Secret}."""
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where}: write a mapping, not {kind_of(value)}")
+    checked: dict[str, Any] = {}
+    for name, content in value.items():
+        at = _join(where, str(name))
+        if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
+            raise ConfigError(f"{at}: {name!r} is not the name of a variable")
+        if isinstance(content, (Mapping, Secret)) and secret_of is not None:
+            checked[name] = secret_of(at, content)
+        elif _is_text(content) or (isinstance(content, int) and not isinstance(content, bool)):
+            checked[name] = str(content)
+        else:
+            raise ConfigError(f"{at}: write a text or {{credential: NAME}}, not {kind_of(content)}")
+    return checked
 
 
 def _duration(value: Any) -> Any:

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,8 @@ class Taken:
             for stream in dump.streams():
                 self._take(stream, store / (stream.part + "." + stream.extension))
             counted = dump.inventory()
-            self.entries = list(inventory.read(open(counted.path, "rb")))
+            lines = counted.path.read_bytes()
+            self.entries = list(inventory.read(lines.splitlines(keepends=True)))
             self.record = SourceRecord(
                 source.name,
                 source.kind,
@@ -86,6 +88,9 @@ class Taken:
                 totals=counted.totals,
                 inventory_digest=counted.digest,
             )
+        (store / "inventory.jsonl").write_bytes(lines)
+        self.plains["inventory"] = FilePlain("inventory", "jsonl", store / "inventory.jsonl")
+        self.keep_in = store.parent / "kept" / TOKEN
 
     def _take(self, stream: Stream, path: Path) -> None:
         with Pipeline(stream.feed, [], tap=stream.tap) as flow, open(path, "wb") as out:
@@ -101,8 +106,9 @@ class Taken:
         self.plains[stream.part] = FilePlain(stream.part, stream.extension, path)
 
     def cut(self, count: int) -> Mapping[str, FilePlain]:
-        """The archives, each without its last `count` bytes."""
-        for plain in self.plains.values():
+        """The archives of data, each without its last `count` bytes."""
+        for part in sorted(set(self.plains) - {"inventory"}):
+            plain = self.plains[part]
             os.truncate(plain.path, plain.path.stat().st_size - count)
         return self.plains
 
@@ -110,7 +116,7 @@ class Taken:
 def planned(source: Any, taken: Taken, into: str | None = None) -> Swap:
     target = source.target(taken.record, into)
     assert target.refusals == ()
-    return source.plan(taken.record, target, TOKEN)
+    return source.plan(taken.record, replace(target, keep_in=str(taken.keep_in)), TOKEN)
 
 
 def staged(source: Any, taken: Taken, work: Workspace, into: str | None = None) -> Swap:

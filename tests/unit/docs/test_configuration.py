@@ -26,6 +26,7 @@ KINDS = {
     "duration": "duration",
     "secret": "secret",
     "mapping": "mapping",
+    "variables": "variables",
 }
 TABLES = {
     "The file on the host": config.TOP,

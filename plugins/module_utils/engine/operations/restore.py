@@ -227,6 +227,8 @@ class Restore:
         swaps: list[Swap] = []
         try:
             for record, target in self._plan.targets:
+                place = directory / "kept" / f"{self._job.name}.{token}.{record.name}"
+                target = replace(target, keep_in=str(place))
                 swaps.append(_source(self._job, record).plan(record, target, token))
             journal = advance(directory, journal, STAGING, swaps)
             with workspace(self._area.spool, make_private(self._area.runtime)) as work:
