@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import demo_servers as servers
+import demo_timers
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / ".demo"
@@ -39,6 +40,9 @@ MADE = [
     "collections",
 ]
 PHRASE = "RESTORE PRODUCTION"
+BORROWED: dict[
+    str, str
+] = {}  # what leads lifeboat to the user's own systemd, where the demo may use it
 
 
 class Failed(Exception):
@@ -54,11 +58,17 @@ def main() -> int:
         with ExitStack() as running:
             running.enter_context(alone())
             tell_the_story(running)
-    except (Failed, servers.Failed, OSError, subprocess.SubprocessError) as error:
+    except (
+        Failed,
+        servers.Failed,
+        demo_timers.Failed,
+        OSError,
+        subprocess.SubprocessError,
+    ) as error:
         say(f"\nFAILED: {error}\n        the whole log is in {shown(LOG)}")
         return 1
     except KeyboardInterrupt:
-        say("\ninterrupted; the servers of the demo are stopped")
+        say("\ninterrupted; the servers and timers of the demo are stopped")
         return 130
     say(f"\nAll of it was proved, in {time.monotonic() - started:.0f} s. The servers are stopped.")
     say(f"Left for you in {shown(DEMO)}/: disk/, s3/ (what the S3 server held), operator.key, log.")
@@ -88,9 +98,10 @@ def tell_the_story(running: ExitStack) -> None:
     write_variables(recipient, s3.endpoint, customers)
 
     step("Provision: playbooks/site.yml")
+    systemd, why_not = borrow_systemd(running)
     told = play("site.yml")
     say(f"  engine, configuration and {shown(COMMAND)} are installed, all below .demo/host/")
-    say(f"  {timers(told)}")
+    show_timers(told, systemd, why_not)
     again = play("site.yml")
     expect("changed=0" in again, "a second run of site.yml changed something")
     say("  a second run changed nothing")
@@ -135,6 +146,9 @@ def tell_the_story(running: ExitStack) -> None:
     expect(orders_in(archive) == before["orders"], "the archive holds something else")
     say("  it holds the same rows; RESTORE.md beside it says this for every archive")
     s3.save_objects("lifeboat-demo", DEMO / "s3")
+    if systemd:
+        systemd.remove()
+        say("  the timers of the demo are disabled and removed again; nothing of it runs on")
 
 
 # -- what is protected
@@ -340,8 +354,7 @@ def play(name: str, *words: str, refused: bool = False) -> str:
 
 def environment() -> dict[str, str]:
     found = dict(os.environ)
-    for name in ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"):
-        found.pop(name, None)  # a demo enables nothing, and never meets units that this user has
+    found.pop("DBUS_SESSION_BUS_ADDRESS", None)
     found.update(
         ANSIBLE_COLLECTIONS_PATH=str(DEMO / "collections"),
         ANSIBLE_CONFIG=str(EXAMPLE / "ansible.cfg"),
@@ -350,8 +363,11 @@ def environment() -> dict[str, str]:
         ANSIBLE_REMOTE_TEMP=str(DEMO / "ansible" / "tmp"),
         NO_PROXY="127.0.0.1,localhost",
         no_proxy="127.0.0.1,localhost",
+        # no systemd has its socket there: lifeboat never meets units that this user has
+        XDG_RUNTIME_DIR=str(DEMO),
         XDG_CONFIG_HOME=str(DEMO / "host" / "units"),
     )
+    found.update(BORROWED)
     return found
 
 
@@ -394,12 +410,27 @@ def newest() -> dict[str, Any]:
     return backups[0]
 
 
-def timers(told: str) -> str:
-    if "not enabled" in told:
-        return (
-            "its timers were checked (systemd-analyze verify) and not enabled: no user systemd here"
-        )
-    return "its timers are enabled"
+def borrow_systemd(running: ExitStack) -> tuple[demo_timers.UserSystemd | None, str]:
+    """This user's own systemd for the demo's timers, until the demo ends; or None, and why not."""
+    found, why_not = demo_timers.find(COMMAND)
+    if found:
+        found.remove()  # what a demo that was killed left
+        running.callback(found.remove)
+        BORROWED.update(found.environment)
+    return found, why_not
+
+
+def show_timers(told: str, systemd: demo_timers.UserSystemd | None, why_not: str) -> None:
+    if systemd is None:
+        expect("not enabled" in told, "timers were enabled where they should not be")
+        say(f"  its timers were checked (systemd-analyze verify) and not enabled: {why_not}")
+        return
+    listed = systemd.listed()
+    expect(len(listed) > 1, "no timer is enabled in the user's systemd")
+    say("  its timers are enabled in your own systemd until the demo ends; it waits for none:")
+    say(f"  systemctl --user list-timers '{demo_timers.OURS}'")
+    for line in listed:
+        say(f"    {line}")
 
 
 # -- how it speaks

@@ -151,7 +151,15 @@ def _no_manager(paths: Paths) -> str:
     except (ProcessError, MissingDependency) as exc:
         return f"systemd cannot be asked: {exc}"
     whose = "system's" if paths.scope == "system" else "user's"
-    return "" if state in _USABLE else f"the {whose} systemd is {state or 'not there'}"
+    if state not in _USABLE:
+        return f"the {whose} systemd is {state or 'not there'}"
+    if paths.scope == "user" and str(paths.units) not in _read_by_systemd(paths):
+        return f"the user's systemd does not read {paths.units}; XDG_CONFIG_HOME is not the same for it"
+    return ""
+
+
+def _read_by_systemd(paths: Paths) -> list[str]:
+    return _systemctl(paths, "show", "--value", "-p", "UnitPath").decode().split()
 
 
 def _active(paths: Paths, timers: Sequence[str]) -> list[str]:
