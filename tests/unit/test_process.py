@@ -91,6 +91,26 @@ def test_every_byte_comes_out_and_is_counted(
         assert b"".join(seen) == (content if tapped else b"")
 
 
+@pytest.mark.parametrize("size", [0, 1, 39, 64, 65, 4096, BLOCK + 1, 3_000_000])
+@pytest.mark.parametrize("filters", [[], [CAT]])
+def test_what_a_program_adds_after_its_data_is_cut_off(filters: list[Command], size: int) -> None:
+    content, asked, seen = os.urandom(size), [], []  # type: ignore[var-annotated]
+
+    def surplus(last: bytes) -> int:
+        asked.append(last)
+        return 40
+
+    with Pipeline(
+        io.BytesIO(content + b"#" * 40), filters, tap=seen.append, surplus=surplus
+    ) as flow:
+        assert output(flow) == content
+        flow.check()
+        assert (flow.plain_bytes, flow.out_bytes) == (size, size)
+        assert (flow.head, flow.tail) == (content[:64], content[-4096:])
+    assert b"".join(seen) == content
+    assert asked == [(content + b"#" * 40)[-64:]]
+
+
 def test_the_tail_is_whole_when_it_comes_in_drops(program) -> None:  # type: ignore[no-untyped-def]
     dump = program("dump", "for n in 1 2 3 4 5; do printf '%02000d' $n; sleep 0.05; done")
     with Pipeline(dump, []) as flow:

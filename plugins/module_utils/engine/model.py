@@ -93,6 +93,8 @@ class Stream:
     feed: Command | Path | BinaryIO  # a program's standard output, a file, or what is read once
     complaint: Callable[[bytes, bytes, int], str]  # (head, tail, size) -> "" or what is missing
     tap: Callable[[bytes], None] | None = None  # sees every plain block, in order
+    surplus: Callable[[bytes], int] | None = None
+    # (last 64 bytes) -> how many of them the program added after its data: they are cut off
     finish: Callable[[int, str], tuple[str, ...]] | None = None
     # (exit status, stderr) -> warnings, called once all went well; may raise SourceError
     by_hand: str = (

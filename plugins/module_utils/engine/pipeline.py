@@ -38,7 +38,8 @@ class Pipeline:
     """A feed (a program or a file), then filters, joined by pipes; we read what comes out at the end.
 
     The feed's bytes pass through this process once (the pump), which counts them, keeps their first
-    and last few, and shows them to `tap`. Between filters the kernel moves the bytes.
+    and last few, and shows them to `tap`. Between filters the kernel moves the bytes. `surplus` is asked
+    how many of the last 64 bytes the feed added after its data: they are cut off.
     `plain_bytes`, `head`, `tail`, `feed_status` and `feed_said` are true after `check()`.
     """
 
@@ -48,6 +49,7 @@ class Pipeline:
         filters: Sequence[Command],
         *,
         tap: Callable[[bytes], None] | None = None,
+        surplus: Callable[[bytes], int] | None = None,
         stall_timeout_s: float = 1800.0,
     ) -> None:
         self.plain_bytes = 0  # that went in
@@ -59,6 +61,7 @@ class Pipeline:
         self._feed = feed
         self._filters = filters
         self._tap = tap
+        self._surplus = surplus
         self._stall_timeout_s = stall_timeout_s
         self._stages: list[Started] = []
         self._pump_error: BaseException | None = None
@@ -146,7 +149,7 @@ class Pipeline:
                 source = open(self._feed, "rb", buffering=0)
             except OSError as exc:
                 raise ProcessError(f"{self._feed} cannot be read: {exc.strerror}") from exc
-        self._may_move = isinstance(self._feed, Command) and self._tap is None
+        self._may_move = isinstance(self._feed, Command) and self._tap is self._surplus is None
         self._out: IO[bytes] = previous
         self._pump = threading.Thread(target=self._pump_loop, args=(source, sink), daemon=True)
         self._pump.start()
@@ -161,7 +164,7 @@ class Pipeline:
     def _pump_loop(self, source: IO[bytes], sink: IO[bytes]) -> None:
         buffer = bytearray(BLOCK)
         view = memoryview(buffer)
-        tail = b""
+        tail = held = b""
         try:
             while True:
                 moved = self._move(source, sink)
@@ -170,9 +173,14 @@ class Pipeline:
                     tail = b""
                     continue
                 count = source.readinto(buffer)  # type: ignore[attr-defined]
+                block = view[:count]
+                if self._surplus is not None:
+                    block, held = self._hold(held, block)
+                    if count and not block:
+                        continue
+                    count = len(block)
                 if not count:
                     break
-                block = view[:count]
                 if self._tap is not None:
                     self._tap(bytes(block))
                 if len(self.head) < _HEAD:
@@ -197,6 +205,15 @@ class Pipeline:
                     end.close()
                 except OSError:
                     pass
+
+    def _hold(self, held: bytes, block: memoryview) -> tuple[memoryview, bytes]:
+        """(what may go on, what is held back): the end is known only once nothing follows it."""
+        joined = held + bytes(block)
+        end = len(joined) - (min(len(joined), _HEAD) if block else self._surplus_of(joined))
+        return memoryview(joined)[:end], joined[end:] if block else b""
+
+    def _surplus_of(self, last: bytes) -> int:
+        return self._surplus(last) if self._surplus is not None and last else 0
 
     def _move(self, source: IO[bytes], sink: IO[bytes]) -> int:
         """Let the kernel move what a program has ready, without a copy; bytes moved, 0 = read it.

@@ -93,7 +93,8 @@ class Taken:
         self.keep_in = store.parent / "kept" / TOKEN
 
     def _take(self, stream: Stream, path: Path) -> None:
-        with Pipeline(stream.feed, [], tap=stream.tap) as flow, open(path, "wb") as out:
+        how = {"tap": stream.tap, "surplus": stream.surplus}
+        with Pipeline(stream.feed, [], **how) as flow, open(path, "wb") as out:
             for block in flow.blocks():
                 out.write(block)
             flow.check()

@@ -209,6 +209,7 @@ class _Writer:
                 stream.feed,
                 encoders,
                 tap=stream.tap,
+                surplus=stream.surplus,
                 stall_timeout_s=self._job.stall_timeout_s,
             ) as flow:
                 self._pass(name, flow, spool)
