@@ -11,13 +11,12 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from . import door
-from .engine.cli.session import Session, ensure_directories, now
+from .engine.cli.session import Session, ensure_directories
 from .engine.config import VERSION, parse
 from .engine.errors import UsageError
 from .engine.job import Job
 from .engine.model import Secret
 from .engine.operations.catalog import Wanted
-from .engine.operations.status import SKEW
 from .engine.paths import paths
 from .engine.units import parse_instant
 
@@ -84,9 +83,7 @@ def wanted(given: Mapping[str, Any]) -> Wanted:
         tag=given["tag"] or "",
         type=given["type"] or "",
         index=given["index"],
-        as_of=parse_instant(given["as_of"])
-        if given["as_of"]
-        else now() + SKEW,  # none from the future
+        as_of=parse_instant(given["as_of"]) if given["as_of"] else None,
         at=given["at"] or "",
     )
 

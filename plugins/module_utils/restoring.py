@@ -15,7 +15,7 @@ from .engine.cli.session import Session, now, remember
 from .engine.errors import GateRefused, UsageError
 from .engine.gate import Ask, decide
 from .engine.job import Job
-from .engine.operations import restore
+from .engine.operations import restore, settle
 from .engine.operations.journal import SWAPPED, UNDONE, journals
 from .engine.progress import silent
 from .engine.registry import FILTERS
@@ -28,6 +28,7 @@ def restored(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool
     planned = restore.plan(
         job,
         jobs.wanted(given),
+        now(),
         host=given["from_host"] or "",
         only=given["only"],
         into=given["into"],
@@ -68,7 +69,7 @@ def undone(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool) 
     if dry_run:
         return {"changed": True, "gate": _would_say(ask), "restore": journal_mapping(swapped[-1])}
     time.sleep(decide(ask).pause_s)
-    journal = restore.undo(job, session.paths.journals)
+    journal = settle.undo(job, session.paths.journals)
     remember(session, silent, "undo", job.name, id=journal.backup_id, token=journal.token)
     return {"changed": True, "restore": journal_mapping(journal)}
 
@@ -77,7 +78,7 @@ def confirmed(session: Session, job: Job, given: Mapping[str, Any], dry_run: boo
     """Let go of everything that restores of this job keep beside."""
     done = journals(session.paths.journals, job.name)
     if done and not dry_run:
-        done = restore.confirm(job, session.paths.journals)
+        done = settle.confirm(job, session.paths.journals)
         remember(session, silent, "confirm", job.name, tokens=[one.token for one in done])
     return {"changed": bool(done), "confirmed": [journal_mapping(one) for one in done]}
 

@@ -111,7 +111,7 @@ def main() -> None:
         session, job = jobs.described(given, {"local": local, "s3": bucket})
         with jobs.hold(module, session, job, "push"):
             listed, _lost = holdings(job, job.host, "local")
-            id_ = choose(listed, Wanted(id=given["backup"]), job.name)[0].id
+            id_ = choose(listed, Wanted(id=given["backup"]), job.name, now())[0].id
             there, lost = holdings(job, job.host, "s3")
             if lost:
                 raise lost[0][1]

@@ -18,7 +18,7 @@ from .units import human_duration
 STALE_AFTER = timedelta(hours=48)  # the freshness limit of a daily job
 PRUNED_FOR = timedelta(hours=24)  # whoever reads the archives of a pruned backup gets this long
 ORPHAN_AFTER = timedelta(hours=48)  # longer than any run: what is still being written is no orphan
-_CLOCK_SKEW = timedelta(minutes=10)
+SKEW = timedelta(minutes=10)  # of clocks; what is dated later is not from now
 _UNPROVED_FOR = timedelta(days=7)  # time to prove or mend a copy before it may go
 
 # A period is named by the calendar in UTC, so periods are half-open and never overlap. Weeks are
@@ -75,7 +75,7 @@ def plan(
         key=lambda copy: (copy.taken_at, copy.id),
         reverse=True,
     )
-    past = [copy for copy in there if copy.taken_at <= now + _CLOCK_SKEW]
+    past = [copy for copy in there if copy.taken_at <= now + SKEW]
     good = [copy for copy in past if copy.good]
     good_ids = {copy.id for copy in good}
     reasons: dict[str, list[str]] = {copy.id: [] for copy in there}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from lifeboat import gate, retention, trend
 from lifeboat.model import Copy
-from lifeboat.operations import journal, restore
+from lifeboat.operations import journal, settle
 from lifeboat.paths import Paths, paths
 from lifeboat.units import human_duration
 
@@ -47,7 +47,7 @@ def test_the_paths_are_those_of_the_engine() -> None:
         ("Retention", human_duration(retention.ORPHAN_AFTER)),
         ("Good", f"{trend.WINDOW} good runs"),
         ("Good", f"{trend.FEWEST} "),
-        ("Restore", human_duration(restore.KEPT_FOR)),
+        ("Restore", human_duration(settle.KEPT_FOR)),
         ("The gate", gate.PHRASE),
         ("The gate", f"{gate.PAUSE_S} s"),
     ],

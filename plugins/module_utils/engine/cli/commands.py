@@ -11,7 +11,7 @@ from ..config import load
 from ..credentials import Credentials
 from ..errors import LifeboatError, UsageError
 from ..model import Copy
-from ..operations import backup, catalog, prune, restore, status, verify
+from ..operations import backup, catalog, prune, settle, status, verify
 from ..operations.journal import SWAPPED, jobs_with_journals, journals
 from ..paths import Paths
 from ..registry import FILTERS
@@ -136,7 +136,7 @@ def verify_(session: Session, asked: Any, out: Output) -> int:
     listener = watch.listener(quiet=asked.quiet)
     findings = []
     for job, id_ in meant(session, asked.what):
-        wanted = catalog.Wanted(id=id_, at=asked.at, as_of=now() + status.SKEW)
+        wanted = catalog.Wanted(id=id_, at=asked.at)
         area = session.area(job, rescue=True)
         content = (area, FILTERS, identity) if asked.level == "content" else None
         with session.hold(job, "verify", listener=listener):
@@ -216,7 +216,7 @@ def _prune(session: Session, job: Any, out: Output, listener: Any, show: bool = 
 def held(session: Session, job: Any) -> str:
     """A restore that is not confirmed holds retention: what it came from must stay."""
     waiting = [one for one in journals(session.paths.journals, job.name) if one.step == SWAPPED]
-    recent = [one for one in waiting if now() - one.begun_at < restore.KEPT_FOR]
+    recent = [one for one in waiting if now() - one.begun_at < settle.KEPT_FOR]
     if recent:
         return f"the restore of {recent[-1].backup_id} is neither confirmed nor undone"
     return ""

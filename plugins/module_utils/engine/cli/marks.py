@@ -29,7 +29,7 @@ def mark(session: Session, asked: Any, out: Output) -> int:
     told = []
     with session.hold(job, asked.command, listener=listener):
         listed, lost = catalog.holdings(job, job.host)
-        holding, _remark = catalog.choose(listed, catalog.Wanted(id_), job.name)
+        holding, _remark = catalog.choose(listed, catalog.Wanted(id_), job.name, now())
         at = _after_all(holding)
         problems = {name: str(failure) for name, failure in lost}
         for name, copy in holding.copies:

@@ -11,10 +11,9 @@ from typing import Any
 from ..errors import UsageError
 from ..gate import Ask, decide
 from ..job import Job
-from ..operations import restore
+from ..operations import restore, settle
 from ..operations.catalog import Wanted
 from ..operations.journal import SWAPPED, Journal, journals
-from ..operations.status import SKEW
 from ..registry import FILTERS
 from ..units import human_duration, human_size, iso, parse_instant
 from . import watch
@@ -45,12 +44,14 @@ def restore_(session: Session, asked: Any, out: Output) -> int:
     """Choose, show, verify, ask, restore beside, compare, swap."""
     job = session.job(asked.job)
     listener = watch.listener(quiet=asked.quiet)
-    as_of = parse_instant(asked.as_of) if asked.as_of else now() + SKEW  # none from the future
+    as_of = parse_instant(asked.as_of) if asked.as_of else None
     wanted = Wanted(asked.id, asked.tag, asked.type, asked.index, as_of, asked.at)
     key = identity(asked.identity)
     with session.hold(job, "restore", listener=listener):
-        restore.expire(job, session.paths.journals, now())
-        planned = restore.plan(job, wanted, host=asked.from_host, only=asked.only, into=asked.into)
+        settle.expire(job, session.paths.journals, now())
+        planned = restore.plan(
+            job, wanted, now(), host=asked.from_host, only=asked.only, into=asked.into
+        )
         if asked.dry_run:
             out.result(plan_mapping(job, planned), "\n".join(plan_lines(job, planned)))
             return 0
@@ -98,7 +99,7 @@ def undo(session: Session, asked: Any, out: Output) -> int:
             out.note(f"{swap.target}: {what} {iso(last.begun_at)}")
         interactive = asked.confirm is None and has_terminal()
         pass_gate(undo_ask(job, last, asked, asked.confirm, interactive), out)
-        journal = restore.undo(job, session.paths.journals)
+        journal = settle.undo(job, session.paths.journals)
         remember(session, listener, "undo", job.name, id=journal.backup_id, token=journal.token)
     out.result(
         journal_mapping(journal), f"undone: the state before the restore of {last.backup_id}"
@@ -111,7 +112,7 @@ def confirm(session: Session, asked: Any, out: Output) -> int:
     job = session.job(asked.job)
     listener = watch.listener(quiet=asked.quiet)
     with session.hold(job, "confirm", listener=listener):
-        done = restore.confirm(job, session.paths.journals)
+        done = settle.confirm(job, session.paths.journals)
         remember(session, listener, "confirm", job.name, tokens=[one.token for one in done])
     out.result([journal_mapping(one) for one in done], f"let go of {len(done)} restores")
     return 0

@@ -18,7 +18,7 @@ from ..credentials import Credentials
 from ..errors import LifeboatError, LockedError
 from ..files import lock, make_private
 from ..job import Job
-from ..operations import backup, history, restore
+from ..operations import backup, history, restore, settle
 from ..operations.journal import DISCARDING, journals
 from ..paths import Paths
 from ..progress import Event, Listener, silent
@@ -66,7 +66,7 @@ class Session:
             left = [one for one in journals(self.paths.journals, job.name) if one.open]
             if left:
                 try:
-                    for told in restore.recover(job, self.paths.journals):
+                    for told in settle.recover(job, self.paths.journals):
                         listener(Event("recover", told, ended=True))
                 except LifeboatError as exc:
                     if all(one.step == DISCARDING for one in left):

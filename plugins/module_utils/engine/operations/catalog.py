@@ -27,6 +27,7 @@ from ..naming import (
     parse_id,
 )
 from ..ports import Destination
+from ..retention import SKEW
 
 _MANIFEST_LIMIT = 64 << 20
 _BLOCK = 1 << 20
@@ -87,10 +88,13 @@ def holdings(
     return sorted(listed, key=lambda one: one.id, reverse=True), lost
 
 
-def choose(listed: Sequence[Holding], wanted: Wanted, job: str) -> tuple[Holding, str]:
+def choose(
+    listed: Sequence[Holding], wanted: Wanted, job: str, now: datetime
+) -> tuple[Holding, str]:
     """The backup that is meant, and a remark where the choice may surprise ("" if not).
 
-    Without an id only good backups are chosen from: `latest` is the latest *good* one.
+    Without an id only good backups are chosen from: `latest` is the latest *good* one. One that is
+    dated after `now` was made, or its name forged, under a wrong clock: only its id chooses it.
     """
     if wanted.id != "latest":
         try:
@@ -104,7 +108,8 @@ def choose(listed: Sequence[Holding], wanted: Wanted, job: str) -> tuple[Holding
             f"job {job} has no backup {wanted.id}",
             hint=f"`lifeboat list {job}` shows those there are",
         )
-    fitting = [one for one in listed if _fits(one, wanted)]
+    newest_at = wanted.as_of or now + SKEW
+    fitting = [one for one in listed if one.taken_at <= newest_at and _fits(one, wanted)]
     good = [one for one in fitting if one.good]
     if len(good) < wanted.index:
         raise UsageError(
@@ -176,10 +181,8 @@ def prove_small(destination: Destination, key: str, content: bytes) -> None:
 
 
 def _fits(one: Holding, wanted: Wanted) -> bool:
-    return (
-        (not wanted.tag or wanted.tag in one.tags)
-        and (not wanted.type or one.type == wanted.type)
-        and (wanted.as_of is None or one.taken_at <= wanted.as_of)
+    return (not wanted.tag or wanted.tag in one.tags) and (
+        not wanted.type or one.type == wanted.type
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Restore: choose, fetch and verify, pass the gate, restore beside, compare, swap; undo, confirm, recover.
+"""Restore: choose, fetch and verify, pass the gate, restore beside, compare, swap.
 
 The caller holds the job's lock. Until every source is staged and compared nothing live is touched.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from ..errors import (
@@ -31,22 +31,17 @@ from ..progress import Event, Listener, silent
 from .backup import empty
 from .catalog import Holding, Wanted, choose, holdings, put_mark, read_manifest
 from .journal import (
-    DISCARDING,
     STAGING,
     SWAPPED,
     SWAPPING,
-    UNDOING,
-    UNDONE,
     Journal,
     advance,
     begin,
-    forget,
-    journals,
 )
 from .plain import Decoders, explain_decode_failure, fetch, plains
+from .settle import settle
 
 _LOOK_BACK = 100  # backups, for one that holds every source
-KEPT_FOR = timedelta(days=7)  # what a restore replaced stays so long, unless confirmed before
 
 
 @dataclass(frozen=True)
@@ -81,7 +76,13 @@ class Plan:
 
 
 def plan(
-    job: Job, wanted: Wanted, *, host: str = "", only: Sequence[str] = (), into: str | None = None
+    job: Job,
+    wanted: Wanted,
+    now: datetime,
+    *,
+    host: str = "",
+    only: Sequence[str] = (),
+    into: str | None = None,
 ) -> Plan:
     """Choose a backup and the nearest copy of it, and look at what it would replace. Changes nothing.
 
@@ -92,13 +93,13 @@ def plan(
     listed, lost = holdings(job, host, wanted.at)
     if not listed and lost:
         raise lost[0][1]
-    holding, remark = choose(listed, wanted, job.name)
+    holding, remark = choose(listed, wanted, job.name, now)
     destination, manifest = _nearest(job, holding, host)
     if wanted == Wanted(as_of=wanted.as_of, at=wanted.at):  # nothing but a time was asked for
-        older, found = _holding_all(job, listed, wanted, host, only)
-        if older is not None and older.id != holding.id:
+        whole = _holding_all(job, listed, wanted, now, host, only)
+        if whole is not None and whole[0].id != holding.id:
             remark = f"the newest backup, {holding.id}, does not hold every source; this one does"
-            holding, (destination, manifest) = older, found
+            holding, destination, manifest = whole
     records = [one for one in manifest.sources if not only or one.name in only]
     unknown = sorted(set(only) - {one.name for one in manifest.sources})
     if unknown:
@@ -124,22 +125,27 @@ def plan(
 
 
 def _holding_all(
-    job: Job, listed: Sequence[Holding], wanted: Wanted, host: str, only: Sequence[str]
-) -> tuple[Holding | None, tuple[Destination, Manifest]]:
+    job: Job,
+    listed: Sequence[Holding],
+    wanted: Wanted,
+    now: datetime,
+    host: str,
+    only: Sequence[str],
+) -> tuple[Holding, Destination, Manifest] | None:
     """The newest fitting good backup that holds all sources asked for, and its nearest copy."""
     needed = set(only) or {source.name for source in job.sources}
     for index in range(1, _LOOK_BACK + 1):
         try:
-            holding, _remark = choose(listed, replace(wanted, index=index), job.name)
+            holding, _remark = choose(listed, replace(wanted, index=index), job.name, now)
         except UsageError:
             break
         try:
-            found = _nearest(job, holding, host)
+            destination, manifest = _nearest(job, holding, host)
         except LifeboatError:
             continue
-        if needed <= {one.name for one in found[1].sources if one.status == "good"}:
-            return holding, found
-    return None, (None, None)  # type: ignore[return-value]
+        if needed <= {one.name for one in manifest.sources if one.status == "good"}:
+            return holding, destination, manifest
+    return None
 
 
 class Restore:
@@ -292,82 +298,6 @@ class Restore:
                 f"what was restored of {source.name} is not what was backed up",
                 detail="\n".join(told),
             )
-
-
-def undo(job: Job, directory: Path) -> Journal:
-    """Put back what the last restore replaced; what it restored is kept beside. Raises UsageError if none."""
-    for journal in reversed(journals(directory, job.name)):
-        if journal.step == SWAPPED:
-            for swap in journal.swaps:  # all must be within reach before the first is touched
-                job.source(swap.source).swapped(swap)
-            journal = advance(directory, journal, UNDOING)
-            _back(job, journal)
-            return advance(directory, journal, UNDONE)
-    raise UsageError(f"job {job.name} has no restore that can be undone")
-
-
-def confirm(job: Job, directory: Path) -> list[Journal]:
-    """Let go of what restores replaced (or of what was restored, where undone). Returns those journals."""
-    done = journals(directory, job.name)
-    for journal in done:
-        _let_go(job, directory, journal)
-    return done
-
-
-def expire(job: Job, directory: Path, now: datetime) -> list[Journal]:
-    """`confirm` for restores older than KEPT_FOR."""
-    done = []
-    for journal in journals(directory, job.name):
-        if not journal.open and now - journal.begun_at > KEPT_FOR:
-            _let_go(job, directory, journal)
-            done.append(journal)
-    return done
-
-
-def _let_go(job: Job, directory: Path, journal: Journal) -> None:
-    """Discard what is not in place; once begun it is only ever completed, never undone."""
-    journal = advance(directory, journal, DISCARDING)
-    for swap in journal.swaps:
-        job.source(swap.source).discard(swap)
-    forget(directory, journal)
-
-
-def recover(job: Job, directory: Path) -> list[str]:
-    """Finish or take back every restore that was cut off; one sentence for each, saying which state holds."""
-    told = []
-    for journal in journals(directory, job.name):
-        if journal.open:
-            told.append(settle(job, journal, directory))
-    return told
-
-
-def settle(job: Job, journal: Journal, directory: Path) -> str:
-    """Bring one open journal to an end. Only a restore whose every source is swapped is the new state."""
-    where = f"restore {journal.token} of job {journal.job} from {journal.backup_id}"
-    if journal.step == DISCARDING:
-        _let_go(job, directory, journal)
-        return f"{where}: letting go of what it replaced was cut off and is now complete"
-    if journal.step == UNDOING:
-        _back(job, journal)
-        advance(directory, journal, UNDONE)
-        return f"{where}: its undo was cut off and is now complete; the old state is in place"
-    if journal.step == SWAPPING and all(
-        job.source(swap.source).swapped(swap) for swap in journal.swaps
-    ):
-        advance(directory, journal, SWAPPED)
-        return f"{where} was cut off after the last swap; the new state is in place"
-    if journal.step == SWAPPING:
-        _back(job, journal)
-    for swap in journal.swaps:
-        job.source(swap.source).discard(swap)
-    forget(directory, journal)
-    return f"{where} was cut off and is taken back; the old state is in place"
-
-
-def _back(job: Job, journal: Journal) -> None:
-    """Every source, also one that was cut off in its middle: `back` knows what is left to do."""
-    for swap in reversed(journal.swaps):
-        job.source(swap.source).back(swap)
 
 
 def _recipients(manifest: Manifest) -> list[str]:

@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from ..errors import LifeboatError
 from ..job import Job
 from ..model import Copy, Schedule
+from ..retention import SKEW
 from ..units import human_duration
 from .catalog import copies_at
 
 GOOD, WARNING, CRITICAL = "good", "warning", "critical"
 ORDER = [GOOD, WARNING, CRITICAL]
-SKEW = timedelta(minutes=10)  # of clocks; what is dated later is not from now
 # (warning, critical) age of the newest good backup, by the most frequent schedule of the job
 _LIMITS = {
     "hourly": (timedelta(hours=2), timedelta(hours=4)),

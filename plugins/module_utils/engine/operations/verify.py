@@ -59,7 +59,7 @@ def verify(
         if lost:
             return findings
         raise UsageError(f"job {job.name} of host {host} has no backup yet")
-    chosen = listed if every else [choose(listed, wanted, job.name)[0]]
+    chosen = listed if every else [choose(listed, wanted, job.name, clock())[0]]
     asked = [job.destination(wanted.at)] if wanted.at else list(job.destinations)
     unreachable = {name for name, _failure in lost}
     for holding in chosen:

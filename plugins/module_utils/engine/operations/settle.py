@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What comes after a restore: undo it, let go of what it replaced, or settle one that was cut off.
+
+The caller holds the job's lock. Only the journal and the world are asked, never memory.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from ..errors import UsageError
+from ..job import Job
+from .journal import (
+    DISCARDING,
+    SWAPPED,
+    SWAPPING,
+    UNDOING,
+    UNDONE,
+    Journal,
+    advance,
+    forget,
+    journals,
+)
+
+KEPT_FOR = timedelta(days=7)  # what a restore replaced stays so long, unless confirmed before
+
+
+def undo(job: Job, directory: Path) -> Journal:
+    """Put back what the last restore replaced; what it restored is kept beside. Raises UsageError if none."""
+    for journal in reversed(journals(directory, job.name)):
+        if journal.step == SWAPPED:
+            for swap in journal.swaps:  # all must be within reach before the first is touched
+                job.source(swap.source).swapped(swap)
+            journal = advance(directory, journal, UNDOING)
+            _back(job, journal)
+            return advance(directory, journal, UNDONE)
+    raise UsageError(f"job {job.name} has no restore that can be undone")
+
+
+def confirm(job: Job, directory: Path) -> list[Journal]:
+    """Let go of what restores replaced (or of what was restored, where undone). Returns those journals."""
+    done = journals(directory, job.name)
+    for journal in done:
+        _let_go(job, directory, journal)
+    return done
+
+
+def expire(job: Job, directory: Path, now: datetime) -> list[Journal]:
+    """`confirm` for restores older than KEPT_FOR."""
+    done = []
+    for journal in journals(directory, job.name):
+        if not journal.open and now - journal.begun_at > KEPT_FOR:
+            _let_go(job, directory, journal)
+            done.append(journal)
+    return done
+
+
+def _let_go(job: Job, directory: Path, journal: Journal) -> None:
+    """Discard what is not in place; once begun it is only ever completed, never undone."""
+    journal = advance(directory, journal, DISCARDING)
+    for swap in journal.swaps:
+        job.source(swap.source).discard(swap)
+    forget(directory, journal)
+
+
+def recover(job: Job, directory: Path) -> list[str]:
+    """Finish or take back every restore that was cut off; one sentence for each, saying which state holds."""
+    told = []
+    for journal in journals(directory, job.name):
+        if journal.open:
+            told.append(settle(job, journal, directory))
+    return told
+
+
+def settle(job: Job, journal: Journal, directory: Path) -> str:
+    """Bring one open journal to an end. Only a restore whose every source is swapped is the new state."""
+    where = f"restore {journal.token} of job {journal.job} from {journal.backup_id}"
+    if journal.step == DISCARDING:
+        _let_go(job, directory, journal)
+        return f"{where}: letting go of what it replaced was cut off and is now complete"
+    if journal.step == UNDOING:
+        _back(job, journal)
+        advance(directory, journal, UNDONE)
+        return f"{where}: its undo was cut off and is now complete; the old state is in place"
+    if journal.step == SWAPPING and all(
+        job.source(swap.source).swapped(swap) for swap in journal.swaps
+    ):
+        advance(directory, journal, SWAPPED)
+        return f"{where} was cut off after the last swap; the new state is in place"
+    if journal.step == SWAPPING:
+        _back(job, journal)
+    for swap in journal.swaps:
+        job.source(swap.source).discard(swap)
+    forget(directory, journal)
+    return f"{where} was cut off and is taken back; the old state is in place"
+
+
+def _back(job: Job, journal: Journal) -> None:
+    """Every source, also one that was cut off in its middle: `back` knows what is left to do."""
+    for swap in reversed(journal.swaps):
+        job.source(swap.source).back(swap)
