@@ -149,7 +149,7 @@ class Pipeline:
                 source = open(self._feed, "rb", buffering=0)
             except OSError as exc:
                 raise ProcessError(f"{self._feed} cannot be read: {exc.strerror}") from exc
-        self._may_move = isinstance(self._feed, Command) and self._tap is self._surplus is None
+        self._may_move = isinstance(self._feed, Command) and not (self._tap or self._surplus)
         self._out: IO[bytes] = previous
         self._pump = threading.Thread(target=self._pump_loop, args=(source, sink), daemon=True)
         self._pump.start()
