@@ -7,11 +7,13 @@ from .destinations.local import Local
 from .destinations.s3 import S3
 from .filters.age import Age
 from .filters.zstd import Zstd
+from .sources.command import CommandSource
 from .sources.files import Files
 from .sources.postgresql import PostgreSQL
 from .sources.sqlite import SQLite
 
 SOURCES = {
+    "command": CommandSource,
     "files": Files,
     "postgresql": PostgreSQL,
     "sqlite": SQLite,

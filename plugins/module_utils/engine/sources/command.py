@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Protect what a program of the user's writes as a stream, and another one reads back."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import shlex
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from .. import inventory
+from ..errors import ConfigError, LifeboatError, SourceError, VerifyError
+from ..inventory import Entry, InventoryWriter
+from ..model import Inventory, Needs, Option, SourceRecord, Stream, Swap, Target, Workspace
+from ..placement import HERE, Placement
+from ..ports import Plain
+from . import in_place
+from .command_programs import Entries, Programs
+
+log = logging.getLogger(__name__)
+PART = "stream"
+_BLOCK = 1 << 20
+_TAIL = 4096
+_CHECK_S = 600.0
+_EXTENSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+
+
+class CommandSource:
+    """`dump` writes the data to its standard output; `restore` reads it from its standard input, and must
+    replace what is there: where it only adds, `clear` empties first. All are argument lists.
+
+    `check` is asked before a dump. `count` writes what there is, an inventory entry a line. `trailer`:
+    what the stream must end with, but for white space.
+    """
+
+    kind = "command"
+    options = (
+        Option("dump", "texts", required=True),
+        Option("restore", "texts", default=()),
+        Option("clear", "texts", default=()),
+        Option("check", "texts", default=()),
+        Option("count", "texts", default=()),
+        Option("extension", default="stream"),
+        Option("trailer", default=""),
+        Option("cwd"),
+        Option("env", "variables", default={}),
+        Option("user", default=""),
+    )
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        dump: Sequence[str],
+        restore: Sequence[str] = (),
+        clear: Sequence[str] = (),
+        check: Sequence[str] = (),
+        count: Sequence[str] = (),
+        extension: str = "stream",
+        trailer: str = "",
+        cwd: str | None = None,
+        env: Mapping[str, Any] | None = None,
+        user: str = "",
+        placement: Placement = HERE,
+        optional: bool = False,
+    ) -> None:
+        self.name = name
+        self.optional = optional
+        self._dump, self._restore, self._clear = dump, restore, clear
+        self._check, self._count = check, count
+        self._extension = extension
+        self._trailer = trailer.strip().encode("utf-8")
+        self._cwd = cwd
+        self._programs = Programs(name, placement, cwd, dict(env or {}), user)
+        wrong = ""
+        if not dump or not all(argv[0] for argv in (dump, restore, clear, check, count) if argv):
+            wrong = "dump: write a program and its arguments, as a list"
+        elif not _EXTENSION.fullmatch(extension):
+            wrong = f"extension: {extension!r}: use letters, digits, - and _, at most 32"
+        elif cwd is not None and not os.path.isabs(cwd):
+            wrong = f"cwd: {cwd!r}: write an absolute path"
+        elif len(self._trailer) > _TAIL // 2:
+            wrong = "trailer: write at most %d bytes" % (_TAIL // 2)
+        if wrong:
+            raise ConfigError(f"source {name}: {wrong}")
+
+    def needs(self) -> Needs:
+        folders = (self._cwd,) if self._cwd and self._programs.placement.local else ()
+        return Needs(writes=folders, reads=folders)
+
+    def prepare(self, user: str, dry_run: bool) -> list[str]:
+        return []  # what its programs need is between them and their user
+
+    # -- backup
+
+    def check(self) -> Mapping[str, Any]:
+        self._programs.look(self._dump)
+        if self._check:
+            self._programs.run("check", self._check, timeout_s=_CHECK_S)
+        return self._facts()
+
+    @contextmanager
+    def open(self, work: Workspace) -> Iterator[_Dump]:
+        self.check()
+        with tempfile.TemporaryDirectory(prefix="command-", dir=work.bulk) as folder:
+            yield _Dump(self, Path(folder) / "inventory.jsonl")
+
+    # -- verify
+
+    def check_content(self, plains: Mapping[str, Plain], work: Workspace) -> None:
+        recorded = self._recorded(plains)
+        self._prove(recorded, plains[PART].read(lambda stream: _digest(stream)))
+
+    # -- restore: in place, see in_place.py
+
+    def target(self, record: SourceRecord, into: str | None) -> Target:
+        refusals = []
+        label = "what `%s` replaces" % shlex.join(self._restore)
+        if into is not None:
+            refusals.append("a command restores where it is configured to, never into another name")
+        if not self._restore:
+            refusals.append("source %s has no `restore` command" % self.name)
+        size_bytes, totals, exists = 0, dict[str, int](), False
+        try:
+            for argv in filter(None, (self._dump, self._restore, self._clear)):
+                self._programs.look(argv)
+        except SourceError as exc:
+            refusals.append(str(exc))
+        refusal = self._programs.refusal()
+        if refusal:
+            refusals.append(refusal)
+        if not refusals:
+            try:
+                size_bytes, totals = self._look()
+                exists = bool(size_bytes or totals)
+            except LifeboatError as exc:
+                label += " (which cannot be kept, for it cannot be read: %s)" % exc
+        return Target(label, self.name, exists, size_bytes, totals, tuple(refusals))
+
+    def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
+        return in_place.plan(self.name, target)
+
+    def stage(
+        self, swap: Swap, record: SourceRecord, plains: Mapping[str, Plain], work: Workspace
+    ) -> None:
+        recorded = self._recorded(plains)
+        in_place.make_folder(swap)
+        try:
+            plains[PART].save(Path(swap.side))
+            with open(swap.side, "rb") as saved:
+                self._prove(recorded, _digest(saved))
+            plains["inventory"].save(in_place.expected(swap))
+        except BaseException:
+            in_place.discard(swap)
+            raise
+
+    def count(self, swap: Swap, work: Workspace) -> Inventory:
+        """The stream as it lies at the side. What it holds shows when it is loaded, and `swap` compares it."""
+        descriptor, lines = tempfile.mkstemp(prefix="command-", suffix=".jsonl", dir=work.bulk)
+        os.close(descriptor)
+        writer = InventoryWriter(Path(lines))
+        with open(swap.side, "rb") as saved:
+            _add(writer, _digest(saved).entry)
+        for entry in self._expected(swap).values():
+            _add(writer, entry)
+        return writer.close()
+
+    def swap(self, swap: Swap) -> None:
+        in_place.swap(swap, _Store(self, swap))
+
+    def swapped(self, swap: Swap) -> bool:
+        return in_place.swapped(swap)
+
+    def back(self, swap: Swap) -> None:
+        in_place.back(swap, _Store(self, swap))
+
+    def discard(self, swap: Swap) -> None:
+        in_place.discard(swap)
+
+    # -- inside
+
+    def _facts(self) -> dict[str, Any]:
+        facts = {"dump": shlex.join(self._dump)}
+        if self._restore:
+            facts["restore"] = shlex.join(self._restore)
+        if self._clear:
+            facts["before_restore"] = shlex.join(self._clear)
+        if self._cwd:
+            facts["directory"] = self._cwd
+        return facts
+
+    def _look(self) -> tuple[int, dict[str, int]]:
+        """(bytes, totals) of what is there now; raises when it cannot be read."""
+        if not self._count:
+            return self._programs.measure("dump", self._dump), {}
+        with tempfile.TemporaryDirectory(prefix="lifeboat-") as folder:
+            writer = InventoryWriter(Path(folder) / "now.jsonl")
+            for entry in self._counted().values():
+                _add(writer, entry)
+            totals = dict(writer.close().totals)
+        return totals.get("size_bytes", 0), totals
+
+    def _counted(self) -> Entries:
+        return self._programs.entries("count", self._count) if self._count else {}
+
+    def _expected(self, swap: Swap) -> Entries:
+        """What the backup counted, but for the stream itself; {} when the side is not the backup's."""
+        try:
+            with open(in_place.expected(swap), "rb") as lines:
+                entries = list(inventory.read(lines))
+        except FileNotFoundError:
+            return {}
+        return {(one["kind"], one["name"]): one for one in entries if one["kind"] != PART}
+
+    def _complaint(self, tail: bytes, size_bytes: int) -> str:
+        if size_bytes == 0:
+            return "it is empty"
+        if not tail.rstrip().endswith(self._trailer):
+            return "it does not end with its `trailer`"
+        return ""
+
+    def _recorded(self, plains: Mapping[str, Plain]) -> Entry:
+        """What the inventory says of the stream."""
+        for part in (PART, "inventory"):
+            if part not in plains:
+                raise VerifyError(f"source {self.name}: the backup has no archive {part}")
+
+        def find(lines: BinaryIO) -> Entry | None:
+            return next((one for one in inventory.read(lines) if one["kind"] == PART), None)
+
+        found: Entry | None = plains["inventory"].read(find)
+        if found is None:
+            raise VerifyError(f"source {self.name}: the inventory does not say what the stream is")
+        return found
+
+    def _prove(self, recorded: Entry, found: _Digest) -> None:
+        told = self._complaint(found.tail, found.size_bytes)
+        if not told and found.entry != recorded:
+            told = "it has %d bytes, and is not what was dumped" % found.size_bytes
+        if told:
+            raise VerifyError(f"source {self.name}: the archive {PART} is not whole: {told}")
+
+
+class _Digest:
+    """Size, SHA-256 and end of a stream."""
+
+    def __init__(self) -> None:
+        self.size_bytes, self.tail, self._sum = 0, b"", hashlib.sha256()
+
+    def add(self, block: bytes) -> None:
+        self._sum.update(block)
+        self.size_bytes += len(block)
+        self.tail = (self.tail + block[-_TAIL:])[-_TAIL:]
+
+    @property
+    def entry(self) -> Entry:
+        digest = self._sum.hexdigest()
+        return {"kind": PART, "name": PART, "bytes": self.size_bytes, "sha256": digest}
+
+
+def _digest(stream: BinaryIO) -> _Digest:
+    digest = _Digest()
+    while block := stream.read(_BLOCK):
+        digest.add(block)
+    return digest
+
+
+def _add(writer: InventoryWriter, entry: Entry) -> None:
+    writer.add(**entry)
+
+
+class _Dump:
+    """One stream. What it held is counted before and after: what differs then is uncounted."""
+
+    def __init__(self, source: CommandSource, lines: Path) -> None:
+        self._source, self._lines = source, lines
+        self._before = source._counted()
+        self._digest = _Digest()
+        self.taken_at = datetime.now(timezone.utc)
+        self.facts = source._facts()
+
+    def streams(self) -> Iterator[Stream]:
+        source = self._source
+        yield Stream(
+            part=PART,
+            extension=source._extension,
+            feed=source._programs.command(source._dump),
+            complaint=lambda _head, tail, size_bytes: source._complaint(tail, size_bytes),
+            tap=self._digest.add,
+        )
+
+    def inventory(self) -> Inventory:
+        after = self._source._counted()
+        odd = sorted(set(after) ^ set(self._before))
+        if odd:
+            raise SourceError(
+                "source %s: %s %s came or went while it was dumped" % (self._source.name, *odd[0]),
+                hint="run it again; let `count` tell what stays, like tables, and not rows",
+            )
+        writer = InventoryWriter(self._lines)
+        _add(writer, self._digest.entry)
+        for key, entry in after.items():
+            changed = {} if self._before[key] == entry else {"uncounted": True}
+            _add(writer, {**entry, **changed})
+        return writer.close()
+
+
+class _Store:
+    """in_place.Store by the user's programs."""
+
+    def __init__(self, source: CommandSource, swap: Swap) -> None:
+        self._source, self._swap = source, swap
+        self._programs = source._programs
+
+    def save(self, path: Path) -> None:
+        self._programs.save("dump", self._source._dump, path)
+
+    def load(self, path: Path) -> None:
+        if self._source._clear:
+            self._programs.run("clear", self._source._clear)
+        self._programs.feed("restore", self._source._restore, path)
+
+    def empty(self) -> None:
+        if self._source._clear:
+            self._programs.run("clear", self._source._clear)
+        else:
+            log.warning("source=%s what was loaded stays: it has no `clear`", self._source.name)
+
+    def compare(self, path: Path) -> list[str]:
+        expected = self._source._expected(self._swap)
+        if not expected or not self._source._count:
+            return []
+        return inventory.differences(expected.values(), self._source._counted().values())

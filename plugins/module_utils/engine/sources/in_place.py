@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Replace what cannot be renamed: save what is there, load, and load what was saved to take it back.
+
+In a private directory of each restore (Target.keep_in), where no user of the data can reach, lie
+
+    new       the side: what is to be loaded
+    old       kept: what was there, saved right before it is touched
+    expected  what the backup's inventory says of `new`, while `new` is the backup's
+    touched   an empty mark: the store is being changed, and is neither old nor new
+    loaded    an empty mark: the store is new
+
+    swap  1. save as old, unless touched   2. touched   3. load new, compare   4. touched -> loaded
+    back  1. where loaded, save as new     2. loaded -> touched   3. load old   4. no mark
+
+A load is only ever repeated as a whole, so it must replace and not merge. Killed before `touched`,
+the store is as it was. Killed after it, either direction can be completed from the two files. What
+the store itself cannot tell is told by the marks: each is written, and synced, before and after the
+only steps that change it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from ..errors import LifeboatError, SourceError, VerifyError
+from ..files import make_private, remove, sync_directory, write
+from ..model import Swap, Target
+
+_LET_GO_S = 60.0  # for a program that outlived a killed restore
+
+
+class Store(Protocol):
+    """What is replaced. `path` is a file of ours; errors are LifeboatErrors that name the source."""
+
+    def save(self, path: Path) -> None:
+        """Write what is there now to the new file `path`."""
+
+    def load(self, path: Path) -> None:
+        """Replace what is there by what `path` holds; may be asked again after it was cut off."""
+
+    def empty(self) -> None:
+        """Take away what was loaded where nothing was before, as far as that is possible."""
+
+    def compare(self, path: Path) -> list[str]:
+        """How what is there now differs from what was loaded from `path`, in words."""
+
+
+def plan(source: str, target: Target) -> Swap:
+    folder = Path(target.keep_in)
+    return Swap(source, target.name, str(folder / "new"), str(folder / "old"), target.exists)
+
+
+def make_folder(swap: Swap) -> Path:
+    """The private directory, new and empty."""
+    folder = _folder(swap)
+    remove(folder)
+    make_private(folder.parent)
+    return make_private(folder)
+
+
+def expected(swap: Swap) -> Path:
+    return _folder(swap) / "expected"
+
+
+def swap(names: Swap, store: Store) -> None:
+    side, kept = Path(names.side), Path(names.kept)
+    if swapped(names):
+        return
+    if not side.exists():
+        raise SourceError(f"source {names.source}: nothing lies at {side} to be loaded")
+    _wait_for_survivors(names)
+    if not _touched(names).exists():
+        try:
+            _save(store, kept)
+        except LifeboatError:
+            if names.existed:
+                raise  # nothing was touched yet
+        write(_touched(names), b"")
+    store.load(side)
+    told = store.compare(side)
+    if told:
+        raise VerifyError(
+            f"what was loaded into {names.target} is not what was backed up",
+            detail="\n".join(told),
+            hint="see that `restore` replaces what is there, and that nothing writes to it meanwhile",
+        )
+    os.rename(_touched(names), _loaded(names))
+    sync_directory(side.parent)
+
+
+def swapped(names: Swap) -> bool:
+    return _loaded(names).exists()
+
+
+def back(names: Swap, store: Store) -> None:
+    side, kept = Path(names.side), Path(names.kept)
+    if not swapped(names) and not _touched(names).exists():
+        return
+    _wait_for_survivors(names)
+    if swapped(names):
+        remove(expected(names))
+        _save(store, side)  # the new one with all that was written to it since
+        os.rename(_loaded(names), _touched(names))
+        sync_directory(side.parent)
+    if kept.exists():
+        store.load(kept)
+    else:
+        store.empty()
+    remove(_touched(names))
+    sync_directory(side.parent)
+
+
+def discard(names: Swap) -> None:
+    if _touched(names).exists():
+        raise SourceError(
+            f"source {names.source}: {names.target} is half loaded, and {names.kept} is the last of"
+            " what was there: it is not removed",
+            hint="run `lifeboat recover`",
+        )
+    remove(_folder(names))
+    with suppress(OSError):  # another restore has its own in there
+        os.rmdir(_folder(names).parent)
+
+
+def _save(store: Store, path: Path) -> None:
+    """Into a new file that takes the place of `path` once it is whole and on the disk."""
+    part = path.with_name(path.name + ".part")
+    remove(part)
+    try:
+        store.save(part)
+        with open(part, "rb") as saved:
+            os.fsync(saved.fileno())
+        os.rename(part, path)
+    except OSError as exc:
+        remove(part)
+        raise SourceError(
+            f"what is there cannot be kept in {path.parent}: {exc.strerror}",
+            hint="make room there; nothing was touched",
+        ) from exc
+    except BaseException:
+        remove(part)
+        raise
+    sync_directory(path.parent)
+
+
+def _wait_for_survivors(names: Swap) -> None:
+    """A program that a killed restore started reads on from the file that is its standard input,
+    which is locked for as long as it has it open (see `hold`)."""
+    until = time.monotonic() + _LET_GO_S
+    for path in (Path(names.side), Path(names.kept)):
+        while path.exists() and not _free(path):
+            if time.monotonic() > until:
+                raise SourceError(
+                    f"source {names.source}: a program of a restore that was cut off still reads {path}",
+                    hint=f"see which one (fuser {path}), and end it or wait for it",
+                )
+            time.sleep(0.1)
+
+
+def hold(descriptor: int) -> None:
+    """Lock an open file of ours for whoever inherits it."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _free(path: Path) -> bool:
+    with open(path, "rb") as opened:
+        try:
+            hold(opened.fileno())
+        except BlockingIOError:
+            return False
+    return True
+
+
+def _folder(names: Swap) -> Path:
+    return Path(names.side).parent
+
+
+def _touched(names: Swap) -> Path:
+    return _folder(names) / "touched"
+
+
+def _loaded(names: Swap) -> Path:
+    return _folder(names) / "loaded"
+
+
+def room(folder: Path, needed: int) -> None:
+    """Raise when there is no room for `needed` more bytes beside `folder`."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise SourceError(
+            f"{folder.parent} has {free} bytes free, the restore needs {needed} to keep what is there",
+            hint="make room there; nothing was touched",
+        )
