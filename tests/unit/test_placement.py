@@ -7,7 +7,7 @@ import os
 
 import pytest
 from lifeboat.errors import ProcessError
-from lifeboat.model import Command
+from lifeboat.model import DESCRIPTOR, Command
 from lifeboat.placement import HERE, Placement
 from lifeboat.process import run
 
@@ -29,8 +29,32 @@ def test_a_container_gets_variables_by_name_and_no_terminal(engine: str) -> None
         engine, "exec", "-i", "--env", "PGPASSWORD", "--env", "PGUSER", "shop-db",
         "pg_dump", "-Fc", "a b",
     )  # fmt: skip
-    assert (wrapped.env, wrapped.accepts) == (DUMP.env, DUMP.accepts)
+    assert (wrapped.program, wrapped.accepts) == ("pg_dump", DUMP.accepts)
+    assert DUMP.env.items() <= wrapped.env.items()
     assert not placement.local
+
+
+def test_user_and_directory_are_those_of_the_container() -> None:
+    placement = Placement(engine="docker", container="shop-db", as_user="postgres")
+    wrapped = placement.wrap(Command(("psql",), cwd="/var"))
+    assert wrapped.argv == (
+        "docker", "exec", "-i", "--user", "postgres", "--workdir", "/var", "shop-db", "psql",
+    )  # fmt: skip
+    assert (wrapped.user, wrapped.cwd) == ("", "/")
+
+
+def test_a_descriptor_into_a_container_is_a_mistake_of_the_programmer() -> None:
+    command = Command(("age", "-i", DESCRIPTOR), secret=b"key")
+    with pytest.raises(ValueError, match="does not cross into a container"):
+        Placement("docker", "shop-db").wrap(command)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs programs as another user")
+def test_another_user_s_containers_are_asked_for_as_that_user() -> None:
+    wrapped = Placement("podman", "shop-db", owner="nobody").wrap(DUMP)
+    assert wrapped.user == "nobody"
+    assert wrapped.env["XDG_RUNTIME_DIR"] == "/run/user/65534"
+    assert "XDG_RUNTIME_DIR" not in wrapped.argv
 
 
 def test_another_user_on_this_host_keeps_the_words_as_they_are() -> None:

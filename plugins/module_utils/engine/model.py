@@ -13,6 +13,18 @@ DESCRIPTOR = "{descriptor}"  # in Command.argv: replaced by /dev/fd/N, from whic
 
 
 @dataclass(frozen=True)
+class Inside:
+    """How a program runs inside a container. Made by Placement.wrap."""
+
+    container: str
+    program: str  # for messages
+    unfed: tuple[
+        str, ...
+    ]  # argv where nothing is written to it: it ends when its standard input does
+    ready: Callable[[], None]  # raises when the container can run nothing now
+
+
+@dataclass(frozen=True)
 class Command:
     """One program to run. Never a shell, never a secret in argv."""
 
@@ -22,10 +34,11 @@ class Command:
     user: str = ""  # of this system, to run as; only root may name another
     accepts: tuple[int, ...] = (0,)  # exit statuses that are not a failure
     secret: bytes | None = field(default=None, repr=False)  # readable once at DESCRIPTOR
+    inside: Inside | None = None  # a container
 
     @property
     def program(self) -> str:
-        return self.argv[0].rsplit("/", 1)[-1]
+        return self.inside.program if self.inside else self.argv[0].rsplit("/", 1)[-1]
 
 
 class Secret:
@@ -292,5 +305,6 @@ class Target:
     size_bytes: int = 0
     totals: Mapping[str, int] = field(default_factory=dict)  # what would be lost, counted
     refusals: tuple[str, ...] = ()  # reasons that make a restore impossible now
+    note: Mapping[str, Any] = field(default_factory=dict)  # what else `plan` of the source needs
     keep_in: str = ""  # for `plan`: a directory of whoever restores alone, made by the source that
     # keeps something there for as long as the restore can be taken back

@@ -18,11 +18,13 @@ from typing import (
     Any,
 )
 
-from .errors import MissingDependency, ProcessError
-from .model import DESCRIPTOR, Command
+from .errors import LifeboatError, MissingDependency, ProcessError
+from .model import DESCRIPTOR, Command, Inside
 
 BLOCK = 1 << 20
 _STDERR_TAIL = 4096
+# Of `docker exec` and `podman exec`: the engine itself failed, found no such program, could not run it.
+_NOT_RUN = (125, 126, 127)
 _SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", 1031)
 
 
@@ -37,9 +39,10 @@ def run(
 
     `limit` bounds what is kept of the output, in bytes.
     """
-    with Started(command, subprocess.PIPE, subprocess.PIPE) as started:
+    fed = subprocess.PIPE if stdin or not command.inside else subprocess.DEVNULL
+    with Started(command, fed, subprocess.PIPE) as started:
         try:
-            output, _none = started.process.communicate(stdin, timeout=timeout_s)
+            output, _none = started.process.communicate(stdin or None, timeout=timeout_s)
         except subprocess.TimeoutExpired:
             raise ProcessError(
                 "%s gave no answer in %d seconds" % (command.program, timeout_s),
@@ -117,12 +120,17 @@ class _Program(subprocess.Popen):  # type: ignore[type-arg]
 
 
 class Started:
-    """One running program, its standard error in a file, its secret in a pipe."""
+    """One running program, its standard error in a file, its secret in a pipe.
+
+    In a container nobody but the program's standard input tells that we are gone: what takes none is
+    given a pipe that closes with us, however we end.
+    """
 
     def __init__(self, command: Command, stdin: Any, stdout: Any) -> None:
         self.command = command
         self._stdin = stdin
         self._stdout = stdout
+        self._lifeline = -1
         self.process: Any = None
 
     def __enter__(self) -> Started:
@@ -139,17 +147,24 @@ class Started:
             self._popen()
         except BaseException:
             self._stderr.close()
+            self._let_go()
             raise
 
     def _popen(self) -> None:
-        argv, descriptor = list(self.command.argv), None
+        argv, descriptor, stdin, held = list(self.command.argv), None, self._stdin, -1
+        if self.command.inside:
+            self.command.inside.ready()
+            if stdin == subprocess.DEVNULL:
+                argv = list(self.command.inside.unfed)
+                stdin, self._lifeline = os.pipe()
+                held = stdin
         if self.command.secret is not None:
             descriptor = _secret_pipe(self.command.secret)
             argv = [word.replace(DESCRIPTOR, "/dev/fd/%d" % descriptor) for word in argv]
         try:
             self.process = _Program(
                 argv,
-                stdin=self._stdin,
+                stdin=stdin,
                 stdout=self._stdout,
                 stderr=self._stderr,
                 cwd=self.command.cwd,
@@ -162,14 +177,15 @@ class Started:
                 raise ProcessError(f"the directory {exc.filename} is not there") from None
             raise MissingDependency(
                 f"the program {argv[0]} is not on this machine",
-                hint=f"install the package that has {self.command.program}",
+                hint=f"install the package that has {os.path.basename(argv[0])}",
             ) from None
         except (OSError, ValueError) as exc:  # ValueError: a NUL byte in a word
             why = exc.strerror if isinstance(exc, OSError) else exc
             raise ProcessError(f"{argv[0]} could not be started: {why}") from exc
         finally:
-            if descriptor is not None:
-                os.close(descriptor)
+            for one in (descriptor, held):
+                if one is not None and one >= 0:
+                    os.close(one)
 
     @property
     def accepted(self) -> bool:
@@ -190,10 +206,17 @@ class Started:
         if self.accepted:
             return
         status = self.process.returncode
+        what, inside = self.command.program, self.command.inside
+        if inside:
+            what = "%s in container %s" % (what, inside.container)
+            if status in _NOT_RUN:
+                raise _not_run(inside, status, self.said())
+            if 128 < status < 128 + signal.NSIG:  # told by the shell in the container
+                status = 128 - status
         if status < 0:
-            message = "%s was ended by signal %d" % (self.command.program, -status)
+            message = "%s was ended by signal %d" % (what, -status)
         else:
-            message = "%s stopped with status %d" % (self.command.program, status)
+            message = "%s stopped with status %d" % (what, status)
         raise ProcessError(message, status=status, detail=self.said())
 
     def kill(self) -> None:
@@ -215,8 +238,27 @@ class Started:
                         end.close()
                     except OSError:
                         pass
+        self._let_go()
         if hasattr(self, "_stderr"):
             self._stderr.close()
+
+    def _let_go(self) -> None:
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
+
+
+def _not_run(inside: Inside, status: int, said: str) -> LifeboatError:
+    if status == 125:
+        return ProcessError(
+            f"container {inside.container} did not run {inside.program}", status=125, detail=said
+        )
+    why = "is not" if status == 127 else "cannot be run"
+    return MissingDependency(
+        f"the program {inside.program} {why} in container {inside.container}",
+        detail=said,
+        hint="use an image that has it, or leave out `placement` and install it on this host",
+    )
 
 
 def _identity(name: str) -> dict[str, Any]:

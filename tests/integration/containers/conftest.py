@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real containers under a podman of the tests' own; their root is this machine's /usr, so no image is fetched."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from lifeboat.model import Workspace
+
+ROOT = Path(__file__).resolve().parents[3]
+LABNS = str(ROOT / "tests" / "lab" / "labns")
+IMAGE = "localhost/lb-test"
+# What a container is made to do: nothing, and to end at once when it is asked to.
+IDLE = ("sh", "-c", 'trap "exit 0" TERM; while :; do sleep 1 & wait $!; done')
+
+
+def podman(*words: str, stdin: bytes = b"", check: bool = True) -> str:
+    done = subprocess.run(
+        ["podman", *words], input=stdin, capture_output=True, check=False, timeout=60
+    )
+    assert done.returncode == 0 or not check, done.stderr.decode()
+    return done.stdout.decode().strip()
+
+
+def wait_for(wanted: Callable[[], object], timeout_s: float = 10.0) -> bool:
+    until = time.monotonic() + timeout_s
+    while time.monotonic() < until:
+        if wanted():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@dataclass
+class Container:
+    name: str
+
+    def run(self, *argv: str, stdin: str = "", user: str = "root") -> str:
+        return podman("exec", "-i", "--user", user, self.name, *argv, stdin=stdin.encode())
+
+    def processes(self, *words: str) -> list[str]:
+        """Command lines inside that hold one of the words."""
+        listed = self.run("ps", "-eo", "args").splitlines()
+        return [line for line in listed if any(word in line for word in words)]
+
+    @property
+    def running(self) -> bool:
+        return podman("container", "inspect", "-f", "{{.State.Running}}", self.name) == "true"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engines() -> Iterator[None]:
+    """podman and docker on PATH: both are podman with a storage of its own."""
+    if os.geteuid() != 0:
+        pytest.skip("only root has the lab's podman")
+    base = Path(tempfile.mkdtemp(prefix="lb-podman-", dir="/tmp"))
+    base.chmod(0o755)
+    real = shutil.which("podman")
+    for name in ("podman", "docker"):
+        path = base / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(
+            f'#!/bin/sh\nexec {LABNS} {real} --root {base}/storage --runroot {base}/run "$@"\n'
+        )
+        path.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{base}/bin:{os.environ['PATH']}")
+        podman("import", "-q", "-", IMAGE, stdin=_tiny_root(base))
+        try:
+            yield
+        finally:
+            podman("rm", "-f", "-a", "-t", "0", check=False)
+            subprocess.run([LABNS, "umount", f"{base}/storage/overlay"], capture_output=True)
+            shutil.rmtree(base, ignore_errors=True)
+
+
+def _tiny_root(base: Path) -> bytes:
+    """A tar of what a root needs beside this machine's /usr, which is mounted into each container."""
+    root = base / "root"
+    for name in ("usr", "etc", "var", "run", "root", "proc", "sys", "dev", "tmp"):
+        (root / name).mkdir(parents=True)
+    (root / "tmp").chmod(0o1777)
+    for name in ("bin", "sbin", "lib", "lib64"):
+        (root / name).symlink_to("usr/" + name)
+    for name in ("passwd", "group", "ld.so.cache", "ld.so.conf", "nsswitch.conf"):
+        shutil.copy(f"/etc/{name}", root / "etc")
+    shutil.copytree("/etc/alternatives", root / "etc/alternatives", symlinks=True)
+    made = subprocess.run(["tar", "-C", str(root), "-c", "."], capture_output=True, check=True)
+    return made.stdout
+
+
+@pytest.fixture(scope="session")
+def make_container(engines: None) -> Callable[..., Container]:
+    def make(*options: str, command: tuple[str, ...] = IDLE) -> Container:
+        name = "lb-test-" + secrets.token_hex(4)
+        podman(
+            "run", "-d", "--name", name, "--network", "none", "-v", "/usr:/usr:ro",
+            *options, IMAGE, *command,
+        )  # fmt: skip
+        return Container(name)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def container(make_container: Callable[..., Container]) -> Container:
+    return make_container()
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Workspace:
+    for name in ("bulk", "secret"):
+        (tmp_path / name).mkdir(mode=0o700)
+    return Workspace(tmp_path / "bulk", tmp_path / "secret")
