@@ -14,8 +14,8 @@ from typing import BinaryIO
 from ..errors import ConfigError, DestinationError
 from ..model import Needs, Option, Secret, Stored
 from ..ports import Growing
+from ..s3_client import Connection, Denied, Taken, Unsupported
 from .s3_bucket import Bucket
-from .s3_client import Connection, Denied, Taken, Unsupported
 from .s3_upload import MAX_PART, MIN_PART, Plan, TooManyParts, send_finished, send_growing
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class S3:
         if checksums == "auto":
             checksums = "when_required" if endpoint else "when_supported"
         connection = Connection(
-            destination=name,
+            whose=f"destination {name}",
             bucket=bucket,
             prefix=trimmed + "/" if trimmed else "",
             region=region,

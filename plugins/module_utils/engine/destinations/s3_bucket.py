@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from typing import Any, BinaryIO
 
 from ..errors import DestinationError
-from .s3_client import Connection
+from ..s3_client import Connection
 
 _BLOCK = 1 << 20
 _WRITES = ("PutObject", "CompleteMultipartUpload")

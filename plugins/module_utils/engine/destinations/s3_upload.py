@@ -15,8 +15,8 @@ from typing import Any, BinaryIO
 
 from ..errors import LifeboatError
 from ..ports import Growing
+from ..s3_client import Connection
 from .s3_bucket import Bucket
-from .s3_client import Connection
 
 MIB = 1 << 20
 MIN_PART = 5 * MIB  # what servers accept

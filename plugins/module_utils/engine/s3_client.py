@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ConfigError, DestinationError, LifeboatError, MissingDependency
-from ..model import Secret
+from .errors import ConfigError, DestinationError, LifeboatError, MissingDependency
+from .model import Secret
 
 _RIGHTS = {  # what AWS calls the right that an operation needs, where the names differ
     "HeadObject": "GetObject",
@@ -55,7 +55,7 @@ class Unsupported(DestinationError):
 class Connection:
     """How to reach one bucket. Timeouts are in seconds; credential None = the SDK's own chain."""
 
-    destination: str  # its name, for errors
+    whose: str  # "destination offsite", "source docs": errors begin so
     bucket: str
     prefix: str  # "" or ends with /
     region: str | None
@@ -75,7 +75,7 @@ class Connection:
             from botocore.config import Config
         except ImportError as exc:
             raise MissingDependency(
-                f"destination {self.destination} needs the Python library boto3: {exc}",
+                f"{self.whose} needs the Python library boto3: {exc}",
                 hint="site.yml installs it with the engine; by hand: pip install 'boto3>=1.36'",
             ) from exc
         try:
@@ -91,7 +91,7 @@ class Connection:
             )
         except TypeError as exc:
             raise MissingDependency(
-                f"destination {self.destination} needs a newer boto3 than {boto3.__version__}",
+                f"{self.whose} needs a newer boto3 than {boto3.__version__}",
                 hint="use 1.36 or newer: older ones cannot choose checksums or put conditionally",
             ) from exc
         with self.faults("use"):
@@ -108,8 +108,7 @@ class Connection:
         given = value if isinstance(value, dict) else {}
         if not given.get(names[0]) or not given.get(names[1]) or set(given) - set(names):
             raise ConfigError(
-                f"the credential {self.credential.name!r} of destination {self.destination} "
-                "is not an S3 key",
+                f"the credential {self.credential.name!r} of {self.whose} is not an S3 key",
                 hint="it needs access_key_id and secret_access_key, and may have session_token",
             )
         return {f"aws_{name}": str(given[name]) for name in names if given.get(name)}
@@ -134,7 +133,7 @@ class Connection:
         missing: bool = False,
         family: type[DestinationError] = DestinationError,
     ) -> DestinationError:
-        message = f"destination {self.destination}: {told}: {why}"
+        message = f"{self.whose}: {told}: {why}"
         return family(message, hint=hint, permanent=permanent, missing=missing)
 
     def taken(self, told: str) -> DestinationError:
