@@ -35,7 +35,7 @@ class InventoryWriter:
         # A sum of hashes does not depend on the order, and needs no memory for a million files.
         self._sum = (self._sum + int.from_bytes(hashlib.sha256(line).digest(), "big")) % 2**256
         self._count(kind[:-1] + "ies" if kind.endswith("y") else kind + "s", 1)
-        for measure in ("rows", "size_bytes"):
+        for measure in ("rows", "keys", "size_bytes"):
             if isinstance(measures.get(measure), int):
                 self._count(measure, measures[measure])
         if measures.get("uncounted"):

@@ -10,13 +10,16 @@ from .filters.zstd import Zstd
 from .sources.command import CommandSource
 from .sources.files import Files
 from .sources.postgresql import PostgreSQL
+from .sources.redis import Redis, Valkey
 from .sources.sqlite import SQLite
 
 SOURCES = {
     "command": CommandSource,
     "files": Files,
     "postgresql": PostgreSQL,
+    "redis": Redis,
     "sqlite": SQLite,
+    "valkey": Valkey,
 }
 DESTINATIONS = {
     "local": Local,

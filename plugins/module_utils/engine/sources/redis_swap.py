@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Put other data in a live server, and back, so that a crash leaves the old or the new, and it shows which.
+
+The server cannot rename data sets, so it is made to fetch one: we play its master for a moment. It takes
+the whole file, replaces all it has in one step, rewrites its AOF, and is a master again; it runs on.
+
+    swap  1. note on disk that we are at it, and which settings are changed for it  (LOADING)
+          2. pause writes; save what is live as K
+          3. the server loads S, with one more key in it: the mark, which says "new"
+          4. its AOF is rewritten; it is a master again; writes go on
+          5. what the mark says is noted on disk (APPLIED), then the mark is taken away
+    back  the same with S and K exchanged, and a mark that says "old"
+
+The mark is in the data, so it tells which data is there, also when the server died and came up again, with
+an AOF or without. Where LOADING is there, `settle` ends what was cut off, from 4 on. APPLIED: new is live.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import ProcessError, SourceError
+from ..files import remove, sync_directory, write
+from ..model import Swap
+from ..pipeline import Pipeline
+from . import redis_rdb as rdb
+from .redis_client import Refused, Server, keyspace
+from .redis_master import Master
+
+_NEW, _OLD = "new", "old"
+_PAUSE_MS = 600_000  # so long at most writes wait for a restore that was killed
+_COME_S = 30.0
+_STALLED_S = 60.0
+_STEP_S = 0.1
+_MOST_S = 6 * 3600.0
+# Or the old data might go before the new is there; or we would have to speak TLS on this host's loopback.
+_WANTED = {"repl-diskless-load": "disabled", "tls-replication": "no"}
+_PROGRESS = ("loading", "loading_loaded_bytes", "master_sync_in_progress", "master_sync_left_bytes")
+
+
+def swap(server: Server, names: Swap) -> None:
+    if not swapped(server, names):
+        _replace(server, names, keep=names.kept, bring=names.side, word=_NEW)
+
+
+def back(server: Server, names: Swap) -> None:
+    if swapped(server, names):
+        _replace(server, names, keep=names.side, bring=names.kept, word=_OLD)
+
+
+def swapped(server: Server, names: Swap) -> bool:
+    settle(server, names)
+    return _applied(names).exists()
+
+
+def discard(server: Server, names: Swap) -> None:
+    settle(server, names)
+    if _applied(names).exists():  # without an AOF a restart may have brought the mark back
+        try:
+            server.ask("DEL", _mark(names))
+        except SourceError:
+            pass  # a key that nobody reads; the server may be gone for good
+    remove(Path(names.side).parent)
+
+
+def settle(server: Server, names: Swap) -> None:
+    """End whatever was cut off, and note on disk which data is live; nothing to do = nothing is asked."""
+    if not _loading(names).exists():
+        return
+    noted = json.loads(_loading(names).read_bytes())
+    info = _calm(server)
+    mine = (info.get("master_host"), info.get("master_port")) == (noted["host"], noted["port"])
+    if info["role"] == "slave" and mine:
+        _wait_for_aof(server)
+        server.ask("REPLICAOF", "NO", "ONE")
+    for name, value in noted["settings"].items():
+        server.ask("CONFIG", "SET", name, value)
+    _wait_for_aof(server)
+    _unpause(server)
+    word = server.ask("GET", _mark(names))
+    if word == _NEW:
+        write(_applied(names), b"")
+    elif word == _OLD:
+        remove(_applied(names))
+        sync_directory(_applied(names).parent)
+    if word:
+        server.ask("DEL", _mark(names))
+        if info.get("aof_enabled") == "0":
+            _save_soon(server)
+    remove(_loading(names))
+    sync_directory(_loading(names).parent)
+
+
+def _replace(server: Server, names: Swap, keep: str, bring: str, word: str) -> None:
+    if not os.path.exists(bring):
+        raise SourceError(f"nothing lies at {bring} to be put in place")
+    settings, password = _settings(server)
+    address = str(names.note["address"])
+    with Master(address, password or secrets.token_hex(20)) as master:
+        noted = {"host": address, "port": str(master.port), "settings": settings}
+        write(_loading(names), json.dumps(noted).encode())
+        server.ask("DEL", _mark(names))
+        _pause(server)
+        save(server, Path(keep))
+        _refuse_newer(Path(bring), Path(keep), server)
+        _pause(server)
+        for name in settings:
+            if name == "masterauth":
+                server.ask("CONFIG", "SET", name, last=master.password)
+            else:
+                server.ask("CONFIG", "SET", name, _WANTED[name])
+        server.ask("REPLICAOF", address, str(master.port))
+        reader = rdb.Reader(server.checker())
+        try:
+            size, blocks = rdb.with_key(Path(bring), _mark(names), word)
+            master.hand_over(size, _seen(reader, blocks), _COME_S)
+            expected = {number: one[0] for number, one in reader.end().databases.items() if one}
+        finally:
+            reader.stop()
+        expected[0] = expected.get(0, 0) + 1
+        found = _wait_until_loaded(server, master)
+        if found != expected:
+            raise SourceError(
+                f"{server.where} holds other numbers of keys than it was given",
+                detail=f"given: {expected}\nfound: {found}",
+            )
+        _wait_for_aof(server, master)
+        settle(server, names)
+
+
+def save(server: Server, path: Path) -> rdb.Found:
+    """Write what is live to `path`, whole and synced, or leave `path` as it was."""
+    part = Path(str(path) + ".part")
+    remove(part)
+    reader = rdb.Reader(server.checker())
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        feed = server.command("--rdb", "-")
+        with (
+            os.fdopen(descriptor, "wb") as out,
+            Pipeline(feed, [], tap=reader.feed, surplus=rdb.surplus) as flow,
+        ):
+            for block in flow.blocks():
+                out.write(block)
+            flow.check()
+            told = rdb.complaint(flow.head, flow.tail, flow.plain_bytes)
+            if told:
+                raise SourceError(f"{server.where} gave no whole copy of its data: {told}")
+            found = reader.end()
+            out.flush()
+            os.fsync(out.fileno())
+    except rdb.Broken as exc:
+        raise SourceError(
+            f"{server.where} gave no whole copy of its data", detail=str(exc)
+        ) from exc
+    except ProcessError as exc:
+        raise server.explained(exc) from exc
+    finally:
+        reader.stop()
+    os.rename(part, path)
+    sync_directory(path.parent)
+    return found
+
+
+def _seen(reader: rdb.Reader, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    for block in blocks:
+        reader.feed(block)
+        yield block
+
+
+def _settings(server: Server) -> tuple[dict[str, str], str]:
+    """({setting: what it is now} of those to be changed, the password that the server will give)."""
+    found = server.config("masterauth", *_WANTED)
+    changed = {
+        name: found[name] for name, value in _WANTED.items() if found.get(name, value) != value
+    }
+    if not found.get(
+        "masterauth"
+    ):  # else it is used, for it could not be put back by another process
+        changed["masterauth"] = ""
+    return changed, found.get("masterauth", "")
+
+
+def _refuse_newer(bring: Path, keep: Path, server: Server) -> None:
+    """A server that cannot read a file has emptied itself before it notices."""
+    versions = [rdb.format_version(path.open("rb").read(9)) for path in (bring, keep)]
+    if not rdb.readable(*versions):
+        raise SourceError(
+            f"{server.where} writes RDB version {versions[1]} and does not read {versions[0]}",
+            hint="restore on the product and version that the backup is from, or a newer one",
+        )
+
+
+def _calm(server: Server) -> dict[str, str]:
+    """What INFO says once the server is not loading."""
+    until = time.monotonic() + _MOST_S
+    info = server.info()
+    while info.get("loading") == "1":
+        if time.monotonic() > until:
+            raise SourceError(f"{server.where} does not end loading its data")
+        time.sleep(_STEP_S)
+        info = server.info()
+    return info
+
+
+def _wait_until_loaded(server: Server, master: Master) -> dict[int, int]:
+    """The keys of each database, while nobody but us can have changed them."""
+    seen: tuple[str | None, ...] = ()
+    since = time.monotonic()
+    while True:
+        info = server.info()
+        if info.get("master_link_status") == "up" and info.get("loading") == "0":
+            return keyspace(info)
+        now = tuple(info.get(name) for name in _PROGRESS)
+        if now != seen:
+            seen, since = now, time.monotonic()
+        elif time.monotonic() - since > _STALLED_S:
+            raise SourceError(
+                f"{server.where} fetched the data and does not load it", hint="see its log"
+            )
+        master.keep_alive()
+        time.sleep(_STEP_S)
+
+
+def _wait_for_aof(server: Server, master: Master | None = None) -> None:
+    """A rewritten AOF is what makes the new data last: until then a restart brings the old."""
+    until = time.monotonic() + _MOST_S
+    while True:
+        info = server.info()
+        busy = "1" in (info.get("aof_rewrite_in_progress"), info.get("aof_rewrite_scheduled"))
+        if info.get("aof_enabled") != "1" or not busy:
+            break
+        if time.monotonic() > until:
+            raise SourceError(f"{server.where} does not end the rewrite of its AOF")
+        if master is not None:
+            master.keep_alive()
+        time.sleep(_STEP_S)
+    if info.get("aof_enabled") == "1" and info.get("aof_last_bgrewrite_status") != "ok":
+        raise SourceError(
+            f"{server.where} could not rewrite its AOF", hint="see its log: most often a full disk"
+        )
+
+
+def _pause(server: Server) -> None:
+    """Let writers wait, so that what is kept has their last word. Servers before 6.2 cannot."""
+    try:
+        server.ask("CLIENT", "PAUSE", str(_PAUSE_MS), "WRITE")
+    except Refused:
+        pass
+
+
+def _unpause(server: Server) -> None:
+    try:
+        server.ask("CLIENT", "UNPAUSE")
+    except Refused:
+        pass
+
+
+def _save_soon(server: Server) -> None:
+    """So that the file on the server's disk is without the mark."""
+    try:
+        server.ask("BGSAVE")
+    except Refused:
+        pass
+
+
+def _mark(names: Swap) -> str:
+    return str(names.note["mark"])
+
+
+def _loading(names: Swap) -> Path:
+    return Path(names.side).parent / "loading.json"
+
+
+def _applied(names: Swap) -> Path:
+    return Path(names.side).parent / "applied"
