@@ -45,11 +45,16 @@ def test_the_journal_tells_no_secret(host: str) -> None:
 
 
 def test_a_run_shows_no_secret_to_those_who_list_processes(db: Host) -> None:
-    told = on("db", "python3", "-c", WATCH_A_RUN, stdin=f"{S3_SECRETS['db']} AGE-SECRET-KEY-1")
-    assert told.returncode == 0, told.stderr
-    seen = json.loads(told.stdout)
-    assert seen["showing"] == []
-    assert {"pg_dump", "zstd", "age", "tar"} <= set(seen["programs"])  # it looked while they ran
+    programs: set[str] = set()
+    for _run in range(5):  # on a busy machine a look may miss a program that is soon done
+        told = on("db", "python3", "-c", WATCH_A_RUN, stdin=f"{S3_SECRETS['db']} AGE-SECRET-KEY-1")
+        assert told.returncode == 0, told.stderr
+        seen = json.loads(told.stdout)
+        assert seen["showing"] == []
+        programs |= set(seen["programs"])
+        if {"pg_dump", "zstd", "age", "tar"} <= programs:  # it looked while they ran
+            return
+    pytest.fail(f"the watch saw too little: {sorted(programs)}")
 
 
 def test_offsite_is_nothing_but_ciphertext_and_catalog() -> None:
