@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from .destinations.local import Local
 from .destinations.s3 import S3
+from .destinations.sftp import SFTP
 from .filters.age import Age
 from .filters.zstd import Zstd
 from .sources.command import CommandSource
@@ -26,6 +27,7 @@ DESTINATIONS = {
     "s3": S3,
 }
 FILTERS = {  # kind in a manifest -> something that can decode
+    "sftp": SFTP,
     "age": Age,
     "zstd": Zstd,
 }
