@@ -10,6 +10,7 @@ from .filters.age import Age
 from .filters.zstd import Zstd
 from .sources.command import CommandSource
 from .sources.files import Files
+from .sources.mongodb import MongoDB
 from .sources.postgresql import PostgreSQL
 from .sources.redis import Redis, Valkey
 from .sources.sqlite import SQLite
@@ -17,6 +18,7 @@ from .sources.sqlite import SQLite
 SOURCES = {
     "command": CommandSource,
     "files": Files,
+    "mongodb": MongoDB,
     "postgresql": PostgreSQL,
     "redis": Redis,
     "sqlite": SQLite,

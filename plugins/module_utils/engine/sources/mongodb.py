@@ -1,0 +1,401 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Protect MongoDB: one database, several, or all of a server, as mongodump archives."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, LifeboatError, SourceAbsent, SourceError, VerifyError
+from ..inventory import InventoryWriter
+from ..model import (
+    Command,
+    Inventory,
+    Needs,
+    Option,
+    Secret,
+    SourceRecord,
+    Swap,
+    Target,
+    Workspace,
+)
+from ..placement import HERE, Placement
+from ..ports import Plain
+from .mongodb_archive import OURS, SYSTEM, Collection, walk
+from .mongodb_dump import EXTENSION, MongoDBDump
+from .mongodb_server import Server
+from .mongodb_session import Session
+from .mongodb_swap import Room
+
+_FORBIDDEN = re.compile(
+    r'[/\\. "$*<>:|?\0]'
+)  # by servers on some system, or by patterns of the tools
+_NAMESPACE_BYTES = 255  # database.collection, from server 4.4; before, it was 120
+_BETWEEN = "/"  # of several databases in one text: no name has it
+
+
+class MongoDB:
+    """`databases`: none named = all but the server's own (admin, config, local)."""
+
+    kind = "mongodb"
+    options = (
+        Option("databases", "texts", default=()),
+        Option("host", default="127.0.0.1"),
+        Option("port", "integer", default=27017),
+        Option("replica_set"),
+        Option("user"),
+        Option("password", "secret"),
+        Option("restore_user"),
+        Option("restore_password", "secret"),
+        Option("auth_source", default="admin"),
+        Option(
+            "auth_mechanism",
+            choices=("SCRAM-SHA-1", "SCRAM-SHA-256", "PLAIN", "MONGODB-X509"),
+        ),
+        Option("tls", "boolean", default=False),
+        Option("tls_ca_file"),
+        Option("tls_certificate_file"),
+        Option("programs_path"),
+    )
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        databases: Sequence[str] = (),
+        host: str = "127.0.0.1",
+        port: int = 27017,
+        replica_set: str | None = None,
+        user: str | None = None,
+        password: Secret | None = None,
+        restore_user: str | None = None,
+        restore_password: Secret | None = None,
+        auth_source: str = "admin",
+        auth_mechanism: str | None = None,
+        tls: bool = False,
+        tls_ca_file: str | None = None,
+        tls_certificate_file: str | None = None,
+        programs_path: str | None = None,
+        placement: Placement = HERE,
+        optional: bool = False,
+    ) -> None:
+        self.name = name
+        self.optional = optional
+        for database in databases:
+            why = _unfit(database)
+            if why:
+                raise ConfigError(
+                    f"source {name}: databases: {database!r} {why}",
+                    hint="leave `databases` out to have all of them in one archive",
+                )
+        if len(set(databases)) < len(databases):
+            raise ConfigError(f"source {name}: databases: one is named twice")
+        for one, needed, what in (
+            (password, user, "user"),
+            (restore_password, restore_user, "restore_user"),
+        ):
+            if one is not None and not needed:
+                raise ConfigError(f"source {name}: {what}: missing, and there is a password for it")
+        if (tls_ca_file or tls_certificate_file) and not tls:
+            raise ConfigError(f"source {name}: tls: set it to true, or leave out its files")
+        self.databases = tuple(databases)
+        self._placement = placement
+        self._server = Server(
+            source=name,
+            placement=placement,
+            host=host,
+            port=port,
+            replica_set=replica_set or "",
+            user=user or "",
+            password=password,
+            restore_user=restore_user or "",
+            restore_password=restore_password,
+            auth_source=auth_source,
+            auth_mechanism=auth_mechanism or "",
+            tls=tls,
+            tls_ca_file=tls_ca_file or "",
+            tls_certificate_file=tls_certificate_file or "",
+            programs_path=programs_path or "",
+        )
+
+    def needs(self) -> Needs:
+        files = (self._server.tls_ca_file, self._server.tls_certificate_file)
+        return Needs(reads=tuple(one for one in files if one))
+
+    def prepare(self, user: str, dry_run: bool) -> list[str]:
+        return []  # users of the server are the administrator's; the docs name the roles
+
+    # -- backup
+
+    def check(self) -> Mapping[str, Any]:
+        version = self._server.version("mongodump")
+        self._server.program("mongodump")
+        with self._server.session() as session:
+            about = self._server.about(session)
+            self._require(session)
+        oplog = about.replica_set and not self.databases
+        return {
+            "server": about.version,
+            "client": version,
+            "consistency": "all databases at one instant" if oplog else "each collection by itself",
+        }
+
+    @contextmanager
+    def open(self, work: Workspace) -> Iterator[MongoDBDump]:
+        version = self._server.version("mongodump")
+        with self._server.session() as session:
+            about = self._server.about(session)
+            self._require(session)
+        with (
+            self._server.tool("mongodump", work.secret) as words,
+            tempfile.TemporaryDirectory(prefix="mongodb-", dir=work.bulk) as folder,
+        ):
+            lines = Path(folder) / "inventory.jsonl"
+            yield MongoDBDump(self._placement, words, about, version, self.databases, lines)
+
+    # -- verify
+
+    def check_content(self, plains: Mapping[str, Plain], work: Workspace) -> None:
+        for part in self._parts(plains):
+            self._read(plains[part])
+
+    # -- restore
+
+    def target(self, record: SourceRecord, into: str | None) -> Target:
+        names = self._destined(record, into)
+        self._server.program("mongorestore")
+        facts = record.facts
+        refusals = [f"{name!r} {why}" for name in names.values() if (why := _unfit(name))]
+        if facts.get("timeseries"):
+            refusals.append(
+                f"the backup has {facts['timeseries']} time-series collections, which a server does not"
+                " rename: restore it by hand, as its RESTORE.md says"
+            )
+        totals = {"collections": 0, "rows": 0}
+        size = 0
+        with self._server.session(admin=True) as session:
+            about = self._server.about(session)
+            dumped = tuple(int(one) for one in re.findall(r"\d+", facts["server_version"])[:2])
+            if about.major < dumped:
+                refusals.append(
+                    f"the server is MongoDB {about.version}, older than the {facts['server_version']}"
+                    " of the backup"
+                )
+            for name in names.values() if not refusals else ():
+                found = [one for one in session.collections(name) if not one.startswith(OURS)]
+                totals["collections"] += len(found)
+                refusals += _too_long(name, found)
+                if found:
+                    told = session.ask(name, {"dbStats": 1})
+                    totals["rows"] += int(told.get("objects", 0))
+                    size += int(told.get("dataSize", 0)) + int(told.get("indexSize", 0))
+        label = ", ".join(names.values())
+        return Target(
+            label=f"MongoDB database {label} on {self._server.place}",
+            name=_BETWEEN.join(names.values()),
+            exists=bool(totals["collections"]),
+            size_bytes=size,
+            totals=totals if totals["collections"] else {},
+            refusals=tuple(refusals),
+        )
+
+    def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
+        own = f"{OURS}{token}-"
+        names = dict(zip(record.facts["databases"], target.name.split(_BETWEEN)))
+        note = {"databases": names, "state": own + "state"}
+        return Swap(self.name, target.name, own + "new-", own + "old-", target.exists, note)
+
+    def stage(
+        self, swap: Swap, record: SourceRecord, plains: Mapping[str, Plain], work: Workspace
+    ) -> None:
+        names: Mapping[str, str] = swap.note["databases"]
+        parts = self._parts(plains)
+        with (
+            self._server.session(admin=True) as session,
+            self._server.tool("mongorestore", work.secret, admin=True) as words,
+        ):
+            self._clear(session, swap)
+            try:
+                for part in parts:
+                    walked = self._read(plains[part])
+                    held = [one for one in walked.databases() if one in names]
+                    if not held:
+                        raise VerifyError(
+                            f"source {self.name}: the archive {part} has none of "
+                            + ", ".join(sorted(names))
+                        )
+                    argv = (*words, *_mapping({one: names[one] for one in held}, swap.side))
+                    plains[part].feed(self._placement.wrap(Command(argv)))
+                    for database in held:
+                        for one in walked.ours(database):
+                            _index(session, names[database], swap.side, one)
+            except BaseException:
+                with suppress(LifeboatError):  # what is left is discarded with the journal
+                    self._clear(session, swap)
+                raise
+
+    def count(self, swap: Swap, work: Workspace) -> Inventory:
+        descriptor, path = tempfile.mkstemp(prefix="mongodb-", suffix=".jsonl", dir=work.bulk)
+        os.close(descriptor)
+        writer = InventoryWriter(Path(path))
+        with self._server.session(admin=True) as session:
+            for origin, database in swap.note["databases"].items():
+                for name, told in session.collections(database).items():
+                    if name.startswith(swap.side):
+                        plain = f"{origin}.{name[len(swap.side) :]}"
+                        _count(session, database, name, told, plain, writer)
+        return writer.close()
+
+    def swap(self, swap: Swap) -> None:
+        with self._rooms(swap) as rooms:
+            for room in rooms:
+                room.swap()
+
+    def swapped(self, swap: Swap) -> bool:
+        with self._rooms(swap) as rooms:
+            return all(room.swapped() for room in rooms)
+
+    def back(self, swap: Swap) -> None:
+        with self._rooms(swap) as rooms:
+            for room in reversed(rooms):
+                room.back()
+
+    def discard(self, swap: Swap) -> None:
+        with self._rooms(swap) as rooms:
+            for room in rooms:
+                room.discard()
+
+    # -- inside
+
+    def _require(self, session: Session) -> None:
+        """Raise SourceAbsent for a database that is not there: mongodump would write an empty archive."""
+        for database in self.databases:
+            if not session.collections(database):
+                raise SourceAbsent(
+                    f"source {self.name}: there is no database {database} on {self._server.place}",
+                    hint="see its name, and that the user may list its collections",
+                )
+
+    def _parts(self, plains: Mapping[str, Plain]) -> list[str]:
+        found = [part for part, plain in sorted(plains.items()) if plain.format == EXTENSION]
+        if not found:
+            raise VerifyError(f"source {self.name}: the backup has no archive of mongodump")
+        return found
+
+    def _read(self, plain: Plain) -> Any:
+        walked = plain.read(walk)
+        complaint = walked.complaint()
+        if complaint:
+            raise VerifyError(f"source {self.name}: the archive {plain.part}: {complaint}")
+        return walked
+
+    def _destined(self, record: SourceRecord, into: str | None) -> dict[str, str]:
+        """{database in the backup: where it goes}."""
+        held = list(record.facts["databases"])
+        if into is None and len(held) == len(self.databases) == 1:
+            into = self.databases[0]
+        if into is None:
+            return {one: one for one in held}
+        if len(held) != 1:
+            raise SourceError(
+                f"source {self.name}: the backup has {len(held)} databases, which do not go into one",
+                hint="restore without another name",
+            )
+        return {held[0]: into}
+
+    def _clear(self, session: Session, swap: Swap) -> None:
+        for database in swap.note["databases"].values():
+            room = self._room(session, swap, database)
+            for name in room.look()[1]:
+                room.drop(swap.side + name)
+
+    @contextmanager
+    def _rooms(self, swap: Swap) -> Iterator[list[Room]]:
+        with self._server.session(admin=True) as session:
+            databases = swap.note["databases"].values()
+            yield [self._room(session, swap, database) for database in databases]
+
+    def _room(self, session: Session, swap: Swap, database: str) -> Room:
+        return Room(session, database, swap.side, swap.kept, swap.note["state"])
+
+
+def _unfit(database: str) -> str:
+    """Why a text cannot be the name of a database to protect; "" = it can."""
+    if not database or len(database.encode("utf-8")) > 63:
+        return "is not a database name: one has 1 to 63 bytes"
+    if database in SYSTEM:
+        return "is the server's own"
+    found = _FORBIDDEN.search(database)
+    return f"is not a database name: it has {found.group()!r}" if found else ""
+
+
+def _too_long(database: str, names: Sequence[str]) -> list[str]:
+    """Collections whose name leaves no room for the prefix that they are kept under."""
+    room = _NAMESPACE_BYTES - len(database.encode("utf-8")) - 1 - len(OURS) - len("12345678-old-")
+    long = [one for one in names if len(one.encode("utf-8")) > room]
+    return (
+        [f"the name of the collection {long[0]} is too long to be kept under another"]
+        if long
+        else []
+    )
+
+
+def _mapping(names: Mapping[str, str], side: str) -> tuple[str, ...]:
+    """Words for mongorestore: these databases only, beside what is there. Indexes are made apart."""
+    words: tuple[str, ...] = (
+        "--archive",
+        "--stopOnError",
+        "--noIndexRestore",
+        "--bypassDocumentValidation",  # what a rule was made for later was there all the same
+    )
+    for database, target in names.items():
+        words += (
+            f"--nsInclude={database}.*",
+            f"--nsExclude={database}.system.*",
+            f"--nsExclude={database}.{OURS}*",
+            f"--nsFrom={database}.*",
+            f"--nsTo={target}.{side}*",
+        )
+    return words
+
+
+def _index(session: Session, database: str, side: str, collection: Collection) -> None:
+    """Make the indexes of one restored collection, as its archive describes them.
+
+    Not by mongorestore, which adds the namespace to each: other servers than MongoDB's refuse that,
+    and `v`; which version of its own index it makes is the server's to choose.
+    """
+    from bson import json_util
+
+    wanted = []
+    for one in collection.indexes:
+        if one["name"] != "_id_" and not one.get("clustered"):
+            made = json_util.loads(json.dumps(one))
+            wanted.append({key: made[key] for key in made if key not in ("ns", "v")})
+    if wanted:
+        session.ask(database, {"createIndexes": side + collection.name, "indexes": wanted})
+
+
+def _count(
+    session: Session,
+    database: str,
+    name: str,
+    told: Mapping[str, Any],
+    plain: str,
+    writer: InventoryWriter,
+) -> None:
+    if told.get("type") == "view":
+        writer.add("view", plain)
+        return
+    # By reading, not from the server's statistics, which may be off.
+    counting = {"aggregate": name, "pipeline": [{"$count": "rows"}], "cursor": {}}
+    answer = next(iter(session.rows(database, counting)), {"rows": 0})
+    writer.add("collection", plain, rows=int(answer["rows"]))
+    for one in session.rows(database, {"listIndexes": name}):
+        writer.add("index", f"{plain} {one['name']}")

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Put collections in the place of others by renames within one database, and back.
+
+A rename within a database moves no data, and is one step each; across databases a server copies. So
+what is restored lies in the target database itself, as `lifeboat-TOKEN-new-NAME`; what was there is
+kept as `lifeboat-TOKEN-old-NAME`. T is a target's name, N the new one beside it, K the kept one:
+
+    swap  1. write down, in lifeboat-TOKEN-state, which names there are as T and as N
+          2. every old T -> K         3. every N -> T: with the last one the swap is done
+    back  1. every new T -> N         2. every K -> T
+
+After a crash at any moment names alone tell: T is new when `new` has it and N is gone. A view is not
+renamed but made again under the other name, then dropped: it holds no data. Both may be there after a
+crash; what is the same under two names is then dropped once. What an application creates in the
+meantime is never dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import SourceError
+from .mongodb_archive import OURS
+from .mongodb_session import NO_SUCH_NAMESPACE, CommandRefused, Session
+
+_DURABLE = {"w": "majority", "j": True}
+Names = dict[str, Any]  # name without prefix -> definition of a view, None of a collection
+
+
+@dataclass(frozen=True)
+class Room:
+    """One database in which a restore swaps."""
+
+    session: Session
+    database: str
+    side: str  # prefix of what is new
+    kept: str  # prefix of what was there
+    state: str  # a collection
+
+    def look(self) -> tuple[Names, Names, Names]:
+        """(T, N, K)."""
+        target: Names = {}
+        side: Names = {}
+        kept: Names = {}
+        for name, told in self.session.collections(self.database).items():
+            view = told.get("options", {}) if told.get("type") == "view" else None
+            if name.startswith(self.side):
+                side[name[len(self.side) :]] = view
+            elif name.startswith(self.kept):
+                kept[name[len(self.kept) :]] = view
+            elif not name.startswith(OURS):
+                target[name] = view
+        return target, side, kept
+
+    def swap(self) -> None:
+        if self.swapped():
+            return
+        target, side, kept = self.look()
+        noted = self._noted() or self._note(target, side)
+        for name, view in target.items():
+            if name in noted["new"] and name not in side:
+                continue  # the new one
+            if name in kept:
+                if view is not None and kept[name] == view:
+                    self.drop(name)  # a view that was cut off between its two steps
+            elif view is not None and name in side and name not in noted["old"]:
+                self.drop(name)  # likewise; it is moved again below
+            else:
+                self._move(name, self.kept + name, view)
+        for name, view in side.items():
+            self._move(self.side + name, name, view)
+
+    def swapped(self) -> bool:
+        return self._noted() is not None and not self.look()[1]
+
+    def back(self) -> None:
+        noted = self._noted()
+        if noted is None:
+            return  # nothing was begun
+        target, side, kept = self.look()
+        for name, view in target.items():
+            if view is not None and name in side and side[name] == view:
+                if name in kept or name not in noted["old"]:
+                    self.drop(name)
+            elif name in kept and kept[name] == view is not None and name in side:
+                continue  # the old one, whose second name goes below
+            elif (name in noted["new"] and name not in side) or name in kept:
+                self._move(name, self.side + name, view)
+        for name, view in kept.items():
+            self._move(self.kept + name, name, view)
+
+    def discard(self) -> None:
+        if self.swapped():
+            for name in self.look()[2]:
+                self.drop(self.kept + name)
+            self.drop(self.state)
+            return
+        _target, side, kept = self.look()
+        if kept:
+            raise SourceError(
+                f"in the database {self.database} not everything is back that the restore replaced:"
+                f" {len(kept)} collections are still called {self.kept}…, and are not removed",
+                hint="run `lifeboat recover`, or rename them by hand",
+            )
+        self.drop(self.state)
+        for name in side:
+            self.drop(self.side + name)
+
+    def drop(self, name: str) -> None:
+        try:
+            self.session.ask(self.database, {"drop": name})
+        except CommandRefused as exc:
+            if exc.code != NO_SUCH_NAMESPACE:
+                raise
+
+    def _move(self, name: str, to: str, view: Mapping[str, Any] | None) -> None:
+        if view is None:
+            full = f"{self.database}.{name}"
+            into = f"{self.database}.{to}"
+            self.session.ask("admin", {"renameCollection": full, "to": into})
+            return
+        if to not in self.session.collections(self.database):
+            self.session.ask(self.database, {"create": to, **view})
+        self.drop(name)
+
+    def _noted(self) -> Any:
+        found = self.session.ask(self.database, {"find": self.state, "filter": {"_id": "swap"}})
+        return next(iter(found["cursor"]["firstBatch"]), None)
+
+    def _note(self, target: Names, side: Names) -> Any:
+        noted = {"_id": "swap", "old": sorted(target), "new": sorted(side)}
+        self.session.ask(
+            self.database,
+            {"insert": self.state, "documents": [noted], "writeConcern": _DURABLE},
+        )
+        return noted
