@@ -53,7 +53,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 backups:
-  description: All backups, newest first.
+  description:
+    - All backups, newest first. C(why_not_good) is one word, empty for a good one.
+    - C(sources) names what a backup with C(subset) holds; other backups hold every source of their job.
   returned: success
   type: list
   elements: dict
@@ -63,6 +65,9 @@ backups:
       type: daily
       taken_at: "2026-11-21T02:00:00Z"
       good: true
+      why_not_good: ""
+      subset: false
+      sources: []
       tags: []
       copies: {disk: intact, offsite: intact}
 jobs:
@@ -80,8 +85,9 @@ lost:
 """
 
 from ..module_utils import arguments, door, jobs
+from ..module_utils.engine.cli import listing
+from ..module_utils.engine.cli.session import now
 from ..module_utils.engine.operations.catalog import holdings
-from ..module_utils.engine.units import iso
 
 OWN = {
     "job": {"type": "list", "elements": "str", "default": []},
@@ -97,22 +103,14 @@ def main() -> None:
         backups, standing, lost = [], [], []
         for name in given["job"] or sorted(session.configuration.jobs):
             job = session.job(name)
-            listed, silent = holdings(job, given["from_host"] or job.host, given["at"] or "")
+            host = given["from_host"] or job.host
+            listed, silent = holdings(job, host, given["at"] or "")
             lost += [{"job": name, "destination": at, "error": str(exc)} for at, exc in silent]
             newest = next((one.id for one in listed if one.good), "")
             standing.append({"job": name, "newest_good": newest, "backups": len(listed)})
-            backups += [
-                {
-                    "id": one.id,
-                    "job": name,
-                    "type": one.type,
-                    "taken_at": iso(one.taken_at),
-                    "good": one.good,
-                    "tags": list(one.tags),
-                    "copies": {at: copy.state for at, copy in one.copies},
-                }
-                for one in listed
-            ]
+            held, unlisted = listing.sources_held(job, host, listed)
+            lost += [{"job": name, "destination": at, "error": str(exc)} for at, exc in unlisted]
+            backups += [listing.mapping(job, one, held, now()) for one in listed]
         backups.sort(key=lambda one: one["id"], reverse=True)
         module.exit_json(changed=False, backups=backups, jobs=standing, lost=lost)
 

@@ -175,6 +175,16 @@ def lock(path: Path, what: str, wait: bool = False) -> Iterator[None]:
             os.ftruncate(held.fileno(), 0)
 
 
+def holder(path: Path) -> str:
+    """Who holds `path` locked, without trying to take it: "restore, process 123"; "" if nobody does."""
+    try:
+        said = read_small(path).decode("utf-8", "replace").strip()
+    except (OSError, LifeboatError):
+        return ""
+    process = said.rpartition(" ")[2]  # one that was killed leaves its words there
+    return said if process.isdigit() and os.path.exists(f"/proc/{process}") else ""
+
+
 def _open_lock(path: Path) -> BinaryIO:
     try:
         descriptor = open_regular(path, os.O_RDWR | os.O_CREAT, 0o660)

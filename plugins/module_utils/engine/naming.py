@@ -99,6 +99,12 @@ def archive_name(source: str, part: str, extension: str, suffixes: Iterable[str]
     return check_archive_name(f"{source}.{part}.{extension}" + "".join(suffixes))
 
 
+def archive_source(name: str) -> str:
+    """The source that an archive of this name is of; "" for another file beside the archives."""
+    source, _dot, rest = name.partition(".")
+    return source if rest.count(".") and _NAME.fullmatch(source) else ""
+
+
 def catalog_prefix(host: str, job: str) -> str:
     return "{}/{}/{}/".format(CATALOG, check_host(host), check_name("job", job))
 

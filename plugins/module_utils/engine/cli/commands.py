@@ -10,13 +10,12 @@ from typing import Any
 from ..config import load
 from ..credentials import Credentials
 from ..errors import LifeboatError, UsageError
-from ..model import Copy
 from ..operations import backup, catalog, prune, settle, status, verify
 from ..operations.journal import SWAPPED, jobs_with_journals, journals
 from ..paths import Paths
 from ..registry import FILTERS
-from ..units import human_duration, iso
 from . import rescue, unit, watch
+from .listing import list_, restores
 from .marks import mark
 from .output import Output, table
 from .push import push
@@ -93,39 +92,6 @@ def _show_report(told: dict[str, Any], out: Output) -> int:
     return int(told["exit_code"])
 
 
-def list_(session: Session, asked: Any, out: Output) -> int:
-    """Backups of one job or of all, newest first, with the state of each copy."""
-    jobs = [session.job(asked.job)] if asked.job else list(session.configuration.jobs.values())
-    rows, told, lost_any = [], [], False
-    for job in jobs:
-        listed, lost = catalog.holdings(job, asked.from_host or job.host, asked.at)
-        lost_any = lost_any or bool(lost)
-        for name, failure in lost:
-            out.note(f"destination {name} could not be asked: {failure}")
-        for one in listed:
-            states = ", ".join(f"{name}:{copy.state}" for name, copy in one.copies)
-            age = human_duration(now() - one.taken_at)
-            flags = " ".join(_flags(one.copies[0][1]))
-            rows.append([one.id, job.name, one.type, age, states, flags])
-            told.append(
-                {
-                    "id": one.id,
-                    "job": job.name,
-                    "type": one.type,
-                    "taken_at": iso(one.taken_at),
-                    "good": one.good,
-                    "tags": list(one.tags),
-                    "copies": {name: copy.state for name, copy in one.copies},
-                }
-            )
-    out.result(told, table(["ID", "JOB", "TYPE", "AGE", "COPIES", ""], rows))
-    return 3 if lost_any else 0
-
-
-def _flags(copy: Copy) -> list[str]:
-    return (["pinned"] if copy.pinned else []) + [f"tag={tag}" for tag in copy.tags]
-
-
 def verify_(session: Session, asked: Any, out: Output) -> int:
     """Prove copies; whatever could not be proved is not valid."""
     identity = rescue.identity(asked.identity)
@@ -168,8 +134,12 @@ def verify_(session: Session, asked: Any, out: Output) -> int:
 def status_(session: Session, asked: Any, out: Output) -> int:
     """good, warning or critical for each job and destination."""
     jobs = [session.job(asked.job)] if asked.job else list(session.configuration.jobs.values())
-    found = [one for job in jobs for one in status.standings(job, now())]
-    rows = [[one.job, one.destination, one.state, str(one.copies), one.reason] for one in found]
+    found = [
+        one for job in jobs for one in (*restores(session, job), *status.standings(job, now()))
+    ]
+    rows = [
+        [one.job, one.destination or "-", one.state, str(one.copies), one.reason] for one in found
+    ]
     told = [vars(one) for one in found]
     out.result(told, table(["JOB", "DESTINATION", "STATE", "COPIES", "WHY"], rows))
     return status.worst(found)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,6 +20,8 @@ from ..manifest import decode
 from ..model import Archive, Copy, Manifest, Mark
 from ..naming import (
     archive_key,
+    archive_source,
+    archives_prefix,
     catalog_prefix,
     copies,
     manifest_key,
@@ -45,6 +47,19 @@ class Holding:
     @property
     def good(self) -> bool:
         return any(copy.good for _name, copy in self.copies)
+
+    @property
+    def subset(self) -> bool:
+        """Does not hold every source of its job."""
+        return any(copy.subset or copy.latest("partial") for _name, copy in self.copies)
+
+    @property
+    def committed_at(self) -> tuple[str, ...]:
+        """The destinations with a manifest of it; those whose copy is known to be bad come last."""
+        there = [one for one in self.copies if one[1].committed]
+        return tuple(
+            name for name, _copy in sorted(there, key=lambda one: one[1].state == "corrupt")
+        )
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -124,6 +139,20 @@ def choose(
             f"the newest backup, {newest.id}, is not good; this is the newest good one",
         )
     return chosen, ""
+
+
+def sources_at(
+    destination: Destination, host: str, job: str, ids: Collection[str]
+) -> dict[str, tuple[str, ...]]:
+    """{id: names of the sources that have an archive}, of these backups. From names alone: one listing
+    of the job's archives, however many backups are asked for."""
+    found: dict[str, set[str]] = {id_: set() for id_ in ids}
+    below = archives_prefix(host, job)
+    for stored in destination.list(below):
+        id_, _slash, name = stored.key[len(below) :].partition("/")
+        if id_ in found and archive_source(name):
+            found[id_].add(archive_source(name))
+    return {id_: tuple(sorted(names)) for id_, names in found.items()}
 
 
 def read_manifest(destination: Destination, host: str, job: str, id_: str) -> Manifest:

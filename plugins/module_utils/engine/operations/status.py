@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,6 +13,7 @@ from ..model import Copy, Schedule
 from ..retention import SKEW
 from ..units import human_duration
 from .catalog import copies_at
+from .journal import SWAPPED, Journal
 
 GOOD, WARNING, CRITICAL = "good", "warning", "critical"
 ORDER = [GOOD, WARNING, CRITICAL]
@@ -26,7 +28,7 @@ _LIMITS = {
 
 @dataclass(frozen=True)
 class Standing:
-    """One job at one destination."""
+    """One job at one destination, or with destination "" what a restore of it waits for."""
 
     job: str
     destination: str
@@ -35,6 +37,7 @@ class Standing:
     newest_good: str = ""
     age_s: int | None = None
     copies: int = 0
+    next: str = ""  # the command to type
 
 
 def limits(job: Job) -> tuple[timedelta, timedelta]:
@@ -56,9 +59,35 @@ def standings(job: Job, now: datetime) -> list[Standing]:
     return told
 
 
+def restores(job: Job, journals: Sequence[Journal], holder: str) -> list[Standing]:
+    """Restores that were cut off (critical), are not decided (warning), were undone, or run now.
+
+    `holder`: who has the job's lock; "" if nobody.
+    """
+    return [_restore(job.name, one, holder) for one in journals]
+
+
 def worst(found: list[Standing]) -> int:
     """0 good, 1 warning, 2 critical: the monitoring plugins' convention. Nothing at all is critical."""
     return max((ORDER.index(one.state) for one in found), default=2)
+
+
+def _restore(job: str, journal: Journal, holder: str) -> Standing:
+    of, confirm = f"the restore of {journal.backup_id}", f"lifeboat confirm {job}"
+    if journal.open and holder:
+        return Standing(job, "", GOOD, f"{of} is {journal.step} now ({holder})")
+    if journal.open:
+        recover = f"lifeboat recover {job}"
+        why = (
+            f"{of} was cut off while {journal.step}; `{recover}` ends it, and says what is in place"
+        )
+        return Standing(job, "", CRITICAL, why, next=recover)
+    if journal.step == SWAPPED:
+        why = f"{of} is neither confirmed nor undone: `{confirm}`, or `lifeboat undo {job}`"
+        return Standing(job, "", WARNING, why, next=confirm)
+    return Standing(
+        job, "", GOOD, f"{of} was undone; `{confirm}` lets go of what it brought", next=confirm
+    )
 
 
 def _one(job: Job, destination: str, there: list[Copy], now: datetime) -> Standing:

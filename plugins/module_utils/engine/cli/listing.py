@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""List backups: where each has copies, what it holds, and why one does not count. Also used by modules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from ..errors import LifeboatError
+from ..files import holder
+from ..job import Job
+from ..model import Copy
+from ..operations import catalog, status
+from ..operations.catalog import Holding
+from ..operations.journal import journals
+from ..retention import SKEW
+from ..units import human_duration, iso
+from .output import Output, table
+from .session import Session, now
+
+_HEAD = ["ID", "JOB", "TYPE", "AGE", "GOOD", "HOLDS", "COPIES", ""]
+Held = Mapping[str, tuple[str, ...]]
+
+
+def list_(session: Session, asked: Any, out: Output) -> int:
+    """Backups of one job or of all, newest first, with the state of each copy."""
+    jobs = [session.job(asked.job)] if asked.job else list(session.configuration.jobs.values())
+    rows, told, lost_any, moment = [], [], False, now()
+    for job in jobs:
+        host = asked.from_host or job.host
+        listed, lost = catalog.holdings(job, host, asked.at)
+        held, unlisted = sources_held(job, host, listed)
+        lost_any = lost_any or bool(lost)
+        for name, failure in [*lost, *unlisted]:
+            out.note(f"destination {name} could not be asked: {failure}")
+        for one in restores(session, job):
+            out.note(f"{job.name}: {one.reason}")
+        for holding in listed:
+            rows.append(_row(job, holding, held, moment))
+            told.append(mapping(job, holding, held, moment))
+    out.result(told, table(_HEAD, rows))
+    return 3 if lost_any else 0
+
+
+def restores(session: Session, job: Job) -> list[status.Standing]:
+    """Restores of a job that wait for somebody, as `status` and `list` tell them."""
+    try:
+        found = journals(session.paths.journals, job.name)
+    except (LifeboatError, OSError) as exc:
+        return [status.Standing(job.name, "", status.CRITICAL, str(exc))]
+    return status.restores(job, found, holder(session.paths.job_lock(job.name)))
+
+
+def sources_held(
+    job: Job, host: str, listed: list[Holding]
+) -> tuple[Held, list[tuple[str, LifeboatError]]]:
+    """{id: sources} of the backups that do not hold all of their job, and destinations that did not tell."""
+    held: dict[str, tuple[str, ...]] = {}
+    lost: list[tuple[str, LifeboatError]] = []
+    parts: dict[str, set[str]] = {}
+    for holding in listed:
+        if holding.subset:
+            parts.setdefault(holding.committed_at[0], set()).add(holding.id)
+    for name, ids in parts.items():
+        try:
+            held.update(catalog.sources_at(job.destination(name), host, job.name, ids))
+        except LifeboatError as exc:
+            lost.append((name, exc))
+    return held, lost
+
+
+def mapping(job: Job, one: Holding, held: Held, moment: datetime) -> dict[str, Any]:
+    """One backup, as --json prints it and backup_info returns it."""
+    return {
+        "id": one.id,
+        "job": job.name,
+        "type": one.type,
+        "taken_at": iso(one.taken_at),
+        "good": one.good,
+        "why_not_good": why_not_good(one, moment),
+        "subset": one.subset,
+        "sources": list(held.get(one.id, ())),
+        "tags": list(one.tags),
+        "copies": {name: copy.state for name, copy in one.copies},
+    }
+
+
+def why_not_good(one: Holding, moment: datetime) -> str:
+    """One word: the state that keeps its best copy from counting, or "future"; "" for one that counts."""
+    if one.taken_at > moment + SKEW:
+        return "future"
+    if one.good:
+        return ""
+    states = {copy.state for _name, copy in one.copies if copy.committed}
+    return next(state for state in ("partial", "suspect", "stored", "corrupt") if state in states)
+
+
+def _row(job: Job, one: Holding, held: Held, moment: datetime) -> list[str]:
+    copies = ", ".join(f"{name}:{copy.state}" for name, copy in one.copies)
+    age = human_duration(moment - one.taken_at)
+    good = why_not_good(one, moment) or "yes"
+    sources = ", ".join(held.get(one.id, ("?",))) if one.subset else "all"
+    flags = " ".join(_flags(one.copies[0][1]))
+    return [one.id, job.name, one.type, age, good, sources, copies, flags]
+
+
+def _flags(copy: Copy) -> list[str]:
+    return (["pinned"] if copy.pinned else []) + [f"tag={tag}" for tag in copy.tags]
