@@ -65,6 +65,17 @@ def encryption() -> Spec:
     }
 
 
+def push() -> Spec:
+    """Which backup is pushed, and where it lies."""
+    return {
+        "job": {"type": "str", "required": True},
+        "path": {"type": "path", "required": True},
+        "backup": {"type": "str", "default": "latest"},
+        "host": {"type": "str"},
+        "spool_path": {"type": "path"},
+    }
+
+
 def retention() -> Spec:
     """What retention keeps."""
     counts = ("last", "hourly", "daily", "weekly", "monthly", "yearly")

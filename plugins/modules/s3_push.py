@@ -15,38 +15,16 @@ description:
   - A backup that is there already is not sent again.
 author: The lifeboat maintainers (@lifeboat-backup)
 options:
-  job:
-    description: The name of the job in the catalog.
-    type: str
-    required: true
-    version_added: 0.1.0
-  path:
-    description: The directory that holds the copies.
-    type: path
-    required: true
-    version_added: 0.1.0
-  backup:
-    description: The id of the backup, or V(latest) for the newest good one.
-    type: str
-    default: latest
-    version_added: 0.1.0
-  host:
-    description: The name of the host in the catalog. The node name of this host, if not given.
-    type: str
-    version_added: 0.1.0
   destination:
     description:
       - The bucket, described with the options of a destination of type V(s3) in the configuration. The C(type)
         may be left out.
     required: true
-  spool_path:
-    description: The directory for archives on their way. Below the user's own state, if not given.
-    type: path
-    version_added: 0.1.0
 extends_documentation_fragment:
   - lifeboat.backup.attributes
   - lifeboat.backup.destination
   - lifeboat.backup.credentials
+  - lifeboat.backup.push
 attributes:
   check_mode:
     support: full
@@ -56,6 +34,7 @@ requirements:
   - boto3 1.36 or newer, for the Python that runs the module
 seealso:
   - module: lifeboat.backup.db_dump
+  - module: lifeboat.backup.sftp_push
 """
 
 EXAMPLES = r"""
@@ -83,54 +62,11 @@ state:
   sample: intact
 """
 
-from ..module_utils import arguments, door, jobs
-from ..module_utils.engine.cli.session import now
-from ..module_utils.engine.errors import DestinationError, ReadBackError, UsageError
-from ..module_utils.engine.operations.catalog import Wanted, choose, holdings
-from ..module_utils.engine.operations.replicate import replicate
-
-OWN = {
-    "job": {"type": "str", "required": True},
-    "path": {"type": "path", "required": True},
-    "backup": {"type": "str", "default": "latest"},
-    "host": {"type": "str"},
-    "destination": {"type": "dict", "required": True},
-    "spool_path": {"type": "path"},
-}
+from ..module_utils import pushing
 
 
 def main() -> None:
-    with door.module(arguments.destination(), arguments.credentials(), OWN) as module:
-        given = module.params
-        bucket = dict({"type": "s3"}, **given["destination"])
-        if bucket["type"] != "s3":
-            raise UsageError(
-                f"s3_push pushes to S3, not to a destination of type {bucket['type']!r}"
-            )
-        local = {"type": "local", "path": given["path"]}
-        session, job = jobs.described(given, {"local": local, "s3": bucket})
-        with jobs.hold(module, session, job, "push"):
-            listed, _lost = holdings(job, job.host, "local")
-            id_ = choose(listed, Wanted(id=given["backup"]), job.name, now())[0].id
-            there, lost = holdings(job, job.host, "s3")
-            if lost:
-                raise lost[0][1]
-            state = next(
-                (copies[0][1].state for one in there if one.id == id_ for copies in [one.copies]),
-                "missing",
-            )
-            if state != "missing" or module.check_mode:
-                module.exit_json(changed=state == "missing", id=id_, state=state)
-            local, s3 = job.destination("local"), job.destination("s3")
-            spool = session.area(job).spool
-            outcome = replicate(local, s3, job.host, job.name, id_, spool, now)
-        if outcome.state == "lost":
-            raise DestinationError(
-                f"backup {id_} was not pushed: {outcome.error}", hint=outcome.hint
-            )
-        if outcome.state != "intact":
-            raise ReadBackError(f"backup {id_} was pushed and reads back wrong: {outcome.error}")
-        module.exit_json(changed=True, id=id_, state=outcome.state)
+    pushing.main("s3")
 
 
 if __name__ == "__main__":

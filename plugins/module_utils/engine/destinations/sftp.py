@@ -147,19 +147,15 @@ class SFTP:
 
     def sweep(self, prefix: str, before: datetime) -> Sequence[str]:
         removed: list[str] = []
-        try:
-            for key, found in self._files(prefix):
-                *parents, leaf = key.split("/")
-                if not leaf.startswith(_PART) or not "/".join([*parents, ""]).startswith(prefix):
-                    continue
-                if found.mtime < before.timestamp():
-                    with self._session.faults("sweep", key):
-                        self._tree.remove(self._tree.path(*parents, leaf))
-                    removed.append(key)
-                    self._tree.remove_empty(tuple(parents))
-        except DestinationError as exc:
-            if not exc.missing:  # before the first backup there may be no directory yet
-                raise
+        for key, found in self._files(prefix):
+            *parents, leaf = key.split("/")
+            if not leaf.startswith(_PART) or not "/".join([*parents, ""]).startswith(prefix):
+                continue
+            if found.mtime < before.timestamp():
+                with self._session.faults("sweep", key):
+                    self._tree.remove(self._tree.path(*parents, leaf))
+                removed.append(key)
+                self._tree.remove_empty(tuple(parents))
         return removed
 
     # -- inside

@@ -110,9 +110,9 @@ class Tree:
         except self._asyncssh.SFTPError as exc:
             if not is_missing(exc):
                 raise
-            if not self._is_directory(self.path()):
+            if not self._is_directory(self.path()) and not self._is_directory(self._above()):
                 raise self._no_root() from exc
-            return []
+            return []  # not there yet; storing makes it
         return list(found)
 
     def _is_directory(self, path: bytes) -> bool:
@@ -121,11 +121,15 @@ class Tree:
         except self._asyncssh.SFTPError:
             return False
 
+    def _above(self) -> bytes:
+        """The directory that the destination's own is in."""
+        parent, _slash, _leaf = self._root.rpartition("/")
+        return (parent or ("/" if self._root.startswith("/") else ".")).encode()
+
     def _no_root(self) -> DestinationError:
         return DestinationError(
             f"{self._told('use', self._root)}: it does not exist",
             hint="create it on the server, or correct path",
-            missing=True,
             permanent=True,
         )
 

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Push a committed backup from a directory of this host to one destination: what the push modules share."""
+
+from __future__ import annotations
+
+from . import arguments, door, jobs
+from .engine.cli.session import now
+from .engine.errors import DestinationError, ReadBackError, UsageError
+from .engine.operations.catalog import Wanted, choose, holdings
+from .engine.operations.replicate import replicate
+
+OWN = {"destination": {"type": "dict", "required": True}}
+
+
+def main(kind: str) -> None:
+    """The module that pushes to a destination of this kind."""
+    with door.module(
+        arguments.destination(), arguments.credentials(), arguments.push(), OWN
+    ) as module:
+        given = module.params
+        there = dict({"type": kind}, **given["destination"])
+        if there["type"] != kind:
+            raise UsageError(
+                f"{kind}_push pushes to a destination of type {kind}, not of type {there['type']!r}"
+            )
+        here = {"type": "local", "path": given["path"]}
+        session, job = jobs.described(given, {"local": here, kind: there})
+        with jobs.hold(module, session, job, "push"):
+            listed, _lost = holdings(job, job.host, "local")
+            id_ = choose(listed, Wanted(id=given["backup"]), job.name, now())[0].id
+            held, lost = holdings(job, job.host, kind)
+            if lost:
+                raise lost[0][1]
+            state = next(
+                (copies[0][1].state for one in held if one.id == id_ for copies in [one.copies]),
+                "missing",
+            )
+            if state != "missing" or module.check_mode:
+                module.exit_json(changed=state == "missing", id=id_, state=state)
+            from_, to = job.destination("local"), job.destination(kind)
+            spool = session.area(job).spool
+            outcome = replicate(from_, to, job.host, job.name, id_, spool, now)
+        if outcome.state == "lost":
+            raise DestinationError(
+                f"backup {id_} was not pushed: {outcome.error}", hint=outcome.hint
+            )
+        if outcome.state != "intact":
+            raise ReadBackError(f"backup {id_} was pushed and reads back wrong: {outcome.error}")
+        module.exit_json(changed=True, id=id_, state=outcome.state)
