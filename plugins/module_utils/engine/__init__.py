@@ -9,6 +9,6 @@ Layers; a file imports only from lower numbers (tests/unit/structure holds this)
                                              the only subprocess and disk code
     3  sources/ filters/ destinations/       adapters: one file a kind
     4  operations/                           use cases: take ports, name no adapter
-    5  registry config                       the only list of kinds; mapping -> Job, for both doors
+    5  registry placed config                the only list of kinds; mapping -> Job, for both doors
     6  cli/                                  the lifeboat command
 """

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, cast
 
 from .errors import ConfigError, UsageError
 from .filters.age import Age
@@ -21,6 +21,7 @@ from .job import Job
 from .model import Keep, Option, Schedule, Secret
 from .naming import check_host, check_name
 from .options import check_options, kind_of, nearest, told_at
+from .placed import Placed, check_variables
 from .placement import HERE, Placement
 from .ports import Destination, Filter, Source
 from .registry import DESTINATIONS, SOURCES
@@ -63,6 +64,7 @@ SCHEDULE = (
 SOURCE = (
     Option("type", required=True),
     Option("placement", "mapping"),
+    Option("credentials_from_env", "mapping", default={}),
     Option("optional", "boolean", default=False),
     Option("objectives", "mapping", default={}),
 )
@@ -147,8 +149,9 @@ class _Builder:
         where = f"jobs.{name}"
         told_at(where, lambda text: check_name("job", text), name)
         given = check_options(where, body, JOB)
+        user = given["user"] or self._top["user"]
         sources = tuple(
-            self._source(f"{where}.sources.{one}", one, given["sources"][one])
+            self._source(f"{where}.sources.{one}", one, given["sources"][one], user or "")
             for one in given["sources"]
         )
         if not sources:
@@ -174,19 +177,33 @@ class _Builder:
                 for one in given["destinations"]
                 if self._top["destinations"][one].get("mode") != "append_only"
             ),
-            user=given["user"] or self._top["user"],
+            user=user,
             spool_cap_bytes=cap,
             stall_timeout_s=given["stall_timeout"].total_seconds(),
         )
 
-    def _source(self, where: str, name: str, body: Any) -> Source:
+    def _source(self, where: str, name: str, body: Any, owner: str) -> Source:
         told_at(where, lambda text: check_name("source", text), name)
-        kind, shared, own = self._split(where, body, SOURCES, SOURCE)
+        named, shared, own = self._split(where, body, SOURCES, SOURCE)
+        kind: Any = SOURCES[named]
         check_options(f"{where}.objectives", shared["objectives"], OBJECTIVES)
         placement = _placement(f"{where}.placement", shared["placement"])
-        made: Source = SOURCES[kind](
-            name=name, placement=placement, optional=shared["optional"], **own
+        variables = check_variables(
+            f"{where}.credentials_from_env",
+            shared["credentials_from_env"],
+            kind.options,
+            body,
         )
+        if not placement.local:
+            placement = replace(placement, owner=owner, source=name)
+            placed: Any = Placed(kind, name, placement, shared["optional"], own, variables)
+            return cast(Source, placed)
+        if variables:
+            raise ConfigError(
+                f"{where}.credentials_from_env: only a container has an environment to read",
+                hint="write placement: {docker: CONTAINER}, or the options themselves",
+            )
+        made: Source = kind(name=name, placement=placement, optional=shared["optional"], **own)
         return made
 
     def _destination(self, where: str, name: str) -> Destination:
@@ -214,7 +231,11 @@ class _Builder:
                 f"{where}.type: {kind!r} is not a type" + nearest(kind, kinds),
                 hint="the types are: " + ", ".join(sorted(kinds)),
             )
-        own = kinds[kind].options
+        read = body.get("credentials_from_env")
+        own = tuple(
+            replace(one, required=False) if isinstance(read, Mapping) and one.name in read else one
+            for one in kinds[kind].options
+        )
         given = check_options(where, body, shared + tuple(own), self._secret_of)
         names = {option.name for option in own}
         return (

@@ -11,12 +11,26 @@ from .model import Command, Inside
 
 # Run by the container's own sh, a constant: the words come after it and are never parsed. The engine
 # leaves a program running when its client is killed, so this one waits for the end of its standard
-# input, which is our end too, and then kills the program and all that it started.
-_UNFED = (
-    'exec 3<&0; "$@" </dev/null 3<&- & program=$!; '
-    "{ read -r _ <&3; kill -9 $program; kill -9 -$$; } >/dev/null 2>&1 & watcher=$!; "
-    "exec 3<&-; wait $program; status=$?; kill $watcher 2>/dev/null; exit $status"
-)
+# input, which is our end too, and then kills the program and all that it started. It waits for each
+# child: PostgreSQL as a container's first process inherits the others', and takes one that was killed
+# for a crash of its own (PostmasterMain, reaper), so there only the program itself is killed.
+_UNFED = """
+exec 3<&0
+"$@" </dev/null 3<&- &
+program=$!
+{
+  read -r _ <&3
+  read -r first </proc/1/comm
+  case $first in postgres*) kill -9 $program ;; *) kill -9 -$$ $program ;; esac
+} >/dev/null 2>&1 &
+watcher=$!
+exec 3<&-
+wait $program
+status=$?
+kill $watcher 2>/dev/null
+wait $watcher 2>/dev/null
+exit $status
+"""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ def podman(*words: str, stdin: bytes = b"", check: bool = True) -> str:
         ["podman", *words], input=stdin, capture_output=True, check=False, timeout=60
     )
     assert done.returncode == 0 or not check, done.stderr.decode()
-    return done.stdout.decode().strip()
+    # what a container said comes on both
+    return (done.stdout + (done.stderr if words[0] == "logs" else b"")).decode().strip()
 
 
 def wait_for(wanted: Callable[[], object], timeout_s: float = 10.0) -> bool:
@@ -88,7 +90,10 @@ def _tiny_root(base: Path) -> bytes:
     root = base / "root"
     for name in ("usr", "etc", "var", "run", "root", "proc", "sys", "dev", "tmp"):
         (root / name).mkdir(parents=True)
-    (root / "tmp").chmod(0o1777)
+    (root / "var/run").symlink_to("/run")
+    for name in ("tmp", "run/postgresql", "var/lib/pg"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+        (root / name).chmod(0o1777)
     for name in ("bin", "sbin", "lib", "lib64"):
         (root / name).symlink_to("usr/" + name)
     for name in ("passwd", "group", "ld.so.cache", "ld.so.conf", "nsswitch.conf"):
@@ -100,11 +105,11 @@ def _tiny_root(base: Path) -> bytes:
 
 @pytest.fixture(scope="session")
 def make_container(engines: None) -> Callable[..., Container]:
-    def make(*options: str, command: tuple[str, ...] = IDLE) -> Container:
+    def make(*options: str, command: tuple[str, ...] = IDLE, image: str = IMAGE) -> Container:
         name = "lb-test-" + secrets.token_hex(4)
         podman(
             "run", "-d", "--name", name, "--network", "none", "-v", "/usr:/usr:ro",
-            *options, IMAGE, *command,
+            *options, image, *command,
         )  # fmt: skip
         return Container(name)
 
@@ -114,6 +119,31 @@ def make_container(engines: None) -> Callable[..., Container]:
 @pytest.fixture(scope="session")
 def container(make_container: Callable[..., Container]) -> Container:
     return make_container()
+
+
+class Watch:
+    """Every argument list that is seen while it is open; of programs in containers too."""
+
+    def __init__(self) -> None:
+        self.seen: set[bytes] = set()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.01):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    self.seen.add(path.read_bytes())
+                except OSError:
+                    pass
 
 
 @pytest.fixture

@@ -78,6 +78,8 @@ def _version_in(placement: Placement, folder: str) -> Programs | None:
     try:
         told = run(inside.wrap(Command((programs.path("pg_dump"), "--version"))))
     except MissingDependency:
+        if not placement.local:
+            raise  # it says more: which container, or that there is no docker
         return None
     version = re.search(r"\) (\d+[.\d]*)", told.decode("utf-8", "replace"))
     return replace(programs, version=version.group(1)) if version else None
