@@ -32,6 +32,8 @@ def restored(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool
         host=given["from_host"] or "",
         only=given["only"],
         into=given["into"],
+        paths=given["path"],
+        merge=given["merge"],
     )
     ask = ask_of(
         job, planned, _asked(given), phrase=given["confirm"], terminal=False, verified=True

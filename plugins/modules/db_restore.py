@@ -40,6 +40,22 @@ options:
     description: Another database, file or directory to restore into. Needs exactly one source.
     type: str
     version_added: 0.1.0
+  path:
+    description:
+      - Only these paths of a source of files, absolute or below its only path, with all that lies below. Needs
+        exactly one source.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.1.0
+  merge:
+    description:
+      - Puts files back one by one, into the directories that are there, and leaves all else in them as it is.
+        What is overwritten is kept, and O(state=undone) puts it back. Existing directories keep owner and mode.
+        Without it a directory is exchanged as a whole. For sources of files only.
+    type: bool
+    default: false
+    version_added: 0.1.0
   identity:
     description: The private key. It stays in the memory of the module; use pipelining.
     type: str
@@ -83,6 +99,15 @@ EXAMPLES = r"""
     job: shop
     only: [db]
     into: shop_yesterday
+    identity: "{{ lookup('ansible.builtin.file', 'operator.key') }}"
+  become: true
+
+- name: Put one directory of uploads back, and leave what came since
+  lifeboat.backup.db_restore:
+    job: shop
+    only: [uploads]
+    path: [invoices/2026]
+    merge: true
     identity: "{{ lookup('ansible.builtin.file', 'operator.key') }}"
   become: true
 
@@ -155,6 +180,8 @@ OWN = {
     "state": {"type": "str", "choices": ["restored", "undone", "confirmed"], "default": "restored"},
     "only": {"type": "list", "elements": "str", "default": []},
     "into": {"type": "str"},
+    "path": {"type": "list", "elements": "str", "default": []},
+    "merge": {"type": "bool", "default": False},
     "identity": {"type": "str", "no_log": True},
     "confirm": {"type": "str"},
     "target_host": {"type": "str"},

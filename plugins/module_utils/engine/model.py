@@ -87,6 +87,7 @@ class Needs:
     reads: tuple[str, ...] = ()  # paths that must be visible, if they are in a home directory too
     replaces: tuple[str, ...] = ()  # paths that a restore takes away and puts back
     reads_everything: bool = False  # files of other users
+    bucket: str = ""  # "ENDPOINT BUCKET/PREFIX/": of a source, what a restore replaces
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import (
     Protocol,
 )
 
+from .inventory import Entry
 from .model import (
     Command,
     Inventory,
@@ -128,6 +129,18 @@ class Source(Protocol):
 
     def discard(self, swap: Swap) -> None:
         """Remove whichever of side and kept is not in place. Never the target. Already gone = done."""
+
+
+class Narrowable(Source, Protocol):
+    """A source that can also restore a part of what it holds, or leave what else is there."""
+
+    def narrowed(self, paths: Sequence[str], merge: bool) -> Source:
+        """The same source, whose `target` is of `paths` alone (() = all), merged into what is there."""
+
+    def alike(
+        self, swap: Swap, recorded: Iterator[Entry], found: Iterator[Entry]
+    ) -> tuple[Iterator[Entry], Iterator[Entry]]:
+        """Of the backup's inventory, and of `count`, what can be compared after such a restore."""
 
 
 class Filter(Protocol):

@@ -98,6 +98,12 @@ def _restore(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     made.add_argument("--as-of", default="", metavar="TIME", help="newest good one before (UTC)")
     made.add_argument("--only", action="append", default=[], metavar="SOURCE")
     made.add_argument("--into", metavar="NAME", help="another database, path or directory")
+    made.add_argument(
+        "--path", action="append", default=[], metavar="PATH", help="only this, of a files source"
+    )
+    made.add_argument(
+        "--merge", action="store_true", help="put files back one by one, leave all others there"
+    )
     made.add_argument("--at", default="", metavar="DESTINATION", help="use this copy")
     made.add_argument("--from-host", default="", metavar="HOST")
     made.add_argument("--dry-run", action="store_true", help="show the plan, touch nothing")

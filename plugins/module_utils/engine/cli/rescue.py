@@ -50,7 +50,14 @@ def restore_(session: Session, asked: Any, out: Output) -> int:
     with session.hold(job, "restore", listener=listener):
         settle.expire(job, session.paths.journals, now())
         planned = restore.plan(
-            job, wanted, now(), host=asked.from_host, only=asked.only, into=asked.into
+            job,
+            wanted,
+            now(),
+            host=asked.from_host,
+            only=asked.only,
+            into=asked.into,
+            paths=asked.path,
+            merge=asked.merge,
         )
         if asked.dry_run:
             out.result(plan_mapping(job, planned), "\n".join(plan_lines(job, planned)))

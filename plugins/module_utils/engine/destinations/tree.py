@@ -144,7 +144,9 @@ class Tree:
             descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:  # never made here: its disk may only not be mounted
             hint = "mount its disk; a new destination is made by site.yml, or by hand"
-            raise self.error("use", "", "it does not exist", hint=hint, permanent=True) from None
+            raise self.error(
+                "use", "", "it does not exist; is its disk mounted?", hint=hint, permanent=True
+            ) from None
         if self._require_mount:
             above = os.stat("..", dir_fd=descriptor)
             if os.fstat(descriptor).st_dev == above.st_dev:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import cast
 
 from ..errors import (
     DestinationError,
@@ -83,8 +84,12 @@ def plan(
     host: str = "",
     only: Sequence[str] = (),
     into: str | None = None,
+    paths: Sequence[str] = (),
+    merge: bool = False,
 ) -> Plan:
     """Choose a backup and the nearest copy of it, and look at what it would replace. Changes nothing.
+
+    `paths`: only these of one source. `merge`: leave what is there and is not in the backup.
 
     `latest` is the newest good backup that holds every source asked for (of the job, or `only`): a
     run of some sources alone never hides the others. Where none holds all, `absent` says which.
@@ -113,7 +118,11 @@ def plan(
         raise UsageError(f"backup {manifest.id} does not hold a good {bad or 'source'}")
     if into is not None and len(usable) != 1:
         raise UsageError("--into needs exactly one source", hint="choose it with --only")
-    targets = tuple((one, _source(job, one).target(one, into)) for one in usable)
+    if paths and len(usable) != 1:
+        raise UsageError("--path needs exactly one source", hint="choose it with --only")
+    targets = tuple(
+        (one, _narrowed(_source(job, one), paths, merge).target(one, into)) for one in usable
+    )
     spares = tuple(
         name
         for name, copy in holding.copies
@@ -287,10 +296,12 @@ class Restore:
         if "inventory" not in parts:
             return
         found = source.count(swap, work)
+        alike = getattr(source, "alike", None)  # of ports.Narrowable
 
         def compare(recorded: Callable[..., bytes]) -> list[str]:
             with open(found.path, "rb") as lines:
-                return differences(read(recorded), read(lines))  # type: ignore[arg-type]
+                both = read(recorded), read(lines)  # type: ignore[arg-type]
+                return differences(*(alike(swap, *both) if alike else both))
 
         told = parts["inventory"].read(compare)  # type: ignore[arg-type]
         if told:
@@ -298,6 +309,18 @@ class Restore:
                 f"what was restored of {source.name} is not what was backed up",
                 detail="\n".join(told),
             )
+
+
+def _narrowed(source: Source, paths: Sequence[str], merge: bool) -> Source:
+    if not paths and not merge:
+        return source
+    narrow = getattr(source, "narrowed", None)  # of ports.Narrowable
+    if narrow is None:
+        raise UsageError(
+            f"source {source.name} ({source.kind}) is restored as a whole only",
+            hint="--path and --merge are for files: choose them with --only",
+        )
+    return cast(Source, narrow(paths, merge))
 
 
 def _recipients(manifest: Manifest) -> list[str]:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..job import Job
+from ..model import Swap
+from ..ports import Source
 from .journal import (
     DISCARDING,
     SWAPPED,
@@ -31,7 +33,7 @@ def undo(job: Job, directory: Path) -> Journal:
     for journal in reversed(journals(directory, job.name)):
         if journal.step == SWAPPED:
             for swap in journal.swaps:  # all must be within reach before the first is touched
-                job.source(swap.source).swapped(swap)
+                _source(job, journal, swap).swapped(swap)
             journal = advance(directory, journal, UNDOING)
             _back(job, journal)
             return advance(directory, journal, UNDONE)
@@ -58,9 +60,10 @@ def expire(job: Job, directory: Path, now: datetime) -> list[Journal]:
 
 def _let_go(job: Job, directory: Path, journal: Journal) -> None:
     """Discard what is not in place; once begun it is only ever completed, never undone."""
+    sources = [_source(job, journal, swap) for swap in journal.swaps]
     journal = advance(directory, journal, DISCARDING)
-    for swap in journal.swaps:
-        job.source(swap.source).discard(swap)
+    for source, swap in zip(sources, journal.swaps):
+        source.discard(swap)
     forget(directory, journal)
 
 
@@ -84,14 +87,14 @@ def settle(job: Job, journal: Journal, directory: Path) -> str:
         advance(directory, journal, UNDONE)
         return f"{where}: its undo was cut off and is now complete; the old state is in place"
     if journal.step == SWAPPING and all(
-        job.source(swap.source).swapped(swap) for swap in journal.swaps
+        _source(job, journal, swap).swapped(swap) for swap in journal.swaps
     ):
         advance(directory, journal, SWAPPED)
         return f"{where} was cut off after the last swap; the new state is in place"
     if journal.step == SWAPPING:
         _back(job, journal)
     for swap in journal.swaps:
-        job.source(swap.source).discard(swap)
+        _source(job, journal, swap).discard(swap)
     forget(directory, journal)
     return f"{where} was cut off and is taken back; the old state is in place"
 
@@ -99,4 +102,17 @@ def settle(job: Job, journal: Journal, directory: Path) -> str:
 def _back(job: Job, journal: Journal) -> None:
     """Every source, also one that was cut off in its middle: `back` knows what is left to do."""
     for swap in reversed(journal.swaps):
-        job.source(swap.source).back(swap)
+        _source(job, journal, swap).back(swap)
+
+
+def _source(job: Job, journal: Journal, swap: Swap) -> Source:
+    """Who made the swap; what another kind of source took its names for could be anything."""
+    source = job.source(swap.source)
+    kind = dict(journal.kinds).get(swap.source, source.kind)
+    if kind != source.kind:
+        raise UsageError(
+            f"source {swap.source} of job {job.name} is a {source.kind} now, and was a {kind} when "
+            f"backup {journal.backup_id} was restored",
+            hint=f"configure it as {kind} again until that restore is confirmed or undone",
+        )
+    return source

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
@@ -16,19 +17,24 @@ from pathlib import Path
 from typing import Any
 
 from .. import ownership
+from ..anchor import anchored
 from ..errors import ConfigError, SourceAbsent, SourceError, VerifyError
 from ..files import remove
-from ..inventory import InventoryWriter
+from ..inventory import Entry, InventoryWriter
 from ..model import Command, Inventory, Needs, Option, SourceRecord, Stream, Swap, Target, Workspace
 from ..pipeline import Pipeline
 from ..placement import HERE, Placement
 from ..ports import Plain
-from . import tree_swap, tree_tar, tree_target
-from .tree_listing import Listing, complaint, survey
+from . import tree_merge, tree_swap, tree_tar, tree_target, tree_unpack
+from .tree_listing import Listing, complaint
+from .tree_survey import survey
 from .tree_swap import Tree, member_name
 
 _LOG = logging.getLogger(__name__)
 _CHANGED = re.compile(r"file changed as we read|[Ff]ile removed before|File shrank by")
+# Not "Read error": that file is in the archive, filled up with zeros.
+_UNREADABLE = re.compile(r": Cannot (open|stat|readlink|savedir|opendir): ")
+_OURS = [".*lifeboat-%s.%s*" % ("[0-9a-f]" * 6, end) for end in ("new", "old")]
 _NOISE = re.compile(r"Exiting with failure|Removing leading|socket ignored")
 
 
@@ -36,7 +42,8 @@ class Files:
     """`paths`: directories or single files, absolute; links are kept as links, never followed.
 
     `exclude`: tar patterns, matched at any depth ("*.tmp"), or from the root if they begin with /.
-    `one_file_system`: leave out what is mounted below a path.
+    `one_file_system`: leave out what is mounted below a path. `unreadable`: whether a file that
+    cannot be opened fails the run ("fail"), or is left out and told ("warn").
     """
 
     kind = "files"
@@ -44,6 +51,7 @@ class Files:
         Option("paths", "texts", required=True),
         Option("exclude", "texts", default=()),
         Option("one_file_system", "boolean", default=True),
+        Option("unreadable", default="fail", choices=("fail", "warn")),
     )
 
     def __init__(
@@ -53,6 +61,7 @@ class Files:
         paths: Sequence[str],
         exclude: Sequence[str] = (),
         one_file_system: bool = True,
+        unreadable: str = "fail",
         placement: Placement = HERE,
         optional: bool = False,
     ) -> None:
@@ -64,6 +73,9 @@ class Files:
         self._paths = [os.path.normpath(path) for path in paths]
         self._exclude = tuple(exclude)
         self._one_file_system = one_file_system
+        self._skips = unreadable == "warn"
+        self._chosen: tuple[str, ...] = ()
+        self._merge = False
         self._placement = placement
 
     def needs(self) -> Needs:
@@ -90,7 +102,8 @@ class Files:
             ],
         }
         with tempfile.TemporaryDirectory(prefix="files-", dir=work.bulk) as folder:
-            dump = _Dump(self.name, facts, Path(folder) / "inventory.jsonl", self._create)
+            lines = Path(folder) / "inventory.jsonl"
+            dump = _Dump(self.name, facts, lines, self._create, self._skips)
             try:
                 yield dump
             finally:
@@ -107,38 +120,46 @@ class Files:
 
     # -- restore
 
+    def narrowed(self, paths: Sequence[str], merge: bool) -> Files:
+        """The same source, for a restore of `paths` alone, merged into what is there if asked."""
+        made = copy.copy(self)
+        made._chosen, made._merge = tuple(paths), merge
+        return made
+
     def target(self, record: SourceRecord, into: str | None) -> Target:
-        trees = _recorded(record)
-        targets = [(into or "").rstrip("/") + tree["path"] for tree in trees]
+        wanted = tree_target.wanted(self.name, _recorded(record), self._chosen, into)
+        if self._merge:
+            wanted = tree_target.merged(wanted, into)
         refusals: list[str] = []
-        for path in targets:
-            refusals += tree_target.forbidding(Path(path), into)
-            if into is None and path not in self._paths:
+        for one in wanted:
+            refusals += tree_target.forbidding(Path(one["target"]), into, self._merge)
+            if into is None and one["within"] not in self._paths:
                 refusals.append(
                     "the backup holds %s, which this source is not configured to restore: use --into"
-                    % path
+                    % one["within"]
                 )
+        targets = [one["target"] for one in wanted]
         there = [path for path in targets if os.path.lexists(path)]
         counted = {"files": 0, "size_bytes": 0}
         if not refusals:
             for path in there:
                 tree_target.add_up(path, counted)
+        label = "files in %s" % ", ".join(targets)
+        if self._merge:
+            chosen = ["/" + name for one in wanted for name in one["chosen"]]
+            label = "%s merged into %s" % (", ".join(chosen) or "all files", ", ".join(targets))
         return Target(
-            label="files in %s" % ", ".join(targets),
+            label=label,
             name=targets[0] if len(targets) == 1 else json.dumps(targets),
             exists=bool(there),
             size_bytes=counted["size_bytes"],
             totals=counted if there else {},
             refusals=tuple(refusals),
+            note={"trees": wanted},
         )
 
     def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
-        recorded = _recorded(record)
-        targets = [target.name] if len(recorded) == 1 else json.loads(target.name)
-        trees = [
-            tree_target.plan(one["path"], one["part"], path, token)
-            for one, path in zip(recorded, targets)
-        ]
+        trees = [tree_target.plan(one, token) for one in target.note["trees"]]
         return Swap(
             self.name,
             target.name,
@@ -159,11 +180,14 @@ class Files:
                     raise VerifyError(
                         "source %s: the backup has no archive %s" % (self.name, tree.part)
                     )
-                self._unpack(tree, plains[tree.part])
+                with anchored(tree.folder, create=not tree.existed) as here:
+                    tree_unpack.unpack(self.name, tree.at(here), plains[tree.part])
         except BaseException:
             for tree in trees:
-                remove(Path(tree.unpacked))
-                remove(Path(tree.side))
+                if os.path.isdir(tree.folder):
+                    with anchored(tree.folder) as here:
+                        remove(Path(tree.at(here).unpacked))
+                        remove(Path(tree.at(here).side))
             raise
         os.sync()  # before a rename makes it the truth; a million single syncs would take hours
 
@@ -172,10 +196,13 @@ class Files:
         os.close(descriptor)
         writer = InventoryWriter(Path(lines))
         for tree in tree_swap.from_notes(swap.note):
-            found_as = member_name(tree.side)
+            found_as = os.path.basename(tree.side)
             listing = Listing(writer, tree.top, found_as, owners=os.geteuid() == 0)
             try:
-                with Pipeline(tree_tar.create(found_as, ()), []) as flow:
+                with (
+                    anchored(tree.folder) as here,
+                    Pipeline(tree_tar.create(found_as, (), here), []) as flow,
+                ):
                     for block in flow.blocks():
                         listing.tap(block)
                     flow.check()
@@ -184,20 +211,37 @@ class Files:
                 listing.abandon()
         return writer.close()
 
+    def alike(
+        self, swap: Swap, recorded: Iterator[Entry], found: Iterator[Entry]
+    ) -> tuple[Iterator[Entry], Iterator[Entry]]:
+        """Of the backup's inventory what this restore brings back, and how that is counted."""
+        return tree_target.alike(tree_swap.from_notes(swap.note), recorded, found)
+
     def swap(self, swap: Swap) -> None:
         for tree in tree_swap.from_notes(swap.note):
-            tree_swap.swap(tree)
+            with anchored(tree.folder) as here:
+                _steps(tree).swap(tree.at(here))
 
     def swapped(self, swap: Swap) -> bool:
-        return all(tree_swap.swapped(tree) for tree in tree_swap.from_notes(swap.note))
+        for tree in tree_swap.from_notes(swap.note):
+            if not os.path.isdir(tree.folder):
+                return False
+            with anchored(tree.folder) as here:
+                if not _steps(tree).swapped(tree.at(here)):
+                    return False
+        return True
 
     def back(self, swap: Swap) -> None:
         for tree in reversed(tree_swap.from_notes(swap.note)):
-            tree_swap.back(tree)
+            if tree.existed or os.path.isdir(tree.folder):
+                with anchored(tree.folder) as here:
+                    _steps(tree).back(tree.at(here))
 
     def discard(self, swap: Swap) -> None:
         for tree in tree_swap.from_notes(swap.note):
-            tree_swap.discard(tree)
+            if tree.existed or os.path.isdir(tree.folder):
+                with anchored(tree.folder) as here:
+                    _steps(tree).discard(tree.at(here))
 
     # -- inside
 
@@ -224,43 +268,26 @@ class Files:
 
     def _create(self, path: str) -> Command:
         options = ["--one-file-system"] if self._one_file_system else []
+        # what restores keep beside their targets, and in those that they merge into
+        options += ["--no-anchored"] + ["--exclude=" + pattern for pattern in _OURS]
         for pattern in self._exclude:
             pattern = pattern.rstrip("/")  # or it would match nothing
             options.append("--anchored" if pattern.startswith("/") else "--no-anchored")
             options.append("--exclude=" + pattern.lstrip("/"))
         return self._placement.wrap(tree_tar.create(member_name(path), options))
 
-    def _unpack(self, tree: Tree, plain: Plain) -> None:
-        """Extract in a closed directory beside the target, then move the tree out of it."""
-        remove(Path(tree.unpacked))
-        remove(Path(tree.side))
-        plain.read(partial(survey, top=tree.top))
-        os.makedirs(os.path.dirname(tree.unpacked), exist_ok=True)
-        with tree_swap.closed_directory(tree.unpacked) as opened:
-            plain.feed(tree_tar.extract(opened))
-            try:
-                os.stat(tree.top, dir_fd=opened, follow_symlinks=False)
-            except FileNotFoundError:
-                raise VerifyError(
-                    "source %s: its archive holds no %s" % (self.name, tree.path)
-                ) from None
-            tree_swap.require_same(tree.unpacked, opened)
-            if tree.top == ".":
-                os.rename(tree.unpacked, tree.side)
-                tree_swap.require_same(tree.side, opened)
-            else:
-                os.rename(tree.top, tree.side, src_dir_fd=opened)
-        remove(Path(tree.unpacked))
-
 
 class _Dump:
     """One tar for each path, with the names and sums of its members counted on the way."""
 
-    def __init__(self, name: str, facts: Mapping[str, Any], lines: Path, create: Any) -> None:
+    def __init__(
+        self, name: str, facts: Mapping[str, Any], lines: Path, create: Any, skips: bool
+    ) -> None:
         self.taken_at = datetime.now(timezone.utc)
         self.facts = facts
         self._name = name
         self._create = create
+        self._skips = skips
         self._writer = InventoryWriter(lines)
         self._listing: Listing | None = None
 
@@ -290,11 +317,13 @@ class _Dump:
         listing.finish()
         told = [line[5:] if line.startswith("tar: ") else line for line in said.splitlines()]
         told = [line for line in told if not _NOISE.search(line)]
-        if status > 1:
+        failed = [line for line in told if not (self._skips and _UNREADABLE.search(line))]
+        if status > 1 and (failed or not listing.members):
             raise SourceError(
                 "source %s: tar could not read all of %s" % (self._name, path),
                 detail="\n".join(told),
-                hint="run the job as a user who may read these files, or exclude them",
+                hint="run the job as a user who may read these files, exclude them, or say "
+                "`unreadable: warn`",
             )
         if not listing.members:
             raise SourceError(
@@ -309,11 +338,17 @@ def _counted(told: Sequence[str]) -> tuple[str, ...]:
     for line in told:
         _LOG.warning("tar: %s", line)
     changed = sum(1 for line in told if _CHANGED.search(line))
+    unread = sum(1 for line in told if _UNREADABLE.search(line))
     counts = (
         ("%d files changed while they were read", changed),
-        ("tar warned %d times of something else, see the log", len(told) - changed),
+        ("%d files could not be read, and are not in this backup", unread),
+        ("tar warned %d times of something else, see the log", len(told) - changed - unread),
     )
     return tuple(text % count for text, count in counts if count)
+
+
+def _steps(tree: Tree) -> Any:
+    return tree_merge if tree.merged else tree_swap
 
 
 def _parts(paths: Sequence[str]) -> list[str]:

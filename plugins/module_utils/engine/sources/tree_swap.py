@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,26 +37,44 @@ _EXCHANGED_HINT = "see what runs as the owner of that directory; nothing was rep
 class Tree:
     """One path's part in a restore; all names are absolute."""
 
-    path: str  # as it was backed up
+    path: str  # what is restored; as it was backed up
     part: str  # its archive
     target: str
     side: str
     kept: str
     existed: bool
     inode: int  # of what was at `target`; 0 = nothing
+    within: str = ""  # the path that was backed up, where only a part of it is restored
+    chosen: Sequence[str] = ()  # members of the archive, with all that is below; () = all
+    merged: bool = False  # side and kept lie in the target, and what they hold goes one by one
 
     def as_note(self) -> dict[str, Any]:
-        return asdict(self)
+        return dict(asdict(self), chosen=list(self.chosen))
 
     @property
     def top(self) -> str:
         """The name of `path` in the archive."""
-        return member_name(self.path)
+        return member_of(self.path, self.within or self.path)
+
+    @property
+    def archive_top(self) -> str:
+        return member_name(self.within or self.path)
 
     @property
     def unpacked(self) -> str:
         """Where the archive is unpacked; the tree lies somewhere below."""
         return self.side + ".d"
+
+    @property
+    def folder(self) -> str:
+        """The directory that side and kept lie in."""
+        return os.path.dirname(self.side)
+
+    def at(self, here: str) -> Tree:
+        """The same, reached by another name of its folder; see anchor.py."""
+        side, kept = (os.path.join(here, os.path.basename(one)) for one in (self.side, self.kept))
+        target = here if self.merged else os.path.join(here, os.path.basename(self.target))
+        return replace(self, target=target, side=side, kept=kept)
 
 
 def from_notes(notes: Mapping[str, Any]) -> list[Tree]:
@@ -65,6 +83,11 @@ def from_notes(notes: Mapping[str, Any]) -> list[Tree]:
 
 def member_name(path: str) -> str:
     return path.strip("/") or "."
+
+
+def member_of(path: str, within: str) -> str:
+    """The name of `path` in the archive of `within`."""
+    return member_name(within) + path[len(within.rstrip("/")) :].rstrip("/")
 
 
 @contextmanager

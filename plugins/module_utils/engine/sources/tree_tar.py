@@ -20,8 +20,8 @@ BY_HAND = (
 )
 
 
-def create(name: str, options: Sequence[str]) -> Command:
-    """tar of `name`, relative to /. Sorted, so that of two hard links the same one comes first."""
+def create(name: str, options: Sequence[str], folder: str = "/") -> Command:
+    """tar of `name`, which lies in `folder`. Sorted, so that of two hard links the same one comes first."""
     argv: tuple[str, ...] = (
         "tar",
         "--create",
@@ -33,17 +33,23 @@ def create(name: str, options: Sequence[str]) -> Command:
         "--sort=name",
         "--sparse",
     )
-    argv += _ATTRIBUTES + _selinux() + tuple(options) + ("--directory=/", "--", name)
-    return Command(argv, env=_ENVIRONMENT, accepts=(0, 1, 2))  # judged by what it said
+    argv += _ATTRIBUTES + _selinux() + tuple(options) + ("--", name)
+    # judged by what it said
+    return Command(argv, env=_ENVIRONMENT, cwd=folder, accepts=(0, 1, 2))
 
 
-def extract(descriptor: int) -> Command:
-    """tar that unpacks into an open directory of ours, whatever its name leads to by then."""
+def extract(descriptor: int, alone: Sequence[str] = (), whole: Sequence[str] = ()) -> Command:
+    """tar that unpacks into an open directory of ours, whatever its name leads to by then.
+
+    Only the members `alone` and those `whole` with all that is below, if any are named.
+    """
     # without an include pattern tar drops capabilities; only root may set more than user.*
     root = os.geteuid() == 0
     owners = ("--xattrs-include=*", "--same-owner") if root else ("--xattrs-include=user.*",)
     argv: tuple[str, ...] = ("tar", "--extract", "--file=-", "--preserve-permissions")
     argv += _ATTRIBUTES + _selinux() + owners + ("--delay-directory-restore",)
+    argv += ("--no-recursion", *("--add-file=" + name for name in alone)) if alone else ()
+    argv += ("--recursion", *("--add-file=" + name for name in whole)) if whole else ()
     return Command(argv, env=_ENVIRONMENT, cwd="/proc/self/fd/%d" % descriptor)
 
 
