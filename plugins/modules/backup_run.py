@@ -42,6 +42,13 @@ options:
     elements: str
     default: []
     version_added: 0.1.0
+  wait:
+    description:
+      - Wait for another run of the job to end, as a timer does. Otherwise the module fails at once when one holds
+        the job.
+    type: bool
+    default: false
+    version_added: 0.1.0
   allow_partial:
     description: Do not fail when some sources or destinations were lost and the others went well.
     type: bool
@@ -138,6 +145,7 @@ OWN = {
     "tags": {"type": "list", "elements": "str", "default": []},
     "pin": {"type": "bool", "default": False},
     "only": {"type": "list", "elements": "str", "default": []},
+    "wait": {"type": "bool", "default": False},
     "allow_partial": {"type": "bool", "default": False},
 }
 
@@ -149,7 +157,7 @@ def main() -> None:
         job = session.job(given["job"])
         if module.check_mode:
             module.exit_json(changed=True, facts=jobs.look(job, given["only"]))
-        wanted = {key: given[key] for key in ("type", "tags", "pin")}
+        wanted = {key: given[key] for key in ("type", "tags", "pin", "wait")}
         wanted["sources"] = [job.source(name).name for name in given["only"]]
         if unit.usable(session.paths):
             told = unit.run_through_unit(session.paths, job.name, wanted, silent)
@@ -161,6 +169,7 @@ def main() -> None:
                 sources=wanted["sources"],
                 tags=given["tags"],
                 pin=given["pin"],
+                wait=given["wait"],
             )
             told = report_mapping(job, report)
         jobs.report(module, told)

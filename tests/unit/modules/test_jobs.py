@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.lifeboat.backup.plugins.module_utils import restoring
+from ansible_collections.lifeboat.backup.plugins.module_utils.engine.files import lock
 
 Host = Any
 
@@ -75,6 +79,18 @@ def test_an_unknown_job_is_told_with_those_there_are(host: Host) -> None:
     assert result["failed"]
     assert result["exit_code"] == 2
     assert "shop" in result["hint"]
+
+
+def test_a_held_job_fails_at_once_unless_it_is_waited_for(host: Host) -> None:
+    host.call("backup_run", job="shop")
+    with ExitStack() as holding:
+        holding.enter_context(lock(host.root / "state" / "locks" / "shop.lock", "prune"))
+        held = host.call("backup_run", job="shop")
+        assert (held["failed"], held["exit_code"]) == (True, 5)
+        threading.Timer(1.0, holding.close).start()
+        begun = time.monotonic()
+        assert host.call("backup_run", job="shop", wait=True)["complete"]
+        assert time.monotonic() - begun >= 1.0
 
 
 # -- verify_archive

@@ -68,7 +68,8 @@ def _run_in_unit(session: Session, asked: Any, out: Output) -> int:
         sources=request.get("sources", scheduled),
         tags=request.get("tags", ()),
         pin=bool(request.get("pin")),
-        wait=type_ != "manual",  # a timer waits for its turn rather than miss it
+        # a timer waits for its turn rather than miss it
+        wait=type_ != "manual" or bool(request.get("wait")),
         listener=listener,
     )
     told = report_mapping(job, report)

@@ -42,13 +42,16 @@ def run_through_unit(
 ) -> Mapping[str, Any]:
     """Start `lifeboat-run@JOB:manual`, follow it to its end, and return its report.
 
-    request: {"type", "tags", "pin", "sources"}. Raises LockedError if the job runs already.
+    request: {"type", "tags", "pin", "sources", "wait"}. Raises LockedError if the job runs already and
+    is not to be waited for; every run ends, by its unit's timeout if not before.
     """
     unit = f"lifeboat-run@{job}:manual.service"
-    if _property(paths, unit, "ActiveState") in _RUNNING:
-        raise LockedError(
-            f"{unit} is already running", hint=f"see it with: systemctl status {unit}"
-        )
+    while _property(paths, unit, "ActiveState") in _RUNNING:
+        if not request.get("wait"):
+            raise LockedError(
+                f"{unit} is already running", hint=f"see it with: systemctl status {unit}"
+            )
+        time.sleep(_POLL_S)
     make_private(paths.runtime, 0o755)
     last_run, wanted = paths.last_run(job), paths.request(job)
     before = _stamp(last_run)
