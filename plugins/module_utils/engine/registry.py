@@ -11,6 +11,7 @@ from .filters.zstd import Zstd
 from .sources.command import CommandSource
 from .sources.files import Files
 from .sources.mongodb import MongoDB
+from .sources.mariadb import MariaDB, MySQL
 from .sources.postgresql import PostgreSQL
 from .sources.redis import Redis, Valkey
 from .sources.sqlite import SQLite
@@ -19,6 +20,8 @@ SOURCES = {
     "command": CommandSource,
     "files": Files,
     "mongodb": MongoDB,
+    "mariadb": MariaDB,
+    "mysql": MySQL,
     "postgresql": PostgreSQL,
     "redis": Redis,
     "sqlite": SQLite,
