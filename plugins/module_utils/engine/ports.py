@@ -71,6 +71,9 @@ class Source(Protocol):
     A class states `kind` and `options`; it is made as `kind(name=..., placement=..., optional=...,
     **options)`. All errors are SourceError (SourceAbsent when it is not there), MissingDependency or
     ProcessError, and name the source.
+
+    It may have `again(failure: LifeboatError) -> bool`: whether a dump that failed so may go well if it
+    is begun anew. It is then, once; so only the first stream may fail in such a way.
     """
 
     kind: str

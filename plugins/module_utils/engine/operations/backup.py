@@ -160,13 +160,14 @@ class _Writer:
         source = self._source
         record = SourceRecord(source.name, source.kind, "failed")
         try:
-            with source.open(self._work) as dump:
-                archives = [self._archive(stream) for stream in dump.streams()]
-                record = replace(record, taken_at=dump.taken_at, facts=dict(dump.facts))
-                record, archives = self._count(dump, record, archives)
-            if not archives:
-                raise SourceError(f"source {source.name} gave no data")
-            return replace(record, status="good"), archives
+            try:
+                return self._dump(record)
+            except LifeboatError as exc:
+                if not self._may_go_well(exc):
+                    raise
+                problem = f"{exc}; begun anew, once"
+                self._listener(Event("dump", source.name, problem=problem))
+                return self._dump(record)
         except SourceAbsent as exc:
             status = "absent" if source.optional else "failed"
             self._listener(Event("dump", source.name, ended=True, problem=str(exc)))
@@ -174,6 +175,21 @@ class _Writer:
         except LifeboatError as exc:
             self._listener(Event("dump", source.name, ended=True, problem="\n".join(exc.lines())))
             return replace(record, error=_one_line(exc)), []
+
+    def _dump(self, record: SourceRecord) -> tuple[SourceRecord, list[Archive]]:
+        source = self._source
+        with source.open(self._work) as dump:
+            archives = [self._archive(stream) for stream in dump.streams()]
+            record = replace(record, taken_at=dump.taken_at, facts=dict(dump.facts))
+            record, archives = self._count(dump, record, archives)
+        if not archives:
+            raise SourceError(f"source {source.name} gave no data")
+        return replace(record, status="good"), archives
+
+    def _may_go_well(self, failure: LifeboatError) -> bool:
+        """Whether the source says that the same dump, begun anew, may not fail (`Source.again`)."""
+        again = getattr(self._source, "again", None)
+        return again is not None and bool(again(failure))
 
     def _count(
         self, dump: Dump, record: SourceRecord, archives: list[Archive]
