@@ -170,11 +170,28 @@ def test_a_manifest_edited_by_hand_is_refused(host: Host) -> None:
     assert host.lifeboat("verify", id_).returncode == 1
 
 
-def test_the_wrong_key_is_told_and_leaves_the_old_state(host: Host) -> None:
+def test_the_wrong_key_is_told_before_anything_is_fetched(host: Host) -> None:
     id_ = host.run()
     host.fill(7)
     other = host.base / "other.key"
     subprocess.run(["age-keygen", "-o", str(other)], check=True, capture_output=True)
+
+    done = host.restore(id_, "--identity", str(other))
+
+    assert done.returncode == 2
+    assert "the private key that was given does not open backup " + id_ in done.stderr
+    assert host.configuration["encryption"]["age_recipients"][0] in done.stderr
+    assert "fetch" not in done.stderr
+    assert host.rows() == 7
+    assert host.left_over() == []
+
+
+def test_a_wrong_key_that_only_age_can_judge_leaves_the_old_state(host: Host) -> None:
+    id_ = host.run()
+    host.fill(7)
+    other = host.base / "other.key"
+    make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other)]
+    subprocess.run(make, check=True, capture_output=True)
 
     done = host.restore(id_, "--identity", str(other))
 

@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 from lifeboat.errors import ConfigError, MissingDependency, ProcessError, UsageError
+from lifeboat.filters import age as age_module
 from lifeboat.filters.age import Age
 from lifeboat.process import run
 
@@ -115,3 +116,24 @@ def test_a_missing_program_is_named(monkeypatch, tmp_path, identity):
 
 def test_the_record_names_who_can_open(identity):
     assert Age((public(identity),)).record() == {"kind": "age", "recipients": [public(identity)]}
+
+
+def test_a_key_is_known_not_to_fit_before_anything_is_opened(identity):
+    other = subprocess.run(["age-keygen"], check=True, capture_output=True).stdout
+    record = Age((public(identity), "ssh-ed25519 AAAA")).record()
+    assert Age().opens(identity, record)
+    assert Age().opens(other + identity, record)
+    assert not Age().opens(other, record)
+
+
+def test_of_other_keys_only_age_itself_can_tell(identity):
+    record = Age((public(identity),)).record()
+    assert Age().opens(b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n", record)
+    assert Age().opens(b"AGE-PLUGIN-YUBIKEY-1QQQQ\n", record)
+
+
+def test_a_private_key_is_judged_without_being_in_any_argv(identity, monkeypatch):
+    started = []
+    monkeypatch.setattr(age_module, "run", lambda command, **how: started.append(command) or b"")
+    Age().opens(identity, Age((public(identity),)).record())
+    assert [command.argv for command in started] == [("age-keygen", "-y")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import ConfigError, MissingDependency, ProcessError, UsageError
@@ -74,6 +74,17 @@ class Age:
                 hint="decrypt it on the way: age -d FILE | lifeboat ... --identity -",
             )
         return Command(("age", "-d", "-i", DESCRIPTOR), secret=identity)
+
+    def opens(self, identity: bytes, record: Mapping[str, Any]) -> bool:
+        """Whether a private key fits an archive's record; True where only age itself can tell."""
+        keys = [line for line in identity.split() if line.upper().startswith(b"AGE-")]
+        if not keys or not all(key.startswith(b"AGE-SECRET-KEY-1") for key in keys):
+            return True  # of SSH, of a plugin, behind a passphrase
+        try:
+            told = run(Command(("age-keygen", "-y")), stdin=b"\n".join(keys) + b"\n")
+        except (ProcessError, MissingDependency):
+            return True
+        return not set(told.decode().split()).isdisjoint(record.get("recipients", ()))
 
     def record(self) -> dict[str, Any]:
         return {"kind": self.kind, "recipients": list(self.recipients)}

@@ -210,6 +210,27 @@ class Restore:
                 hint="give it with --identity FILE, or --identity - for standard input; it belongs "
                 "to one of: " + ", ".join(_recipients(self._plan.manifest)),
             )
+        for kind, record in self._filters():
+            opens = getattr(self._decoders[kind](), "opens", None)
+            if (
+                self._identity is not None
+                and opens is not None
+                and not opens(self._identity, record)
+            ):
+                raise UsageError(
+                    f"the private key that was given does not open backup {self._plan.manifest.id}",
+                    hint="give one that belongs to: " + ", ".join(_recipients(self._plan.manifest)),
+                )
+
+    def _filters(self) -> list[tuple[str, Mapping[str, object]]]:
+        """What the archives to be restored went through, each only once."""
+        names = {record.name for record, _target in self._plan.targets}
+        found: list[tuple[str, Mapping[str, object]]] = []
+        for archive in self._plan.manifest.archives:
+            for one in archive.filters if archive.source in names else ():
+                if one["kind"] in self._decoders and (one["kind"], one) not in found:
+                    found.append((one["kind"], one))
+        return found
 
     def _fetch_one(self, archive: Archive, spool: Path) -> None:
         """From the nearest copy that has it whole; a copy that proves bad is marked so."""
