@@ -304,6 +304,14 @@ def _refuse_nested(
                             f"{destination.name} ({place})",
                             hint="keep backups outside of what they are backups of",
                         )
+        for destination in destinations:
+            bucket = source.needs().bucket
+            if bucket and destination.needs().bucket.startswith(bucket):
+                raise ConfigError(
+                    f"{where}.sources.{source.name}: {bucket.strip()} holds the destination "
+                    f"{destination.name}",
+                    hint="keep backups in another bucket, or both below prefixes of their own",
+                )
 
 
 def _schedules(where: str, given: Mapped, sources: set[str]) -> tuple[Schedule, ...]:

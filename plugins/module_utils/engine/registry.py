@@ -14,6 +14,7 @@ from .sources.mongodb import MongoDB
 from .sources.mariadb import MariaDB, MySQL
 from .sources.postgresql import PostgreSQL
 from .sources.redis import Redis, Valkey
+from .sources.s3_bucket import S3Bucket
 from .sources.sqlite import SQLite
 
 SOURCES = {
@@ -24,6 +25,7 @@ SOURCES = {
     "mysql": MySQL,
     "postgresql": PostgreSQL,
     "redis": Redis,
+    "s3_bucket": S3Bucket,
     "sqlite": SQLite,
     "valkey": Valkey,
 }

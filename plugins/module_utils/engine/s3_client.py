@@ -47,6 +47,10 @@ class Denied(DestinationError):
     """This identity may not do that."""
 
 
+class NoBucket(DestinationError):
+    """The bucket itself is not there."""
+
+
 class Unsupported(DestinationError):
     """The server does not know what was asked."""
 
@@ -153,7 +157,8 @@ class Connection:
         status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         if code == "NoSuchBucket":
             hint = "create it, or correct bucket, region or endpoint"
-            return self.error(told, f"there is no bucket {self.bucket}", hint=hint)
+            why = f"there is no bucket {self.bucket}"
+            return self.error(told, why, hint=hint, family=NoBucket)
         if code in _MISSING:
             return self.error(told, "it is not there", missing=True)
         if code in _TAKEN:

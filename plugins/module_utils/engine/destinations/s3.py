@@ -102,7 +102,9 @@ class S3:
         self._archive = {"StorageClass": storage_class} if storage_class else {}
 
     def needs(self) -> Needs:
-        return Needs()
+        one = self._bucket.connection
+        endpoint = (one.endpoint or "").rstrip("/")
+        return Needs(bucket=f"{endpoint} {one.bucket}/{one.prefix}")
 
     def check(self, prefix: str = "catalog/") -> None:
         key = f"{prefix}{_PROBE}{secrets.token_hex(8)}"

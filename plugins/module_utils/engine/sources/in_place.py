@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -187,13 +186,3 @@ def _touched(names: Swap) -> Path:
 
 def _loaded(names: Swap) -> Path:
     return _folder(names) / "loaded"
-
-
-def room(folder: Path, needed: int) -> None:
-    """Raise when there is no room for `needed` more bytes beside `folder`."""
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise SourceError(
-            f"{folder.parent} has {free} bytes free, the restore needs {needed} to keep what is there",
-            hint="make room there; nothing was touched",
-        )
