@@ -11,6 +11,7 @@ from pathlib import Path
 
 from . import unit_texts
 from .credential_store import stored
+from .engine.cli.calendars import check_calendars
 from .engine.config import Configuration, load
 from .engine.credentials import Credentials
 from .engine.errors import ConfigError, MissingDependency, ProcessError
@@ -67,7 +68,7 @@ def units(paths: Paths, config: str | None, dry_run: bool) -> Units:
 
 def plan(paths: Paths, units: Units, enabled: bool) -> Plan:
     """Compare the units that are there with `units`; changes nothing. Bad calendars raise ConfigError."""
-    _check_calendars(units)
+    check_calendars(units.written)
     there = _installed(paths.units)
     writes = {name: text for name, text in units.files.items() if there.get(name) != text}
     gone = tuple(sorted(set(there) - set(units.files)))
@@ -168,31 +169,6 @@ def _active(paths: Paths, timers: Sequence[str]) -> list[str]:
     # 3: some are not active; 4: some are not there
     told = _systemctl(paths, "is-active", *timers, accepts=(0, 1, 3, 4)).decode().split("\n")
     return [timer for timer, state in zip(timers, told) if state == "active"]
-
-
-def _check_calendars(units: Units) -> None:
-    calendars = sorted(set(units.calendars.values()))
-    if not calendars or _analyze("calendar", *calendars) is None:
-        return
-    for timer, at in sorted(units.calendars.items()):
-        complaint = _analyze("calendar", at)
-        if complaint is not None:
-            raise ConfigError(
-                f"{units.where[timer]}: {at!r} is not a calendar",
-                detail=complaint,
-                hint='write it like "02:00", "Sun 03:00" or "*-*-01 04:00", see systemd.time(7)',
-            )
-
-
-def _analyze(*words: str) -> str | None:
-    """What systemd-analyze complains of; None if nothing, or if it is not on this host."""
-    try:
-        run(Command(("systemd-analyze", *words)))
-    except MissingDependency:
-        return None
-    except ProcessError as exc:
-        return exc.detail or str(exc)
-    return None
 
 
 def _verify(units: Units, paths: Paths) -> tuple[bool, tuple[str, ...]]:

@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
+from .engine.cli.calendars import calendar
 from .engine.config import Configuration
 from .engine.job import Job
 from .engine.model import Needs, Schedule
@@ -26,7 +26,6 @@ DROP_IN = "10-lifeboat.conf"
 RECOVER = "lifeboat-recover.service"
 SERVICE, TIMER = "lifeboat-run@.service", "lifeboat-run@.timer"
 _HEAD = "# Written by lifeboat.backup.schedule_install; changes are lost.\n"
-_ZONES = Path("/usr/share/zoneinfo")
 _SHARED = ("/tmp", "/var/tmp")
 
 _SYSTEM_SERVICE = """\
@@ -142,7 +141,7 @@ class Units:
 
     files: dict[str, str]  # by path relative to Paths.units
     calendars: dict[str, str]  # timer -> its calendar
-    where: dict[str, str]  # timer -> the configuration key that it comes from
+    written: dict[str, str]  # configuration key -> the calendar as it stands there
 
     @property
     def timers(self) -> list[str]:
@@ -159,7 +158,7 @@ def units(configuration: Configuration, paths: Paths, encrypted: Callable[[str],
     if paths.scope == "system":
         journals, command = _word(paths.journals), _program(paths)
         files[RECOVER] = _HEAD + _RECOVER.format(journals=journals, command=command)
-    calendars, where = {}, {}
+    calendars, written = {}, {}
     for name, job in sorted(configuration.jobs.items()):
         own = _job_drop_in(job, configuration.credentials[name], paths, encrypted)
         instances = [MANUAL] + [one.type for one in job.schedules if one.type != MANUAL]
@@ -169,17 +168,8 @@ def units(configuration: Configuration, paths: Paths, encrypted: Callable[[str],
             timer = f"lifeboat-run@{name}:{schedule.type}.timer"
             files[f"{timer}.d/{DROP_IN}"] = _HEAD + _timer_drop_in(schedule)
             calendars[timer] = calendar(schedule.at)
-            where[timer] = f"jobs.{name}.schedules.{schedule.type}.at"
-    return Units(files, calendars, where)
-
-
-def calendar(at: str) -> str:
-    """The calendar with its zone: UTC unless it names one, since local 02:30 is missing one night a year."""
-    last = at.split()[-1] if at.split() else ""
-    zone = re.fullmatch(r"[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*", last)
-    if last == "UTC" or (zone and ("/" in last or (_ZONES / last).is_file())):
-        return at
-    return at + " UTC"
+            written[f"jobs.{name}.schedules.{schedule.type}.at"] = schedule.at
+    return Units(files, calendars, written)
 
 
 def _service(configuration: Configuration, paths: Paths) -> str:

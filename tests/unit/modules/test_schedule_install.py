@@ -143,7 +143,7 @@ def test_a_bad_calendar_is_refused_by_name_and_nothing_is_written(
     del bad["schedule"]
     result = install({"shop": bad})
     assert result["failed"]
-    assert result["msg"].startswith("jobs.shop.schedules.weekly.at: 'Sunnday 25:00 UTC'")
+    assert result["msg"].startswith("jobs.shop.schedules.weekly.at: 'Sunnday 25:00'")
     assert not folder.exists()
 
 

@@ -4,15 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from ..config import load
-from ..credentials import Credentials
 from ..errors import LifeboatError, UsageError
 from ..operations import backup, catalog, prune, settle, status, verify
 from ..operations.journal import SWAPPED, jobs_with_journals, journals
-from ..paths import Paths
 from ..registry import FILTERS
 from . import rescue, unit, watch
 from .listing import list_, restores
@@ -240,21 +236,6 @@ def recover(session: Session, asked: Any, out: Output) -> int:
             out.error(exc)
     out.result(told, "\n".join(told) or "nothing to recover")
     return failed
-
-
-def config_check(paths: Paths, asked: Any, out: Output) -> int:
-    """Check a configuration file without using it."""
-    path = Path(asked.file) if asked.file else paths.config_file
-    checked = load(path, Credentials(None).secret)
-    seen: list[Any] = []
-    for job in checked.jobs.values():
-        for one in job.filters:
-            if one.record() not in seen:  # many jobs, most with the same recipients
-                seen.append(one.record())
-                one.check()
-    told = {"path": str(path), "jobs": sorted(checked.jobs)}
-    out.result(told, f"{path}: fine, {len(checked.jobs)} jobs")
-    return 0
 
 
 COMMANDS: dict[str, Callable[[Session, Any, Output], int]] = {

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import Interrupted, LifeboatError
 from ..paths import paths
-from . import commands
+from . import check, commands
 from .output import Output
 from .parser import parser
 from .session import Session, ensure_directories
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None, scope: str = "system", root: str | N
 def _run(asked: Any, out: Output, scope: str, root: str | None) -> int:
     where = paths(scope, root)
     if asked.command == "config":  # looks at a file that is not installed yet
-        return commands.config_check(where, asked, out)
+        return check.config_check(where, asked, out)
     ensure_directories(where)
     return commands.COMMANDS[asked.command](Session.load(where), asked, out)
 

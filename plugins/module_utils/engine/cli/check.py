@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Check a configuration file without using it: its keys, calendars, and what would fail every night."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ..config import Configuration, load
+from ..credentials import Credentials
+from ..errors import ConfigError
+from ..paths import Paths
+from .calendars import check_calendars
+from .output import Output
+
+
+def config_check(paths: Paths, asked: Any, out: Output) -> int:
+    """Check a configuration file; the first thing that is wrong is the error."""
+    path = Path(asked.file) if asked.file else paths.config_file
+    checked = load(path, Credentials(None).secret)
+    seen: list[Any] = []
+    for job in checked.jobs.values():
+        for one in job.filters:
+            if one.record() not in seen:  # many jobs, most with the same recipients
+                seen.append(one.record())
+                one.check()
+    refuse_shared_places(checked)
+    calendars = {
+        f"jobs.{job.name}.schedules.{schedule.type}.at": schedule.at
+        for job in checked.jobs.values()
+        for schedule in job.schedules
+    }
+    read = check_calendars(calendars)
+    if not read:
+        out.note("the calendars were not checked: there is no systemd-analyze on this host")
+    told = {"path": str(path), "jobs": sorted(checked.jobs), "calendars_checked": read}
+    out.result(told, f"{path}: fine, {len(checked.jobs)} jobs")
+    return 0
+
+
+def refuse_shared_places(checked: Configuration) -> None:
+    """A directory of copies belongs to one user: another one's job may write nothing into it.
+
+    Not asked when a configuration is loaded: whoever restores must not be kept from it. Raises ConfigError.
+    """
+    first: dict[str, tuple[str, str]] = {}  # directory -> (job, user)
+    for job in checked.jobs.values():
+        if job.user in (None, "root"):  # a user's own lifeboat; and root may write everywhere
+            continue
+        for destination in job.destinations:
+            for place in filter(os.path.isabs, destination.needs().writes):
+                other, user = first.setdefault(os.path.normpath(place), (job.name, str(job.user)))
+                if user != job.user:
+                    raise ConfigError(
+                        f"jobs.{job.name}.destinations: {destination.name} ({place}) is also of job "
+                        f"{other}, which runs as {user}; this one runs as {job.user}, and neither may "
+                        "write where the other did",
+                        hint=f"give {job.name} a local destination of its own, with `owner: {job.user}`",
+                    )
