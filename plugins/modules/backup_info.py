@@ -71,11 +71,13 @@ backups:
       tags: []
       copies: {disk: intact, offsite: intact}
 jobs:
-  description: The jobs with their newest good backup; empty if they have none.
+  description:
+    - The jobs with their newest good backup; empty if they have none.
+    - C(lacking) names the destinations that were asked and have no good copy of any backup.
   returned: success
   type: list
   elements: dict
-  sample: [{"job": "shop", "newest_good": "20261121T020000Z-daily-7f3a", "backups": 12}]
+  sample: [{"job": "shop", "newest_good": "20261121T020000Z-daily-7f3a", "lacking": [], "backups": 12}]
 lost:
   description: The destinations that could not be asked.
   returned: success
@@ -107,7 +109,14 @@ def main() -> None:
             listed, silent = holdings(job, host, given["at"] or "")
             lost += [{"job": name, "destination": at, "error": str(exc)} for at, exc in silent]
             newest = next((one.id for one in listed if one.good), "")
-            standing.append({"job": name, "newest_good": newest, "backups": len(listed)})
+            standing.append(
+                {
+                    "job": name,
+                    "newest_good": newest,
+                    "lacking": listing.lacking(job, listed, silent, given["at"] or ""),
+                    "backups": len(listed),
+                }
+            )
             held, unlisted = listing.sources_held(job, host, listed)
             lost += [{"job": name, "destination": at, "error": str(exc)} for at, exc in unlisted]
             backups += [listing.mapping(job, one, held, now()) for one in listed]

@@ -86,6 +86,15 @@ def mapping(job: Job, one: Holding, held: Held, moment: datetime) -> dict[str, A
     }
 
 
+def lacking(
+    job: Job, listed: list[Holding], lost: list[tuple[str, LifeboatError]], at: str = ""
+) -> list[str]:
+    """Destinations (or `at` alone) without a good copy of any backup; not those that could not be asked."""
+    asked = {at} if at else {one.name for one in job.destinations}
+    good = {name for holding in listed for name, copy in holding.copies if copy.good}
+    return sorted(asked - good - {name for name, _failure in lost})
+
+
 def why_not_good(one: Holding, moment: datetime) -> str:
     """One word: the state that keeps its best copy from counting, or "future"; "" for one that counts."""
     if one.taken_at > moment + SKEW:
