@@ -32,7 +32,7 @@ def place_at(server: lab.Server, **other: Any) -> SFTP:
     behind(server, folder).mkdir()
     if lab.ROOT:
         shutil.chown(behind(server, folder), "nobody")
-    given = options(server, folder, credential=Secret.of(server.key), **other)
+    given = options(server, folder, **{"credential": Secret.of(server.key), **other})
     made = SFTP(name="attic", **given)
     made.behind = behind(server, folder)  # type: ignore[attr-defined]
     return made

@@ -51,6 +51,7 @@ async def connect(place: Place, connections: list[Any]) -> Any:
 
 async def _connect_hop(asyncssh: Any, place: Place, hop: Hop, tunnel: Any) -> Any:
     kind, proof = _proof(asyncssh, place, hop)
+    known = asyncssh.import_known_hosts(place.known_hosts)
     offered: list[Any] = []
 
     class Watcher(asyncssh.SSHClient):  # type: ignore[misc]
@@ -63,7 +64,7 @@ async def _connect_hop(asyncssh: Any, place: Place, hop: Hop, tunnel: Any) -> An
         hop.port,
         tunnel=tunnel,
         username=hop.user,
-        known_hosts=asyncssh.import_known_hosts(place.known_hosts),
+        known_hosts=known,
         client_factory=Watcher,
         config=None,
         agent_path=None,
@@ -77,13 +78,15 @@ async def _connect_hop(asyncssh: Any, place: Place, hop: Hop, tunnel: Any) -> An
         return await asyncio.wait_for(connecting, place.connect_timeout_s)
     except asyncssh.HostKeyNotVerifiable as exc:
         raise _wrong_host_key(place, hop, offered, said(exc)) from exc
-    except asyncssh.KeyExchangeFailed as exc:
-        if "host key" not in said(exc):
-            why = f"the server and this host have no algorithm in common ({said(exc)})"
-            hint = "its SSH server is too old: have it updated"
-            raise _refused(place, hop, why, hint) from exc
-        key = await _shown(asyncssh, place, hop, tunnel)  # it has none of the pinned key's kind
-        raise _wrong_host_key(place, hop, [key] if key else [], said(exc)) from exc
+    except (asyncssh.KeyExchangeFailed, asyncssh.ConnectionLost, ConnectionResetError) as exc:
+        # a server that has no key of the pinned kind ends the connection, without a word
+        key = await _shown(asyncssh, place, hop, tunnel)
+        if key is not None and key not in known.match(hop.host, "", hop.port)[0]:
+            raise _wrong_host_key(place, hop, [key], said(exc)) from exc
+        if not isinstance(exc, asyncssh.KeyExchangeFailed):
+            raise _unreachable(place, hop, exc) from exc
+        why = f"the server and this host have no algorithm in common ({said(exc)})"
+        raise _refused(place, hop, why, "its SSH server is too old: have it updated") from exc
     except asyncssh.PermissionDenied as exc:
         raise _refused_login(place, hop, kind, proof, said(exc)) from exc
     except (asyncio.TimeoutError, asyncssh.Error, OSError) as exc:
@@ -98,10 +101,10 @@ def _proof(asyncssh: Any, place: Place, hop: Hop) -> tuple[str, dict[str, Any]]:
         return kind, {"password": text, "client_keys": None}
     try:
         key = asyncssh.import_private_key(text.strip() + "\n")
-    except asyncssh.KeyEncryptionError:
-        why, hint = "is protected by a passphrase", "remove it: ssh-keygen -p -N '' -f FILE"
-    except (asyncssh.KeyImportError, ValueError):
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as exc:
         why, hint = "is no private key", "it is the whole text of the file, BEGIN and END too"
+        if "passphrase" in said(exc).lower():
+            why, hint = "is protected by a passphrase", "remove it: ssh-keygen -p -N '' -f FILE"
     else:
         return kind, {"client_keys": [key], "password": None}
     raise ConfigError(f"the credential {hop.credential.name!r} of {where} {why}", hint=hint)

@@ -135,7 +135,9 @@ class Upload:
         return int(found.size or 0)
 
     def _lost(self, why: str) -> DestinationError:
-        return DestinationError(f"{self._session.place.told('go on with', self._key)}: {why}")
+        told = self._session.place.told("go on with", self._key)
+        hint = "it is sent again from its start; ProFTPD wants AllowOverwrite and AllowStoreRestart"
+        return DestinationError(f"{told}: {why}", hint=hint)
 
     def _refused(self, exc: Any) -> DestinationError:
         place = self._session.place
