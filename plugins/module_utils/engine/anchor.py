@@ -87,6 +87,13 @@ def forbidding(path: str) -> str:
     return ""
 
 
+def private(folder: str) -> bool:
+    """Whether nobody but us and root can put anything into a directory."""
+    found = os.stat(folder)
+    others = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return found.st_uid in (0, os.geteuid()) and not others
+
+
 def _parts(path: str) -> list[str]:
     return [part for part in path.split("/") if part not in ("", ".")]
 

@@ -431,7 +431,7 @@ class TestSQLite(FileSwapContract):
 
         def removed_and_planted(path: Path) -> None:
             remove(path)
-            if path == Path(swap.side):
+            if path.name == Path(swap.side).name:
                 name.unlink(missing_ok=True)
                 name.symlink_to(precious)
 

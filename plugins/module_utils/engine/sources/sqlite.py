@@ -9,12 +9,14 @@ import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from .. import ownership
-from ..errors import ConfigError, SourceAbsent, SourceError, VerifyError
+from ..anchor import anchored, private
+from ..errors import ConfigError, LifeboatError, SourceAbsent, SourceError, VerifyError
 from ..files import remove
 from ..model import Inventory, Needs, Option, SourceRecord, Stream, Swap, Target, Workspace
 from ..placement import HERE, Placement
@@ -31,6 +33,7 @@ from .sqlite_file import (
     looks_like_one,
     totals,
 )
+from .sqlite_owner import as_owner
 from .tree_names import beside
 
 PART = "database"
@@ -103,9 +106,15 @@ class SQLite:
 
     def target(self, record: SourceRecord, into: str | None) -> Target:
         named = Path(into or self._path)
-        path = Path(os.path.realpath(named.parent)) / named.name  # a link itself, not what it names
-        exists = os.path.lexists(path)
         refusals = []
+        path = named
+        try:
+            with anchored(str(named.parent)) as here:
+                path = Path(os.path.realpath(here)) / named.name  # a link itself, not what it names
+        except LifeboatError as exc:
+            if named.parent.is_dir():
+                refusals.append("%s: %s" % (exc, exc.hint))
+        exists = os.path.lexists(path)
         if not os.path.isabs(into or self._path):
             refusals.append("%s is not an absolute path" % into)
         if not path.parent.is_dir():
@@ -124,7 +133,7 @@ class SQLite:
         counted: dict[str, int] = {}
         if exists and not refusals and looks_like_one(path):
             try:
-                counted = totals(path)
+                counted = as_owner(path, totals)
             except sqlite3.Error:
                 pass  # broken: it will be kept as it is
         return Target(
@@ -143,6 +152,12 @@ class SQLite:
         return Swap(self.name, target.name, names + ".new", names + ".old", target.exists)
 
     def stage(
+        self, swap: Swap, record: SourceRecord, plains: Mapping[str, Plain], work: Workspace
+    ) -> None:
+        with _near(swap) as near:
+            self._stage(near, record, plains, work)
+
+    def _stage(
         self, swap: Swap, record: SourceRecord, plains: Mapping[str, Plain], work: Workspace
     ) -> None:
         side, target = Path(swap.side), Path(swap.target)
@@ -166,20 +181,33 @@ class SQLite:
     def count(self, swap: Swap, work: Workspace) -> Inventory:
         descriptor, lines = tempfile.mkstemp(prefix="sqlite-", suffix=".jsonl", dir=work.bulk)
         os.close(descriptor)
-        with self._telling(Path(swap.side)):
-            return count(Path(swap.side), Path(lines))
+        with (
+            _near(swap) as near,
+            tempfile.TemporaryDirectory(prefix="sqlite-", dir=work.bulk) as folder,
+            self._telling(Path(swap.side)),
+        ):
+            side = Path(near.side)
+            if not private(os.path.dirname(near.side)):  # see sqlite_owner.py
+                side = sqlite_swap.copy_of(side, Path(folder) / "database.sqlite")
+            return count(side, Path(lines))
 
     def swap(self, swap: Swap) -> None:
-        sqlite_swap.swap(swap)
+        with _near(swap) as near:
+            sqlite_swap.swap(near)
 
     def swapped(self, swap: Swap) -> bool:
-        return sqlite_swap.swapped(swap)
+        if not os.path.isdir(os.path.dirname(swap.target)):
+            return False
+        with _near(swap) as near:
+            return sqlite_swap.swapped(near)
 
     def back(self, swap: Swap) -> None:
-        sqlite_swap.back(swap)
+        with _near(swap) as near:
+            sqlite_swap.back(near)
 
     def discard(self, swap: Swap) -> None:
-        sqlite_swap.discard(swap)
+        with _near(swap) as near:
+            sqlite_swap.discard(near)
 
     # -- inside
 
@@ -234,6 +262,11 @@ class SQLite:
             hint = ""
             if "locked" in said:
                 hint = "a program holds it locked for longer than 30 seconds; see which one"
+            elif "not a database" in said:
+                hint = (
+                    "is it encrypted (SQLCipher and the like)? then let a source `command` run the "
+                    "program that can read it; otherwise look what lies there"
+                )
             elif "full" in said:
                 hint = "make room where the spool lies: a copy of the database is made there"
             raise SourceError(
@@ -253,6 +286,17 @@ class SQLite:
                 "source %s: its archive is not a whole SQLite database" % self.name,
                 detail=str(exc),
             ) from exc
+
+
+@contextmanager
+def _near(swap: Swap) -> Iterator[Swap]:
+    """The same, by names that no rename and no link above can turn elsewhere."""
+    with anchored(os.path.dirname(swap.target)) as here:
+        target, side, kept = (
+            os.path.join(here, os.path.basename(name))
+            for name in (swap.target, swap.side, swap.kept)
+        )
+        yield replace(swap, target=target, side=side, kept=kept)
 
 
 class _Dump:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ..errors import LifeboatError
+from ..files import open_regular
 from ..inventory import InventoryWriter
 from ..model import Inventory
 
@@ -59,8 +61,11 @@ def complaint(head: bytes, size_bytes: int) -> str:
 
 def looks_like_one(path: Path) -> bool:
     """Whether opening it is safe: SQLite replays a -wal into whatever lies beside it."""
-    with open(path, "rb") as opened:
-        return opened.read(len(MAGIC)) == MAGIC
+    try:
+        with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as opened:
+            return opened.read(len(MAGIC)) == MAGIC
+    except LifeboatError:
+        return False
 
 
 def examine(path: Path) -> tuple[str, ...]:

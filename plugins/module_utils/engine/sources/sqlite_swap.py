@@ -28,10 +28,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import ownership
-from ..errors import SourceError
-from ..files import remove, sync_directory
+from ..errors import LifeboatError, SourceError
+from ..files import open_regular, remove, sync_directory
 from ..model import Swap
 from .sqlite_file import COMPANIONS, connect, looks_like_one
+from .sqlite_owner import as_owner
 from .tree_names import mark_nothing
 
 
@@ -58,6 +59,17 @@ def place(copy: Path, side: Path, model: Path | None, recorded: Mapping[str, Any
             ownership.give(descriptor, recorded)
         os.fsync(descriptor)
     sync_directory(side.parent)
+
+
+def copy_of(side: Path, copy: Path) -> Path:
+    """A private copy of what lies at `side`, without following a link; raises SourceError."""
+    try:
+        opened = open_regular(side, os.O_RDONLY)
+    except (OSError, LifeboatError) as exc:
+        raise SourceError("what was restored is not at %s any more" % side) from exc
+    with os.fdopen(opened, "rb") as content, open(copy, "xb") as out:
+        shutil.copyfileobj(content, out, 1 << 20)
+    return copy
 
 
 def refuse_link(path: Path) -> None:
@@ -144,11 +156,7 @@ def close_cleanly(path: Path) -> None:
     if not looks_like_one(path):
         return  # broken, which may be why it is being replaced: it is kept as it is
     try:
-        with connect(path, timeout_s=2.0) as connection:
-            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-            connection.execute("BEGIN EXCLUSIVE")
-            connection.execute("COMMIT")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        as_owner(path, _checkpoint)
     except sqlite3.Error as exc:
         if "locked" in str(exc):
             raise SourceError(
@@ -156,6 +164,14 @@ def close_cleanly(path: Path) -> None:
                 hint="stop the application, then ask again; nothing was changed",
             ) from exc
         # Otherwise it is broken as well.
+
+
+def _checkpoint(path: Path) -> None:
+    with connect(path, timeout_s=2.0) as connection:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _user_of(path: Path) -> str:
