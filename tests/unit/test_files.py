@@ -223,6 +223,20 @@ def test_a_lock_is_never_a_link_to_somewhere_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_lock_or_a_log_is_never_a_second_name_of_another_file(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    precious.chmod(0o600)
+    os.link(precious, tmp_path / "shop.lock")
+    before = precious.stat()
+    with pytest.raises(LifeboatError, match="second name"), files.lock(tmp_path / "shop.lock", "x"):
+        pass
+    with pytest.raises(LifeboatError, match="second name"):
+        files.append_line(tmp_path / "shop.lock", "line")
+    assert precious.read_text() == "precious"
+    assert (precious.stat().st_mode, precious.stat().st_uid) == (before.st_mode, before.st_uid)
+
+
 def test_roots_lock_does_not_shut_out_the_user_of_the_job(tmp_path: Path) -> None:
     os.chown(tmp_path, 12345, 23456)
     before = os.umask(0o077)

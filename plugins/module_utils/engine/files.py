@@ -203,6 +203,8 @@ def _open_lock(path: Path) -> BinaryIO:
 def open_regular(path: Path, flags: int, mode: int = 0o600) -> int:
     """A descriptor of `path`; a link would lead elsewhere, and a pipe would hold us for ever.
 
+    With O_CREAT, what other names lead to is not taken for ours either.
+
     Raises OSError, and LifeboatError for what is no regular file.
     """
     try:
@@ -211,9 +213,15 @@ def open_regular(path: Path, flags: int, mode: int = 0o600) -> int:
         if exc.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
             raise _not_regular(path) from exc
         raise
-    if not stat.S_ISREG(os.fstat(opened).st_mode):
+    found = os.fstat(opened)
+    if not stat.S_ISREG(found.st_mode):
         os.close(opened)
         raise _not_regular(path)
+    if flags & os.O_CREAT and found.st_nlink > 1:
+        os.close(opened)  # root would write to, or give away, what the other name belongs to
+        raise LifeboatError(
+            f"{path} has a second name elsewhere", hint="look who made it, and remove it"
+        )
     return opened
 
 
