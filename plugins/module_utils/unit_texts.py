@@ -117,8 +117,9 @@ WantedBy=timers.target
 _RECOVER = """\
 [Unit]
 Description=Finish or take back restores that were cut off
-# Nothing to do without a journal.
-ConditionDirectoryNotEmpty={journals}
+# Nothing to do without a journal, or a container that was stopped for a backup.
+ConditionDirectoryNotEmpty=|{journals}
+ConditionPathExistsGlob=|{stopped}
 # A journal is settled with the database servers' help, and before anybody backs up.
 After=local-fs.target network-online.target postgresql.service mariadb.service
 Wants=network-online.target
@@ -156,8 +157,12 @@ def units(configuration: Configuration, paths: Paths, encrypted: Callable[[str],
     """The units of every job. `encrypted`: whether the credential of this name is stored encrypted."""
     files = {SERVICE: _HEAD + _service(configuration, paths), TIMER: _HEAD + _TIMER}
     if paths.scope == "system":
-        journals, command = _word(paths.journals), _program(paths)
-        files[RECOVER] = _HEAD + _RECOVER.format(journals=journals, command=command)
+        spool = configuration.spool or paths.spool
+        files[RECOVER] = _HEAD + _RECOVER.format(
+            journals=_word(paths.journals),
+            stopped=_escape(str(spool / "*" / "stopped-*.json")),
+            command=_program(paths),
+        )
     calendars, written = {}, {}
     for name, job in sorted(configuration.jobs.items()):
         own = _job_drop_in(job, configuration.credentials[name], paths, encrypted)
@@ -188,10 +193,17 @@ def _job_drop_in(
     job: Job, credentials: Iterable[str], paths: Paths, encrypted: Callable[[str], bool]
 ) -> str:
     """What this job needs beyond the template; "" if nothing. A user's own units have no sandbox."""
-    if paths.scope == "user":
-        return ""
     needs = [_needs(one) for one in (*job.sources, *job.destinations)]
     lines: list[str] = []
+    if any(one.stops for one in needs):
+        lines += [
+            "# Also when the run was killed: what it stopped runs again.",
+            f"ExecStopPost={_program(paths)} recover {job.name} --quiet",
+        ]
+    if paths.scope == "user":
+        return "\n".join(["[Service]", *lines, ""]) if lines else ""
+    if any(one.engine == "podman" for one in needs):
+        lines += _PODMAN
     if job.user and job.user != USER:
         lines += _as_user(job.user)
     for name in credentials:
@@ -206,13 +218,38 @@ def _job_drop_in(
     reads = {path for one in needs for path in one.reads}
     if any(_inside(path, shared) for path in reads.union(writes) for shared in _SHARED):
         lines += ["# What this job reads or writes lies in the shared directory.", "PrivateTmp=no"]
-    if any(one.reads_everything for one in needs) and job.user != "root":
+    podman = any(one.engine == "podman" for one in needs)
+    if any(one.reads_everything for one in needs) and job.user != "root" and not podman:
         lines.append(
             "# Files of other users are read; nothing else is allowed beyond the user's rights."
         )
         lines.append("AmbientCapabilities=CAP_DAC_READ_SEARCH")
         lines.append("CapabilityBoundingSet=CAP_DAC_READ_SEARCH")
     return "\n".join(["[Service]", *lines, ""]) if lines else ""
+
+
+# podman has no daemon: what it does in namespaces, mounts and its storage it does in this unit.
+_PODMAN = [
+    "# podman enters namespaces and writes its own state from here; a sandbox would keep it from that.",
+    "ProtectSystem=no",
+    "ProtectHome=no",
+    "PrivateTmp=no",
+    "PrivateDevices=no",
+    "ProtectControlGroups=no",
+    "ProtectKernelTunables=no",
+    "ProtectKernelModules=no",
+    "ProtectKernelLogs=no",
+    "ProtectHostname=no",
+    "ProtectClock=no",
+    "RestrictNamespaces=no",
+    "RestrictSUIDSGID=no",
+    "LockPersonality=no",
+    "NoNewPrivileges=no",
+    "CapabilityBoundingSet=~",
+    "SystemCallFilter=",
+    "SystemCallArchitectures=",
+    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+]
 
 
 def _as_user(user: str) -> list[str]:

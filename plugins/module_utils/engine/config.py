@@ -194,8 +194,8 @@ class _Builder:
             kind.options,
             body,
         )
+        placement = replace(placement, owner=owner, source=name)
         if not placement.local:
-            placement = replace(placement, owner=owner, source=name)
             placed: Any = Placed(kind, name, placement, shared["optional"], own, variables)
             return cast(Source, placed)
         if variables:

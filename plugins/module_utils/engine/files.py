@@ -145,7 +145,7 @@ def workspace(bulk: Path, secret: Path) -> Iterator[Workspace]:
     one = Path(tempfile.mkdtemp(prefix="work-", dir=make_private(bulk)))
     other = Path(tempfile.mkdtemp(prefix="lifeboat-", dir=secret))
     try:
-        yield Workspace(one, other)
+        yield Workspace(one, other, bulk)
     finally:
         shutil.rmtree(one, ignore_errors=True)
         shutil.rmtree(other, ignore_errors=True)

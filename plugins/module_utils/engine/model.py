@@ -87,6 +87,8 @@ class Needs:
     reads: tuple[str, ...] = ()  # paths that must be visible, if they are in a home directory too
     replaces: tuple[str, ...] = ()  # paths that a restore takes away and puts back
     reads_everything: bool = False  # files of other users
+    engine: str = ""  # "docker" or "podman": it is asked, and may be told to stop and start
+    stops: bool = False  # something that has to be started again, also after a kill
     bucket: str = ""  # "ENDPOINT BUCKET/PREFIX/": of a source, what a restore replaces
 
 
@@ -96,6 +98,7 @@ class Workspace:
 
     bulk: Path  # on the spool's file system: room for data
     secret: Path  # in memory where the system has such a place: password files
+    lasting: Path | None = None  # the job's own: what has to be put right after a crash is noted here
 
 
 @dataclass(frozen=True)

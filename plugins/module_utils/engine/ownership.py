@@ -35,6 +35,11 @@ def user_name(uid: int) -> str:
         return ""
 
 
+def known(name: str) -> pwd.struct_passwd:
+    """The account of a user of this system; raises KeyError."""
+    return pwd.getpwnam(name)
+
+
 def group_name(gid: int) -> str:
     try:
         return grp.getgrgid(gid).gr_name

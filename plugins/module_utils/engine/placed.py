@@ -63,7 +63,7 @@ class Placed:
         self._made: Any = None if variables else self._make({})
 
     def needs(self) -> Needs:
-        return Needs()  # the container has what its programs need
+        return Needs(engine=self._placement.engine)  # the container has what its programs need
 
     @contextmanager
     def open(self, work: Workspace) -> Iterator[Any]:

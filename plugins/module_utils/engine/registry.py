@@ -16,6 +16,7 @@ from .sources.postgresql import PostgreSQL
 from .sources.redis import Redis, Valkey
 from .sources.s3_bucket import S3Bucket
 from .sources.sqlite import SQLite
+from .sources.volume import Volume
 
 SOURCES = {
     "command": CommandSource,
@@ -28,13 +29,14 @@ SOURCES = {
     "s3_bucket": S3Bucket,
     "sqlite": SQLite,
     "valkey": Valkey,
+    "volume": Volume,
 }
 DESTINATIONS = {
     "local": Local,
     "s3": S3,
+    "sftp": SFTP,
 }
 FILTERS = {  # kind in a manifest -> something that can decode
-    "sftp": SFTP,
     "age": Age,
     "zstd": Zstd,
 }

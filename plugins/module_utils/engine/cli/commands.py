@@ -10,6 +10,7 @@ from ..errors import LifeboatError, UsageError
 from ..operations import backup, catalog, prune, settle, status, verify
 from ..operations.journal import SWAPPED, jobs_with_journals, journals
 from ..registry import FILTERS
+from ..stopped import notes
 from . import rescue, unit, watch
 from .listing import list_, restores
 from .marks import mark
@@ -221,7 +222,7 @@ def planned_lines(planned: list[prune.Planned]) -> list[str]:
 def recover(session: Session, asked: Any, out: Output) -> int:
     """Bring every restore that was cut off to an end, and say which state holds. One that cannot be
     ended does not keep the others waiting."""
-    names = [asked.job] if asked.job else jobs_with_journals(session.paths.journals)
+    names = [asked.job] if asked.job else _owing(session)
     told: list[str] = []
     failed = 0
     for name in names:
@@ -236,6 +237,13 @@ def recover(session: Session, asked: Any, out: Output) -> int:
             out.error(exc)
     out.result(told, "\n".join(told) or "nothing to recover")
     return failed
+
+
+def _owing(session: Session) -> list[str]:
+    """The jobs that a killed operation left something of: a journal, or containers at rest."""
+    jobs = session.configuration.jobs.items()
+    waiting = {name for name, job in jobs if notes(session.area(job).spool)}
+    return sorted(waiting.union(jobs_with_journals(session.paths.journals)))
 
 
 COMMANDS: dict[str, Callable[[Session, Any, Output], int]] = {

@@ -22,6 +22,7 @@ from ..operations import backup, history, restore, settle
 from ..operations.journal import DISCARDING, journals
 from ..paths import Paths
 from ..progress import Event, Listener, silent
+from ..stopped import resume
 from ..units import stamp
 
 
@@ -63,6 +64,8 @@ class Session:
     ) -> Iterator[None]:
         """Hold the job's lock; an interrupted restore is brought to an end first, or reported."""
         with lock(self.paths.job_lock(job.name), what, wait):
+            for told in resume(self.area(job).spool):
+                listener(Event("recover", told, ended=True))
             left = [one for one in journals(self.paths.journals, job.name) if one.open]
             if left:
                 try:

@@ -23,6 +23,7 @@ from ..pipeline import Pipeline
 from ..ports import Dump, Source
 from ..progress import Event, Listener, silent
 from ..spool import Spool
+from ..stopped import notes
 from ..version import VERSION
 from .lanes import Lane, Outcome, lanes
 
@@ -318,8 +319,10 @@ def _give_up(carrying: Sequence[Lane]) -> tuple[Outcome, ...]:
 def empty(spool: Path) -> None:
     """Remove whatever lies in a job's spool; only under the job's lock."""
     make_private(spool)
+    owed = notes(spool)
     for left in spool.iterdir():
-        remove(left)
+        if left not in owed:  # containers to be started again: `resume` is done with them first
+            remove(left)
 
 
 def _check_room(spool: Path, request: Request) -> None:

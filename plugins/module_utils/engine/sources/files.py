@@ -92,7 +92,7 @@ class Files:
         return {"tar": tree_tar.version(), "paths": self._paths}
 
     @contextmanager
-    def open(self, work: Workspace) -> Iterator[_Dump]:
+    def open(self, work: Workspace) -> Iterator[TreeDump]:
         self._look()
         facts = {
             "tar": tree_tar.version(),
@@ -103,7 +103,7 @@ class Files:
         }
         with tempfile.TemporaryDirectory(prefix="files-", dir=work.bulk) as folder:
             lines = Path(folder) / "inventory.jsonl"
-            dump = _Dump(self.name, facts, lines, self._create, self._skips)
+            dump = TreeDump(self.name, facts, lines, self._create, self._skips)
             try:
                 yield dump
             finally:
@@ -277,7 +277,7 @@ class Files:
         return self._placement.wrap(tree_tar.create(member_name(path), options))
 
 
-class _Dump:
+class TreeDump:
     """One tar for each path, with the names and sums of its members counted on the way."""
 
     def __init__(

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from ..errors import SourceError, VerifyError
 from ..files import remove
+from ..model import Command
 from ..ports import Plain
 from . import tree_swap, tree_tar
 from .tree_survey import survey
@@ -20,8 +21,16 @@ from .tree_swap import Tree
 _MOST_LINKS = 1000  # that lead out of what is chosen; they are named to tar one by one
 
 
-def unpack(source: str, tree: Tree, plain: Plain) -> None:
-    """Extract, then move the tree out to `tree.side`. Raises SourceError, VerifyError, ProcessError."""
+def unpack(
+    source: str,
+    tree: Tree,
+    plain: Plain,
+    through: Callable[[Command, int], Command] = lambda command, _opened: command,
+) -> None:
+    """Extract, then move the tree out to `tree.side`. Raises SourceError, VerifyError, ProcessError.
+
+    `through`: how tar is started, given the open directory that it extracts into.
+    """
     remove(Path(tree.unpacked))
     remove(Path(tree.side))
     # a hard link is extracted only with the file that it is a name of
@@ -33,7 +42,8 @@ def unpack(source: str, tree: Tree, plain: Plain) -> None:
         )
     around = _around(tree.chosen, tree.archive_top)
     with tree_swap.closed_directory(tree.unpacked) as opened:
-        plain.feed(tree_tar.extract(opened, [*around, *extra], tree.chosen))
+        extract = tree_tar.extract(opened, [*around, *extra], tree.chosen)
+        plain.feed(through(extract, opened))
         for name in extra:
             _take_out(name, opened)
         try:
