@@ -222,7 +222,6 @@ def test_a_lock_is_never_a_link_to_somewhere_else(tmp_path: Path) -> None:
     assert (tmp_path / "precious").read_text() == "content"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_a_lock_or_a_log_is_never_a_second_name_of_another_file(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("precious")
@@ -237,6 +236,7 @@ def test_a_lock_or_a_log_is_never_a_second_name_of_another_file(tmp_path: Path) 
     assert (precious.stat().st_mode, precious.stat().st_uid) == (before.st_mode, before.st_uid)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_roots_lock_does_not_shut_out_the_user_of_the_job(tmp_path: Path) -> None:
     os.chown(tmp_path, 12345, 23456)
     before = os.umask(0o077)
