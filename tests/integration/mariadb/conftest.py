@@ -77,6 +77,7 @@ class Server:
                 f"--pid-file={self.folder}/pid",
                 f"--log-error={self.folder}/log",
                 "--innodb-flush-log-at-trx-commit=0",
+                "--innodb-flush-method=nosync" if self.mysql else "--debug-no-sync",
                 "--innodb-buffer-pool-size=64M",
                 "--event-scheduler=OFF",
                 *self.options,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, BinaryIO
@@ -16,7 +17,7 @@ from ..ports import Plain
 from . import mariadb_accounts as accounts
 from . import mariadb_facts as facts
 from .mariadb_dump import MariaDBDump, complain
-from .mariadb_server import About, Access, Server, identifier
+from .mariadb_server import Access, Server, identifier
 from .mariadb_stream import Found, Scanner
 from .mariadb_swap import PACKED, Mover, fitting
 from .mariadb_target import refusals
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 _SYSTEM = ("mysql", "information_schema", "performance_schema", "sys")
 _NAME_CHARACTERS = 64
 _BLOCK = 1 << 20
-_CHANGED = ("1412", "1146")  # a table was altered, or dropped, since the snapshot was taken
+_CHANGED = re.compile(r"\b(1412|1146)\b")  # a table was altered, or dropped, since the snapshot
 
 
 class MariaDB:
@@ -92,7 +93,8 @@ class MariaDB:
 
     def check(self) -> Mapping[str, Any]:
         with self._server.access() as access:
-            about = self._ready(access)
+            self._ready(access)
+            about = access.about
             return {
                 "server": about.version,
                 "client": f"{access.programs.flavour} {access.programs.version}",
@@ -103,8 +105,8 @@ class MariaDB:
     @contextmanager
     def open(self, work: Workspace) -> Iterator[MariaDBDump]:
         with self._server.access(folder=work.secret) as access:
-            about = self._ready(access)
-            dump = MariaDBDump(access, self.name, self.database, about, work)
+            self._ready(access)
+            dump = MariaDBDump(access, self.name, self.database, work)
             try:
                 yield dump
             finally:
@@ -113,19 +115,16 @@ class MariaDB:
     def again(self, failure: Exception) -> bool:
         """Whether the same dump, begun anew, may go well: a table was altered in its middle."""
         detail = failure.detail if isinstance(failure, ProcessError) else ""
-        return any(f": {code}" in detail or f"({code})" in detail for code in _CHANGED)
+        return _CHANGED.search(detail) is not None
 
     def prepare(self, user: str, dry_run: bool = False) -> list[str]:
         """What the account of `user` lacked to dump this database, as SQL; done unless `dry_run`."""
         with self._server.access(admin=True) as access:
-            about = self._server.about(access)
             if not facts.exists(access, self.database):
                 access.ask("SELECT 1", self.database)  # says so
             here = self._server.host in ("", "localhost", "127.0.0.1", "::1")
             account = f"{self._server.user or user}@{'localhost' if here else '%'}"
-            return accounts.prepare(
-                access, about, self.database, account, self._server.password, dry_run
-            )
+            return accounts.prepare(access, self.database, account, self._server.password, dry_run)
 
     # -- verify
 
@@ -146,9 +145,8 @@ class MariaDB:
         if name.lower() in _SYSTEM:
             raise SourceError(f"source {self.name}: {name} is the server's own, and not a target")
         with self._server.access(admin=True) as access:
-            about = self._server.about(access)
             exists = facts.exists(access, name)
-            told = refusals(access, about, record.facts, name)
+            told = refusals(access, record.facts, name)
             size_bytes, totals = (0, {})
             if exists:
                 size_bytes, totals = facts.size_bytes(access, name), facts.totals(access, name)
@@ -168,7 +166,7 @@ class MariaDB:
         wanted = record.facts
         known = plains["grants"].read(accounts.read) if "grants" in plains else {}
         with self._server.access(admin=True, folder=work.secret) as access:
-            mover = Mover(access, self._server.about(access))
+            mover = Mover(access)
             clause = facts.options((wanted["character_set"], wanted["collation"]))
             needed = {*wanted["accounts"], *wanted["definers"]}
             accounts.create_missing(access, self.name, needed, known)
@@ -183,7 +181,7 @@ class MariaDB:
 
     def count(self, swap: Swap, work: Workspace) -> Inventory:
         with self._server.access(admin=True, folder=work.secret) as access:
-            mover = Mover(access, self._server.about(access))
+            mover = Mover(access)
             found = _programs(mover.text(swap.side))
             lines = InventoryWriter(work.bulk / f"{self.name}.restored.jsonl")
             for kind, name, rows in facts.counted(access, swap.side):
@@ -218,16 +216,14 @@ class MariaDB:
     @contextmanager
     def _mover(self) -> Iterator[Mover]:
         with self._server.access(admin=True) as access:
-            yield Mover(access, self._server.about(access))
+            yield Mover(access)
 
-    def _ready(self, access: Access) -> About:
-        """The server, once it is sure that the user sees all of the database."""
+    def _ready(self, access: Access) -> None:
+        """Raise unless the user sees all of the database, and the programs know all of it."""
         self._refuse_name(self.database)
         access.ask("SELECT 1", self.database)  # raises where it is not there, or not ours to enter
-        about = self._server.about(access)
-        facts.refuse_unreadable(access, self.name, about, self.database)
-        facts.refuse_programs(access, self.name, about)
-        return about
+        facts.refuse_unreadable(access, self.name, self.database)
+        facts.refuse_programs(access, self.name)
 
     def _load(self, access: Access, mover: Mover, database: str, lines: BinaryIO) -> None:
         try:
@@ -245,6 +241,12 @@ class MariaDB:
             raise SourceError(
                 f"source {self.name}: {name!r} is not a database name",
                 hint=f"a name has 1 to {_NAME_CHARACTERS} characters",
+            )
+        if set(name) & set("'\"\\"):
+            raise SourceError(
+                f"source {self.name}: the dump programs cannot dump the routines and events of a"
+                f" database whose name has a quote or a backslash in it: {name!r}",
+                hint="move its tables to a database with another name",
             )
 
 

@@ -25,8 +25,9 @@ _MOST = 64 << 20  # bytes of accounts that are read into memory
 _DENIED = (1044, 1142, 1143, 1227)
 
 
-def written(access: Access, about: About) -> str | None:
+def written(access: Access) -> str | None:
     """All accounts as SQL that makes those which are not there; None = we may not read them."""
+    about = access.about
     try:
         rows = access.ask(_listing(about))
     except QueryError as exc:
@@ -36,7 +37,7 @@ def written(access: Access, about: About) -> str | None:
     parts = [f"-- the accounts of a {about.flavour} server {about.version}, and what they may do\n"]
     for is_role, user, host in sorted(rows, key=lambda row: (row[0] != "Y", row[1], row[2])):
         if user not in _SYSTEM:
-            parts.append(_one(access, about, is_role == "Y", user, host))
+            parts.append(_one(access, is_role == "Y", user, host))
     return "\n".join(parts) + _ENDS.decode()
 
 
@@ -97,7 +98,6 @@ def create_missing(
 
 def prepare(
     access: Access,
-    about: About,
     database: str,
     account: str,
     password: Secret | None,
@@ -106,6 +106,7 @@ def prepare(
     """The statements that `account` ("lifeboat@localhost") was lacking to dump `database`; run unless
     `dry_run`. A password is shown as ***.
     """
+    about = access.about
     user, _at, host = account.rpartition("@")
     name = f"{literal_name(user)}@{literal_name(host)}"
     there = [user, host] in access.ask("SELECT User, Host FROM mysql.user")
@@ -149,12 +150,12 @@ def _listing(about: About) -> str:
     return "SELECT 'N', User, Host FROM mysql.user"
 
 
-def _one(access: Access, about: About, is_role: bool, user: str, host: str) -> str:
+def _one(access: Access, is_role: bool, user: str, host: str) -> str:
     name = literal_name(user) if is_role else f"{literal_name(user)}@{literal_name(host)}"
     asked = [f"SHOW GRANTS FOR {name}"]
     if not is_role:
         asked.insert(0, f"SHOW CREATE USER {name}")
-    if about.flavour != MARIADB and about.number >= (8, 0, 17):
+    if access.about.flavour != MARIADB and access.about.number >= (8, 0, 17):
         # a hash may hold any byte
         asked.insert(0, "SET print_identified_with_as_hex = 1")
     rows = [row[0] for row in access.ask(asked)]

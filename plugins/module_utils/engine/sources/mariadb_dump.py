@@ -16,12 +16,11 @@ from ..inventory import InventoryWriter
 from ..model import Command, Inventory, Stream, Workspace
 from . import mariadb_accounts as accounts
 from . import mariadb_facts as facts
-from .mariadb_server import About, Access
+from .mariadb_server import Access
 from .mariadb_stream import Found, Scanner
 
 _END = re.compile(rb"\n-- Dump completed(?: on [^\n]+)?\n\s*$")
 _MOST_PACKET = "--max-allowed-packet=1G"
-# What a `FOUND_ROWS` of a dump needs is said in docs/adr/0011: its own transaction, no locks.
 WORDS = (
     *("--single-transaction", "--quick", "--hex-blob", "--no-tablespaces", "--skip-lock-tables"),
     *("--skip-dump-date", _MOST_PACKET),
@@ -31,13 +30,11 @@ WORDS = (
 class MariaDBDump:
     """Implements ports.Dump."""
 
-    def __init__(
-        self, access: Access, source: str, database: str, about: About, work: Workspace
-    ) -> None:
+    def __init__(self, access: Access, source: str, database: str, work: Workspace) -> None:
         self._access = access
         self._source = source
         self._database = database
-        self._about = about
+        self._about = about = access.about
         self._work = work
         self._scanner = Scanner()
         self.taken_at = _now()
@@ -61,7 +58,6 @@ class MariaDBDump:
             "sql",
             dump(
                 self._access,
-                self._about,
                 "--routines",
                 "--events",
                 "--triggers",
@@ -76,7 +72,7 @@ class MariaDBDump:
             + f"\n{os.path.basename(self._access.programs.client)} --binary-mode"
             " --default-character-set=utf8mb4 NEW_DATABASE",
         )
-        text = accounts.written(self._access, self._about)
+        text = accounts.written(self._access)
         if text is not None:
             write(self._accounts, text.encode("utf-8", "surrogateescape"))
             yield Stream(
@@ -106,14 +102,14 @@ class MariaDBDump:
         told = tuple(self._warnings) + tuple(line for line in said.splitlines() if line.strip())
         if found.odd_triggers:
             told += (f"only by hand can be restored: the triggers {', '.join(found.odd_triggers)}",)
-        if not self.facts["accounts"] and accounts.written(self._access, self._about) is None:
+        if not self.facts["accounts"] and accounts.written(self._access) is None:
             told += (f"user {self._about.user} may not read accounts: they are not in this backup",)
         return told
 
 
-def dump(access: Access, about: About, *words: str) -> Command:
+def dump(access: Access, *words: str) -> Command:
     """The dump program with what every dump takes."""
-    own = access.programs.dump_words(about.flavour, about.number)
+    own = access.programs.dump_words(access.about.flavour, access.about.number)
     return access.command(access.programs.dump, *WORDS, *own, "--add-drop-trigger", *words)
 
 

@@ -178,9 +178,10 @@ def warnings(access: Access, name: str) -> list[str]:
     return told
 
 
-def refuse_programs(access: Access, source: str, about: About) -> None:
+def refuse_programs(access: Access, source: str) -> None:
     """Raise where the dump program would leave out what it does not know."""
-    programs_, package = access.programs, FLAVOURS[about.flavour].package
+    about, programs_ = access.about, access.programs
+    package = FLAVOURS[about.flavour].package
     if programs_.flavour != about.flavour and about.flavour == MARIADB:
         raise MissingDependency(
             f"source {source}: the server is {about.version}, and the client programs here are those of"
@@ -195,9 +196,9 @@ def refuse_programs(access: Access, source: str, about: About) -> None:
         )
 
 
-def refuse_unreadable(access: Access, source: str, about: About, name: str) -> None:
+def refuse_unreadable(access: Access, source: str, name: str) -> None:
     """Raise unless the user sees all of the database: a dump silently lacks what its user may not see."""
-    given = rights(access)
+    about, given = access.about, rights(access)
     lacking = [one for one in READING if one not in covering(given, name)]
     # of routines only those that the user may execute are listed to others
     if lacking:

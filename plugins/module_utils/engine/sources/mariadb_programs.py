@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from ..errors import MissingDependency
 from ..model import Command
@@ -98,7 +100,7 @@ def find_programs(placement: Placement, folder: str, wanted: str = MARIADB) -> P
     found = []
     for flavour in (wanted, other):
         for client, dump in zip(FLAVOURS[flavour].client, FLAVOURS[flavour].dump):
-            programs = _look(placement, folder, client, dump)
+            programs = _look(placement, folder, client, dump, os.environ.get("PATH", ""))
             if isinstance(programs, str):
                 missing = missing or programs
             elif programs.flavour == wanted:
@@ -114,7 +116,8 @@ def find_programs(placement: Placement, folder: str, wanted: str = MARIADB) -> P
     return found[0]
 
 
-def _look(placement: Placement, folder: str, client: str, dump: str) -> Programs | str:
+@lru_cache(maxsize=16)  # each step of a restore asks
+def _look(placement: Placement, folder: str, client: str, dump: str, _path: str) -> Programs | str:
     """Both programs, or what was said instead."""
     where = folder.rstrip("/") + "/" if folder else ""
     inside = replace(placement, as_user="")

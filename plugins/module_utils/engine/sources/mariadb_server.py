@@ -23,7 +23,12 @@ from ..process import run
 from .mariadb_programs import FLAVOURS, Programs, find_programs, flavour_of, number
 
 _ANSWER_S = 3600.0  # a count of a large table takes its time
-_ERROR = re.compile(r"ERROR (\d+) \((\w+)\)(?: at line \d+)?: (.*)", re.DOTALL)
+# of the client, then of the dump program
+_ERRORS = (
+    re.compile(r"ERROR (?P<code>\d+) \(\w+\)(?: at line \d+)?: (?P<reason>.*)", re.DOTALL),
+    re.compile(r"(?:Got error|Error):? (?P<code>\d+): (?P<reason>.*)"),
+    re.compile(r": (?P<reason>Couldn't execute .*) \((?P<code>\d+)\)"),
+)
 _ESCAPED = {"\\t": "\t", "\\n": "\n", "\\\\": "\\", "\\0": "\0"}
 _HINTS = {
     1045: "the credential of this user is not the server's: set both",
@@ -63,6 +68,23 @@ class QueryError(SourceError):
 
 
 @dataclass(frozen=True)
+class About:
+    """A server, as it tells of itself."""
+
+    version: str  # "10.11.19-MariaDB-0+deb12u1"
+    user: str  # CURRENT_USER(): the account that the server took us for
+    read_only: bool
+
+    @property
+    def flavour(self) -> str:
+        return flavour_of(self.version)
+
+    @property
+    def number(self) -> tuple[int, ...]:
+        return number(self.version)
+
+
+@dataclass(frozen=True)
 class Access:
     """One server as one user sees it. Made by Server.access, which also makes the password file."""
 
@@ -73,6 +95,7 @@ class Access:
     words: tuple[str, ...]  # of the connection
     option_file: str = ""  # path, where this host's programs read the password
     password: Secret | None = None  # only for containers, where no file of ours can be read
+    about: About = About("", "", False)
 
     def command(self, program: str, *words: str) -> Command:
         """A client program that connects. Nobody's option files are read: a `skip-comments` or a
@@ -113,34 +136,17 @@ class Access:
 
     def explain(self, exc: ProcessError, database: str = "") -> SourceError:
         """What a client said, in words that name the source and what to do."""
-        found = _ERROR.search(exc.detail)
+        found = next(filter(None, (one.search(exc.detail) for one in _ERRORS)), None)
         told = f"source {self.source}: {self.where}"
         if found is None:
             return SourceError(f"{told}: {exc}", detail=exc.detail, hint=exc.hint)
-        code, reason = int(found.group(1)), found.group(3).strip()
+        code, reason = int(found.group("code")), found.group("reason").strip()
         if code == 1049:
             return SourceAbsent(
                 f"source {self.source}: database {database!r} does not exist on {self.where}",
                 hint="see `SHOW DATABASES`, and the option `database`",
             )
         return QueryError(f"{told}: {reason} ({code})", code, exc.detail, _HINTS.get(code, ""))
-
-
-@dataclass(frozen=True)
-class About:
-    """A server, as it tells of itself."""
-
-    version: str  # "10.11.19-MariaDB-0+deb12u1"
-    user: str  # CURRENT_USER(): the account that the server took us for
-    read_only: bool
-
-    @property
-    def flavour(self) -> str:
-        return flavour_of(self.version)
-
-    @property
-    def number(self) -> tuple[int, ...]:
-        return number(self.version)
 
 
 @dataclass(frozen=True)
@@ -189,16 +195,13 @@ class Server:
                 password=None if placement.local else password,
             )
             access = self._connected(access, user)
+            row = access.ask("SELECT VERSION(), CURRENT_USER(), @@global.read_only")[0]
+            about = About(row[0], row[1], row[2] == "1")
             # only now is it known whose server this is, and so whose programs fit best
-            about = access.value("SELECT VERSION()")
-            if flavour_of(about) != access.programs.flavour:
-                fitting = find_programs(placement, self.programs_path, flavour_of(about))
+            if about.flavour != access.programs.flavour:
+                fitting = find_programs(placement, self.programs_path, about.flavour)
                 access = self._connected(replace(access, programs=fitting), user)
-            yield access
-
-    def about(self, access: Access) -> About:
-        row = access.ask("SELECT VERSION(), CURRENT_USER(), @@global.read_only")[0]
-        return About(row[0], row[1], row[2] == "1")
+            yield replace(access, about=about)
 
     def _connected(self, access: Access, user: str) -> Access:
         words: tuple[str, ...] = (f"--user={user}",) if user else ()

@@ -22,7 +22,7 @@ from ..model import Swap
 from ..process import Started, run, write_all
 from . import mariadb_facts as facts
 from .mariadb_dump import complain, dump
-from .mariadb_server import About, Access, QueryError, identifier, literal
+from .mariadb_server import Access, QueryError, identifier, literal
 from .mariadb_stream import Moved
 
 log = logging.getLogger(__name__)
@@ -37,9 +37,8 @@ _DROPPED = {"package_body": "PACKAGE BODY"}
 class Mover:
     """The swap of one source, on one server, by one who may restore."""
 
-    def __init__(self, access: Access, about: About) -> None:
+    def __init__(self, access: Access) -> None:
         self._access = access
-        self._about = about
 
     # -- what the world says
 
@@ -133,7 +132,8 @@ class Mover:
             return
         text = self.text(database)
         try:
-            self.feed(database, [text], *(() if strict else ("--force",)))
+            if text:
+                self.feed(database, [text], *(() if strict else ("--force",)))
         except ProcessError as exc:
             problem = self._access.explain(exc, database)
             if strict or exc.status < 0 or not isinstance(problem, QueryError):
@@ -234,7 +234,7 @@ class Mover:
         return text
 
     def _said(self, *words: str, accepts: tuple[int, ...] = (0,)) -> bytes:
-        command = dump(self._access, self._about, *words)
+        command = dump(self._access, *words)
         try:
             text = run(replace(command, accepts=accepts), timeout_s=600.0)
         except ProcessError as exc:

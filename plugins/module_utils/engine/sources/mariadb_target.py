@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import mariadb_facts as facts
-from .mariadb_server import About, Access
+from .mariadb_server import Access
 
 
-def refusals(access: Access, about: About, wanted: Mapping[str, Any], name: str) -> list[str]:
+def refusals(access: Access, wanted: Mapping[str, Any], name: str) -> list[str]:
     """Why the backup with the facts `wanted` cannot become database `name` here, in sentences."""
-    told = []
+    about, told = access.about, []
     if about.read_only:
         told.append("the server is read only, as replicas are: restore on its primary")
     given = facts.covering(facts.rights(access), "*")

@@ -1,0 +1,275 @@
+"""A swap that is killed anywhere can be completed and taken back, and nothing else is touched."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lifeboat.errors import SourceError
+from lifeboat.model import Swap, Workspace
+from lifeboat.sources.mariadb_server import Access
+from lifeboat.sources.mariadb_swap import Mover
+
+from tests.unit.contracts.source_contract import Taken, planned, staged
+
+from .conftest import Server
+
+SMALL = """
+CREATE TABLE book (id int PRIMARY KEY, title text);
+INSERT INTO book VALUES (1, 'old');
+CREATE TABLE loan (id int PRIMARY KEY, book int, FOREIGN KEY (book) REFERENCES book (id));
+INSERT INTO loan VALUES (1, 1);
+CREATE VIEW titles AS SELECT title FROM book;
+CREATE TRIGGER shout BEFORE INSERT ON book FOR EACH ROW SET NEW.title = UPPER(NEW.title);
+CREATE FUNCTION one() RETURNS int DETERMINISTIC RETURN 1;
+CREATE EVENT off ON SCHEDULE EVERY 1 HOUR STARTS '2030-01-01 00:00:00' DISABLE DO DELETE FROM loan;
+"""
+
+
+class Killed(BaseException):
+    """The process ends here: nothing after it is done, nothing is cleaned up."""
+
+
+class Killer:
+    """Ends the process before its statement number `moment`, also within those sent together."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.moment, self._seen = -1, 0
+        ask, feed = Access.ask, Mover.feed
+
+        def asking(access: Access, statements: str | Sequence[str], database: str = "") -> Any:
+            wanted = [statements] if isinstance(statements, str) else list(statements)
+            for n, statement in enumerate(wanted):
+                if statement.startswith(("SELECT", "SET", "SHOW")):
+                    continue
+                if self._now():
+                    ask(access, wanted[:n], database)
+                    raise Killed
+            return ask(access, wanted, database)
+
+        def feeding(mover: Mover, database: str, blocks: Any, *words: str) -> None:
+            text = b"".join(blocks)
+            for part in (0, 3, 6):
+                if self._now():
+                    done = text[: text.rfind(b"\n", 0, 1 + len(text) * part // 7) + 1]
+                    if done:
+                        with pytest.raises(SourceError):  # cut off: told as such, and run so far
+                            feed(mover, database, [done], "--force")
+                    raise Killed
+            feed(mover, database, [text], *words)
+
+        patch.setattr(Access, "ask", asking)
+        patch.setattr(Mover, "feed", feeding)
+
+    def _now(self) -> bool:
+        self._seen += 1
+        return self._seen == self.moment
+
+    def kill(self, moment: int, step: Callable[[Swap], None], swap: Swap) -> bool:
+        """Run a step; whether it was killed before its change number `moment`, the first being 1."""
+        self.moment, self._seen = moment, 0
+        try:
+            step(swap)
+        except Killed:
+            return True
+        finally:
+            self.moment = -1
+        return False
+
+
+@pytest.fixture
+def shop(server: Server) -> Server:
+    server.drop("shop", *[one for one in server.databases() if "_lb_" in one])
+    server.sql("CREATE DATABASE shop CHARACTER SET latin1")
+    server.sql(SMALL, "shop")
+    return server
+
+
+@pytest.fixture
+def taken(shop: Server, work: Workspace, tmp_path: Path) -> Taken:
+    return Taken(shop.source(), work, tmp_path / "store")
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["there", "lost"])
+@pytest.mark.parametrize("then", ["swap", "back"])
+@pytest.mark.parametrize("first", ["swap", "back"])
+def test_a_kill_before_any_statement_leaves_what_can_be_completed_or_taken_back(
+    shop: Server, work: Workspace, taken: Taken, monkeypatch, first: str, then: str, lost: bool
+) -> None:
+    new = shop.look("shop")
+    if lost:
+        shop.drop("shop")
+    else:
+        shop.sql(
+            "INSERT INTO book VALUES (2, 'b'); DROP VIEW titles; CREATE VIEW other AS SELECT 1 AS n;"
+            "CREATE TABLE more (id int); DROP TRIGGER shout; ALTER DATABASE shop CHARACTER SET utf8mb4",
+            "shop",
+        )
+    old = shop.look("shop")
+    source = shop.source()
+    swap = staged(source, taken, work)
+    killer = Killer(monkeypatch)
+    if first == "back":
+        source.swap(swap)
+    moment, ended = 0, False
+    while not ended and moment < 100:
+        moment += 1
+        ended = not killer.kill(moment, getattr(source, first), swap)
+        getattr(source, then)(swap)
+        assert source.swapped(swap) == (then == "swap")
+        assert shop.look("shop") == (new if then == "swap" else old)
+        if first == then:
+            source.swap(swap) if first == "back" else source.back(swap)
+    assert moment > 5
+    getattr(source, then)(swap)
+    source.discard(swap)
+    assert shop.look("shop") == (new if then == "swap" else old)
+    assert shop.leftovers() == []
+
+
+def test_a_killed_swap_is_never_discarded(
+    shop: Server, work: Workspace, taken: Taken, monkeypatch
+) -> None:
+    source = shop.source()
+    swap = staged(source, taken, work)
+    killer = Killer(monkeypatch)
+    assert killer.kill(12, source.swap, swap)
+    with pytest.raises(SourceError, match="the last of it"):
+        source.discard(swap)
+    source.back(swap)
+    source.discard(swap)
+
+
+def test_sessions_that_hold_a_table_are_ended(shop: Server, work: Workspace, taken: Taken) -> None:
+    source = shop.source()
+    swap = staged(source, taken, work)
+    argv = [*shop.argv("mariadb"), "--unbuffered", "-N", "--database=shop"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as user:
+        user.stdin.write(b"START TRANSACTION; SELECT title FROM book;\n")
+        user.stdin.flush()
+        assert user.stdout.readline() == b"old\n"
+        source.swap(swap)
+        user.kill()
+    assert source.swapped(swap)
+    source.back(swap)
+    source.discard(swap)
+
+
+def test_foreign_keys_hold_after_a_swap_and_back(
+    shop: Server, work: Workspace, taken: Taken
+) -> None:
+    source = shop.source()
+    swap = staged(source, taken, work)
+    for step in (source.swap, source.back, source.swap):
+        step(swap)
+        keys = shop.sql(
+            "SELECT DISTINCT CONSTRAINT_SCHEMA = UNIQUE_CONSTRAINT_SCHEMA FROM"
+            " information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA LIKE 'shop%'"
+        )
+        assert keys == "1"
+        refused = subprocess.run(
+            [*shop.argv("mariadb"), "-e", "INSERT INTO shop.loan VALUES (9, 99)"],
+            capture_output=True,
+        )
+        assert b"foreign key constraint fails" in refused.stderr
+    source.discard(swap)
+
+
+def test_a_foreign_key_of_another_database_forbids_a_restore(shop: Server, taken: Taken) -> None:
+    shop.sql(
+        "DROP DATABASE IF EXISTS branch; CREATE DATABASE branch; CREATE TABLE branch.b"
+        " (id int, FOREIGN KEY (id) REFERENCES shop.book (id))"
+    )
+    told = shop.source().target(taken.record, None).refusals
+    shop.drop("branch")
+    assert told == ("table branch.b has a foreign key into database shop: drop it, or use --into",)
+
+
+def test_a_broken_view_of_the_old_state_does_not_stop_a_restore(
+    shop: Server, work: Workspace, taken: Taken
+) -> None:
+    new = shop.look("shop")
+    shop.sql("SET foreign_key_checks = 0; DROP TABLE book", "shop")
+    source = shop.source()
+    swap = staged(source, taken, work)
+    source.swap(swap)
+    assert shop.look("shop") == new
+    source.back(swap)
+    assert not source.swapped(swap)
+    assert shop.sql("SHOW TABLES", "shop") == "loan"
+    source.discard(swap)
+
+
+def test_a_restore_into_another_name_leaves_the_live_database_alone(
+    shop: Server, work: Workspace, taken: Taken
+) -> None:
+    before = shop.look("shop")
+    odd = "we`ird (d,b); é"
+    shop.drop(odd)
+    source = shop.source()
+    swap = staged(source, taken, work, odd)
+    source.swap(swap)
+    assert shop.look("shop") == before
+    assert shop.look(odd)[1:] == before[1:]
+    source.discard(swap)
+    shop.drop(odd)
+
+
+def test_writers_are_not_let_between_old_and_new(
+    shop: Server, work: Workspace, taken: Taken
+) -> None:
+    source, stop, failures = shop.source(), threading.Event(), []
+    swap = staged(source, taken, work)
+
+    def write() -> None:
+        n = 100
+        while not stop.is_set():
+            n += 1
+            argv = [*shop.argv("mariadb"), "-e", f"INSERT INTO shop.book VALUES ({n}, 'x')"]
+            done = subprocess.run(argv, capture_output=True)
+            if done.returncode:
+                failures.append(done.stderr)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        source.swap(swap)
+        source.back(swap)
+        source.swap(swap)
+    finally:
+        time.sleep(0.1)
+        stop.set()
+        writer.join()
+    tables = "SELECT GROUP_CONCAT(TABLE_NAME ORDER BY 1) FROM information_schema.TABLES WHERE TABLE_SCHEMA"
+    assert shop.sql(f"{tables} = 'shop'") == "book,loan,titles"
+    assert failures == []
+    source.discard(swap)
+
+
+def test_a_target_that_has_come_or_gone_meanwhile_is_not_touched(
+    shop: Server, work: Workspace, taken: Taken
+) -> None:
+    source = shop.source()
+    swap = staged(source, taken, work)
+    shop.drop("shop")
+    with pytest.raises(SourceError, match="has gone since"):
+        source.swap(swap)
+    source.back(swap)
+    source.discard(swap)
+    swap = staged(source, taken, work)
+    shop.sql("CREATE DATABASE shop; CREATE TABLE shop.own (id int)")
+    with pytest.raises(SourceError, match="has come since"):
+        source.swap(swap)
+    source.back(swap)
+    source.discard(swap)
+    assert shop.sql("SHOW TABLES", "shop") == "own"
+
+
+def test_a_plan_of_a_lost_database_says_so(shop: Server, taken: Taken) -> None:
+    shop.drop("shop")
+    assert not planned(shop.source(), taken).existed
