@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from ..anchor import private
 from ..config import Configuration, load
 from ..credentials import Credentials
 from ..errors import LifeboatError, LockedError
@@ -52,11 +53,20 @@ class Session:
         root is about to restore.
         """
         if rescue and self.paths.scope == "system" and os.geteuid() == 0:
-            return restore.Area(
-                self.paths.journals / "spool" / job.name, Path("/run"), self.paths.journals
-            )
+            spool = self._rescue_spool() / job.name
+            return restore.Area(spool, Path("/run"), self.paths.journals)
         spool = (self.configuration.spool or self.paths.spool) / job.name
         return restore.Area(spool, self.paths.runtime, self.paths.journals)
+
+    def _rescue_spool(self) -> Path:
+        """On the disk of `spool_path` where only root can put anything beside it; else our own."""
+        spool = self.configuration.spool
+        if spool is not None and spool.is_dir():
+            around = spool.parent
+            ours = all(private(str(folder)) for folder in (around, *around.parents))
+            if ours and os.stat(around).st_dev == os.stat(spool).st_dev:
+                return around / (spool.name + ".restore")
+        return self.paths.journals / "spool"
 
     @contextmanager
     def hold(
