@@ -39,7 +39,9 @@ def fetch(lock: Path, python: str, machine: str, folder: Path) -> int:
     """pip's exit status; it says itself what is wrong."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     command += ["--no-deps", "--no-compile", "--require-hashes", "--only-binary=:all:"]
-    command += [f"--python-version={python}", "--implementation=cp"]
+    # plain 3.9 is 3.9.0 to pip, which cryptography excludes; the lock is for 3.9.2 as well
+    release = "3.9.2" if python == "3.9" else python
+    command += [f"--python-version={release}", "--implementation=cp"]
     for glibc in ("2_17", "2_28"):
         command.append(f"--platform=manylinux_{glibc}_{machine}")
     command += [f"--target={folder}", f"--requirement={lock}"]

@@ -112,6 +112,7 @@ class Session:
         )
 
     def _started(self) -> asyncio.AbstractEventLoop:
+        library(self.place.destination)  # here, and not on the loop: it takes its time
         with self._guard:
             if self._loop is None:
                 self._loop = loop = asyncio.new_event_loop()
