@@ -23,7 +23,7 @@ from .s3_objects import MIB, Objects, again
 from .s3_stream import ObjectStream
 
 _AHEAD = 8
-_SMALL = 8 * MIB
+_SMALL = 4 * MIB
 
 
 def save(objects: Objects, path: Path, workers: int) -> None:

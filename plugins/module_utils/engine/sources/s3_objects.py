@@ -15,13 +15,13 @@ from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlencode
 
 from ..errors import DestinationError, SourceAbsent, SourceError
-from ..s3_client import Connection, NoBucket, Unsupported
+from ..s3_client import Connection, NoBucket, Taken, Unsupported
 
 MIB = 1 << 20
 BLOCK = MIB
 _ATTEMPTS = 4
-_UPLOAD_PART = 16 * MIB
-_IN_PARTS = 64 * MIB  # a larger object is written in parts; S3 takes 5 GiB in one
+_UPLOAD_PART = 8 * MIB
+_IN_PARTS = 16 * MIB  # a larger object is written in parts; S3 takes 5 GiB in one
 # What an answer calls a header, and what a request does.
 _HEADERS = (
     "ContentType",
@@ -237,11 +237,17 @@ class Objects:
 
     def _again_from(self, record: Record, offset: int) -> Any:
         same = {} if record.version else {"IfMatch": f'"{record.etag}"'}
+        at = self._at(record.key, record.version)
         with self.faults("read on", record.key):
-            found = self.client.get_object(
-                **self._at(record.key, record.version), **same, Range=f"bytes={offset}-"
-            )
-        return found["Body"]
+            try:
+                with self.connection.faults("read on", repr(record.key)):
+                    return self.client.get_object(**at, **same, Range=f"bytes={offset}-")["Body"]
+            except Taken as exc:  # the condition does not hold
+                raise SourceError(
+                    f"{self.connection.whose}: {record.key!r} was replaced while it was read, and the"
+                    " connection was lost",
+                    hint="run it again; nothing of this archive is kept",
+                ) from exc
 
     def _tags(self, listed: Listed) -> dict[str, str]:
         if not self.tagged:
@@ -281,10 +287,10 @@ def _headers(found: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _oldest_first(versions: list[Listed], markers: list[Listed]) -> Iterator[Listed]:
-    """Both are newest first; instants have whole seconds, so that those of one kind keep their order."""
+    """Both are newest first. Instants have whole seconds: of one second, a deletion is taken for the newer."""
     merged: list[Listed] = []
     while versions or markers:
         heads = [one for one in (versions, markers) if one]
-        newest = max(heads, key=lambda one: (one[0].latest, one[0].modified_at))
+        newest = max(heads, key=lambda one: (one[0].latest, one[0].modified_at, one[0].deleted))
         merged.append(newest.pop(0))
     return reversed(merged)
