@@ -95,41 +95,74 @@ def taken(shop: Server, work: Workspace, tmp_path: Path) -> Taken:
     return Taken(shop.source(), work, tmp_path / "store")
 
 
-@pytest.mark.parametrize("lost", [False, True], ids=["there", "lost"])
-@pytest.mark.parametrize("then", ["swap", "back"])
-@pytest.mark.parametrize("first", ["swap", "back"])
-def test_a_kill_before_any_statement_leaves_what_can_be_completed_or_taken_back(
-    shop: Server, work: Workspace, taken: Taken, monkeypatch, first: str, then: str, lost: bool
-) -> None:
-    new = shop.look("shop")
-    if lost:
-        shop.drop("shop")
-    else:
+@pytest.fixture(params=[False, True], ids=["there", "lost"])
+def change(request: pytest.FixtureRequest, shop: Server) -> Callable[[], None]:
+    """What happens to the database after its backup."""
+
+    def make() -> None:
+        if request.param:
+            shop.drop("shop")
+            return
         shop.sql(
             "INSERT INTO book VALUES (2, 'b'); DROP VIEW titles; CREATE VIEW other AS SELECT 1 AS n;"
             "CREATE TABLE more (id int); DROP TRIGGER shout; ALTER DATABASE shop CHARACTER SET utf8mb4",
             "shop",
         )
-    old = shop.look("shop")
-    source = shop.source()
-    swap = staged(source, taken, work)
-    killer = Killer(monkeypatch)
-    if first == "back":
-        source.swap(swap)
-    moment, ended = 0, False
-    while not ended and moment < 100:
+
+    return make
+
+
+class Tried:
+    """A staged restore whose steps are killed before one statement after the other."""
+
+    def __init__(self, shop: Server, work: Workspace, taken: Taken, change: Callable[[], None]):
+        self.shop, self.source = shop, shop.source()
+        self.states = {"swap": shop.look("shop")}
+        change()
+        self.states["back"] = shop.look("shop")
+        self.swap = staged(self.source, taken, work)
+
+    def step(self, name: str) -> Callable[[Swap], None]:
+        return getattr(self.source, name)
+
+    def recover(self, name: str) -> None:
+        self.step(name)(self.swap)
+        assert self.source.swapped(self.swap) == (name == "swap")
+        assert self.shop.look("shop") == self.states[name]
+
+    def clear(self, state: str) -> None:
+        self.source.discard(self.swap)
+        assert self.shop.look("shop") == self.states[state]
+        assert self.shop.leftovers() == []
+
+
+def test_a_step_killed_before_any_statement_can_be_completed(
+    shop: Server, work: Workspace, taken: Taken, monkeypatch, change: Callable[[], None]
+) -> None:
+    tried, killer = Tried(shop, work, taken, change), Killer(monkeypatch)
+    moment, killed = 0, True
+    while killed:
         moment += 1
-        ended = not killer.kill(moment, getattr(source, first), swap)
-        getattr(source, then)(swap)
-        assert source.swapped(swap) == (then == "swap")
-        assert shop.look("shop") == (new if then == "swap" else old)
-        if first == then:
-            source.swap(swap) if first == "back" else source.back(swap)
+        killed = killer.kill(moment, tried.source.swap, tried.swap)
+        tried.recover("swap")
+        killed = killer.kill(moment, tried.source.back, tried.swap) or killed
+        tried.recover("back")
+    assert moment > 10
+    tried.clear("back")
+
+
+@pytest.mark.parametrize(("first", "then"), [("swap", "back"), ("back", "swap")])
+def test_a_step_killed_before_any_statement_can_be_taken_back(
+    shop: Server, work: Workspace, taken: Taken, monkeypatch, change, first: str, then: str
+) -> None:
+    tried, killer = Tried(shop, work, taken, change), Killer(monkeypatch)
+    tried.recover(then)
+    moment = 1
+    while killer.kill(moment, tried.step(first), tried.swap):
+        tried.recover(then)
+        moment += 1
     assert moment > 5
-    getattr(source, then)(swap)
-    source.discard(swap)
-    assert shop.look("shop") == (new if then == "swap" else old)
-    assert shop.leftovers() == []
+    tried.clear(first)
 
 
 def test_a_killed_swap_is_never_discarded(
