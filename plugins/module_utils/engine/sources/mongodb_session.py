@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import MissingDependency, SourceError
 
 NO_SUCH_NAMESPACE = 26
-_ANSWER_MS = 10000
+ANSWER_MS = 10000  # that a server may take to be found
 _DENIED, _WRONG_PASSWORD = 13, 18
 Reply = Mapping[str, Any]
 
@@ -109,8 +109,8 @@ def connected(source: str, place: str, **how: Any) -> Iterator[Session]:
         ) from exc
     try:
         client: Any = pymongo.MongoClient(
-            serverSelectionTimeoutMS=_ANSWER_MS,
-            connectTimeoutMS=_ANSWER_MS,
+            serverSelectionTimeoutMS=ANSWER_MS,
+            connectTimeoutMS=ANSWER_MS,
             appname="lifeboat",
             **how,
         )

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One whole round by the command: back up, lose, restore, undo; and a run that was killed in a swap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.rescue.host import PHRASE, Host
+
+from .conftest import Server, tools
+from .test_mongodb_contract import leftovers, look
+
+KILLED_IN_A_SWAP = """
+import os, signal
+from lifeboat.sources import mongodb_session
+ask = mongodb_session.Session.ask
+def asked(self, database, command):
+    if "renameCollection" in command and ".lifeboat-" in command["renameCollection"]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return ask(self, database, command)
+mongodb_session.Session.ask = asked
+"""
+
+
+@pytest.fixture
+def host(tmp_path: Path, server: Server) -> Iterator[Host]:
+    host = Host(tmp_path)
+    host.job["sources"] = {
+        "docs": {
+            "type": "mongodb",
+            "databases": ["shop"],
+            "port": server.port,
+            "programs_path": tools(),
+        }
+    }
+    host.configure()
+    with server.client() as client:
+        client.shop.book.insert_many([{"_id": one, "title": f"t {one}"} for one in range(200)])
+        client.shop.book.create_index("title")
+        client.shop.create_collection("empty")
+    yield host
+    with server.client() as client:
+        client.drop_database("shop")
+
+
+def test_a_lost_database_comes_back_and_can_be_undone(host, server):
+    before = look(server, "shop")
+    backup = host.run()
+    verified = host.lifeboat("verify", "--level", "content", "--identity", str(host.key), backup)
+    assert verified.returncode == 0, verified.stderr
+    with server.client() as client:
+        client.shop.drop_collection("book")
+        client.shop.other.insert_one({"_id": 1})
+    damaged = look(server, "shop")
+    done = host.restore(backup)
+    assert done.returncode == 0, done.stderr
+    assert look(server, "shop") == before
+    # A backup made now holds nothing of what is kept.
+    again = host.run()
+    assert host.lifeboat("list").stdout.count("intact") >= 2, again
+    undone = host.lifeboat("undo", "shop", backup, "--confirm", PHRASE, "--target-host", "h1")
+    assert undone.returncode == 0, undone.stderr
+    assert look(server, "shop") == damaged
+    assert host.lifeboat("confirm", "shop").returncode == 0
+    assert leftovers(server, "shop") == []
+    assert host.left_over() == []
+
+
+def test_a_restore_that_is_killed_in_the_swap_is_taken_back(host, server):
+    backup = host.run()
+    with server.client() as client:
+        client.shop.book.delete_one({"_id": 1})
+    changed = look(server, "shop")
+    killed = host.restore(backup, before=KILLED_IN_A_SWAP)
+    assert killed.returncode == -9
+    assert look(server, "shop") != changed
+    recovered = host.lifeboat("recover")
+    assert recovered.returncode == 0, recovered.stderr
+    assert "the old state is in place" in recovered.stdout + recovered.stderr
+    assert look(server, "shop") == changed
+    assert leftovers(server, "shop") == []
