@@ -58,7 +58,7 @@ def hops(
     for text in jumps:
         found = _HOP.fullmatch(text)
         if not found:
-            raise ConfigError(f"{where}: jump_hosts: {text!r} is not [user@]host[:port]")
+            raise ConfigError(f"{where}.jump_hosts: {text!r} is not [user@]host[:port]")
         user, host, port = found.groups()
         credential = jump_credential or server.credential
         made.append(Hop(host.strip("[]"), int(port or 22), user or server.user, credential))
@@ -77,10 +77,10 @@ def known_hosts(where: str, host_key: str, server: Hop) -> str:
             words = [pattern, *words]
         key = words[2:] if words[0].startswith("@") else words[1:]
         if len(key) < 2 or not _is_key(key[0], key[1]):
-            raise ConfigError(f"{where}: host_key: {line!r} has no public key", hint=_PIN_HINT)
+            raise ConfigError(f"{where}.host_key: {line!r} has no public key", hint=_PIN_HINT)
         lines.append(" ".join(words))
     if not lines:
-        raise ConfigError(f"{where}: host_key is empty", hint=_PIN_HINT)
+        raise ConfigError(f"{where}.host_key: there is no key", hint=_PIN_HINT)
     return "\n".join(lines)
 
 
@@ -99,10 +99,16 @@ def login(where: str, credential: Secret) -> tuple[str, str]:
 
 
 def _is_key(kind: str, text: str) -> bool:
-    """Whether `text` is a public key, in base64, of that kind."""
+    """Whether `text` is a whole public key, in base64, of that kind: texts, each behind its length."""
     try:
         raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return False
-    length = int.from_bytes(raw[:4], "big")
-    return bool(_KEY_TYPE.fullmatch(kind)) and raw[4 : 4 + length] == kind.encode()
+    parts = []
+    while raw:
+        end = 4 + int.from_bytes(raw[:4], "big")
+        if end > len(raw):
+            return False
+        parts.append(raw[4:end])
+        raw = raw[end:]
+    return bool(_KEY_TYPE.fullmatch(kind)) and len(parts) > 1 and parts[0] == kind.encode()
