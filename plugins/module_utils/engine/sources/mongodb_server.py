@@ -8,12 +8,12 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import MissingDependency, SourceError
+from ..errors import LifeboatError, MissingDependency, SourceError
 from ..model import Command, Secret
 from ..placement import Placement
 from ..process import run
@@ -70,18 +70,14 @@ class Server:
 
     @contextmanager
     def session(self, admin: bool = False) -> Iterator[Session]:
-        """Commands to the server: to dump, or with the rights to restore."""
-        if not self.placement.local:
-            raise SourceError(
-                f"source {self.source}: a MongoDB server is reached from the host, not in its container",
-                hint="publish its port on 127.0.0.1, set `host` and `port`, and leave out `placement`",
-            )
+        """Commands to the server: to dump, or with the rights to restore. Always from this host."""
         user, password = self.identity(admin)
-        how: dict[str, Any] = {"host": self._members}
+        members = self._members if self.placement.local else [self._reached()]
+        how: dict[str, Any] = {"host": members}
         if self.replica_set:
             how["replicaSet"] = self.replica_set
         else:
-            how["directConnection"] = len(self._members) == 1
+            how["directConnection"] = len(members) == 1
         if user:
             how.update(username=user, authSource=self.auth_source)
         if password is not None:
@@ -93,9 +89,34 @@ class Server:
         if self.tls_certificate_file:
             how["tlsCertificateKeyFile"] = self.tls_certificate_file
         with connected(
-            self.source, self.place, **{key: one for key, one in how.items() if one is not None}
+            self.source,
+            ",".join(members),
+            **{key: one for key, one in how.items() if one is not None},
         ) as session:
             yield session
+
+    def _reached(self) -> str:
+        """Where the port of a server in a container is on this host: published, or at its own address.
+
+        Its tools run inside, but no client that answers a program does: images differ too much in it.
+        """
+        engine, name = self.placement.containers, self.placement.container
+        engine.require_running(name)
+        told = engine.container(name)
+        network = told.get("NetworkSettings") or {}
+        for one in (network.get("Ports") or {}).get(f"{self.port}/tcp") or ():
+            address = one.get("HostIp") or ""
+            everywhere = address in ("", "0.0.0.0", "::")
+            return f"{'127.0.0.1' if everywhere else address}:{one['HostPort']}"
+        if (told.get("HostConfig") or {}).get("NetworkMode") == "host":
+            return f"127.0.0.1:{self.port}"
+        for joined in () if engine.rootless else (network.get("Networks") or {}).values():
+            if joined.get("IPAddress"):
+                return f"{joined['IPAddress']}:{self.port}"
+        raise SourceError(
+            f"source {self.source}: port {self.port} of container {name} cannot be reached from this host",
+            hint=f"publish it on the loopback address: 127.0.0.1:{self.port}:{self.port}",
+        )
 
     def about(self, session: Session) -> About:
         """Raises SourceError for a router of a sharded cluster: no tool dumps one at one instant."""
@@ -127,6 +148,8 @@ class Server:
         try:
             told = run(self.placement.wrap(Command((path, "--version"))))
         except MissingDependency as exc:
+            if not self.placement.local:
+                raise
             raise MissingDependency(
                 f"source {self.source}: {name} is not "
                 + (f"in {self.programs_path}" if self.programs_path else "on this machine"),
@@ -160,15 +183,30 @@ class Server:
         if password is None:
             yield tuple(words)
             return
-        descriptor, path = tempfile.mkstemp(prefix="mongodb-", suffix=".yaml", dir=folder)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                # a JSON text is a YAML one, if what is not ASCII is left as it is
-                quoted = json.dumps(str(password.reveal()), ensure_ascii=False)
-                file.write(f"password: {quoted}\n")
+        # a JSON text is a YAML one, if what is not ASCII is left as it is
+        quoted = json.dumps(str(password.reveal()), ensure_ascii=False)
+        with self._private_file(f"password: {quoted}\n".encode(), folder) as path:
             yield (*words, "--config=" + path)
+
+    @contextmanager
+    def _private_file(self, content: bytes, folder: Path) -> Iterator[str]:
+        """A file where the tools run, for them alone; in a container made by its own programs."""
+        if self.placement.local:
+            descriptor, path = tempfile.mkstemp(prefix="mongodb-", suffix=".yaml", dir=folder)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(content)
+                yield path
+            finally:
+                os.unlink(path)
+            return
+        path = run(self.placement.wrap(Command(("mktemp",)))).decode().strip()
+        try:
+            run(self.placement.wrap(Command(("tee", "--", path))), stdin=content)
+            yield path
         finally:
-            os.unlink(path)
+            with suppress(LifeboatError):  # a container that has gone took it along
+                run(self.placement.wrap(Command(("rm", "-f", "--", path))))
 
 
 def _has_users(session: Session) -> bool:
