@@ -29,6 +29,8 @@ _ERRORS = (
     re.compile(r"(?:Got error|Error):? (?P<code>\d+): (?P<reason>.*)"),
     re.compile(r": (?P<reason>Couldn't execute .*) \((?P<code>\d+)\)"),
 )
+# Nothing listens there: no such socket, or this machine says so.
+_NOBODY = re.compile(r"socket '.*' \((2|111)\)|'(localhost|127\.0\.0\.1|::1)(:\d+)?' \((111|115)\)")
 _ESCAPED = {"\\t": "\t", "\\n": "\n", "\\\\": "\\", "\\0": "\0"}
 _HINTS = {
     1045: "the credential of this user is not the server's: set both",
@@ -146,6 +148,8 @@ class Access:
                 f"source {self.source}: database {database!r} does not exist on {self.where}",
                 hint="see `SHOW DATABASES`, and the option `database`",
             )
+        if code in (2002, 2003) and _NOBODY.search(reason):
+            return SourceAbsent(f"{told}: {reason} ({code})", detail=exc.detail, hint=_HINTS[code])
         return QueryError(f"{told}: {reason} ({code})", code, exc.detail, _HINTS.get(code, ""))
 
 
@@ -195,8 +199,19 @@ class Server:
                 password=None if placement.local else password,
             )
             access = self._connected(access, user)
-            row = access.ask("SELECT VERSION(), CURRENT_USER(), @@global.read_only")[0]
+            row, cipher = access.ask(
+                [
+                    "SELECT VERSION(), CURRENT_USER(), @@global.read_only",
+                    "SHOW SESSION STATUS LIKE 'Ssl_cipher'",
+                ]
+            )
             about = About(row[0], row[1], row[2] == "1")
+            if self.tls in ("required", "verify") and not cipher[1]:
+                # MariaDB's client goes on without it where the server offers none
+                raise SourceError(
+                    f"source {self.source}: the connection as {access.where} is not encrypted",
+                    hint="let the server offer TLS, or leave out `tls`",
+                )
             # only now is it known whose server this is, and so whose programs fit best
             if about.flavour != access.programs.flavour:
                 fitting = find_programs(placement, self.programs_path, about.flavour)

@@ -1,0 +1,377 @@
+"""A dump is one instant of the database, whole, with nothing secret in sight; or it is an error."""
+
+from __future__ import annotations
+
+import glob
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from lifeboat.errors import (
+    LifeboatError,
+    MissingDependency,
+    ProcessError,
+    SourceAbsent,
+    SourceError,
+    VerifyError,
+)
+from lifeboat.model import Workspace
+from lifeboat.pipeline import Pipeline
+
+from tests.unit.contracts.source_contract import FilePlain, Taken, differences, staged
+
+from .conftest import ME, PASSWORD, Server, secret
+from .test_mariadb_contract import add_readers, fill
+
+
+@pytest.fixture
+def bank(server: Server) -> Server:
+    """A database of accounts whose balances always sum to 0, and an account that only dumps."""
+    server.drop("bank", *[one for one in server.databases() if "_lb_" in one])
+    server.sql("CREATE DATABASE bank")
+    server.sql(
+        """CREATE TABLE account (id int PRIMARY KEY, balance bigint DEFAULT 0);
+        INSERT INTO account (id) VALUES (1), (2);
+        CREATE TABLE entry (id int AUTO_INCREMENT PRIMARY KEY, account int, amount bigint);
+        CREATE TABLE bulk (n int PRIMARY KEY, word varchar(300));
+        INSERT INTO bulk SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n, REPEAT('x', 200) FROM
+          (SELECT 0 n UNION SELECT 1 UNION SELECT 2 UNION SELECT 3 UNION SELECT 4) a,
+          (SELECT 0 n UNION SELECT 1 UNION SELECT 2 UNION SELECT 3 UNION SELECT 4) b,
+          (SELECT 0 n UNION SELECT 1 UNION SELECT 2 UNION SELECT 3 UNION SELECT 4) c,
+          (SELECT 0 n UNION SELECT 1 UNION SELECT 2 UNION SELECT 3 UNION SELECT 4) d;
+        CREATE PROCEDURE pay() BEGIN END;
+        CREATE EVENT off ON SCHEDULE EVERY 1 HOUR DISABLE DO DELETE FROM entry;
+        CREATE VIEW sums AS SELECT SUM(balance) AS s FROM account;""",
+        "bank",
+    )
+    server.sql("DROP USER IF EXISTS dumper@localhost")
+    dumping = server.source("bank", user="dumper", password=secret(), restore_user=ME)
+    dumping.prepare("nobody", dry_run=False)
+    return server
+
+
+def test_counts_are_those_of_the_dump_under_writers(
+    bank: Server, work: Workspace, tmp_path: Path
+) -> None:
+    stop = threading.Event()
+    write = (
+        "START TRANSACTION; UPDATE account SET balance = balance + 1 WHERE id = 1;"
+        "INSERT INTO entry (account, amount) VALUES (1, 1);"
+        "UPDATE account SET balance = balance - 1 WHERE id = 2;"
+        "INSERT INTO entry (account, amount) VALUES (2, -1); COMMIT;"
+    )
+
+    def keep_writing() -> None:
+        while not stop.is_set():
+            bank.sql(write * 30, "bank")
+
+    writers = [threading.Thread(target=keep_writing) for _each in range(2)]
+    for writer in writers:
+        writer.start()
+    source = bank.source("bank")
+    try:
+        for n in range(3):
+            taken = Taken(source, work, tmp_path / str(n))
+            swap = staged(source, taken, work, f"bank_copy_{n}")
+            assert differences(source, taken, swap, work) == []
+            sums = "SELECT SUM(balance), (SELECT SUM(amount) FROM entry) FROM account"
+            assert bank.sql(sums, swap.side) == "0\t0"
+            source.discard(swap)
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join()
+    counted = {one["name"]: one.get("rows") for one in taken.entries}
+    assert counted["bulk"] == 625
+    assert counted["entry"] > 0
+
+
+def test_a_dump_has_no_secret_in_any_command_line_or_file_that_stays(
+    bank: Server, work: Workspace, tmp_path: Path
+) -> None:
+    seen: list[str] = []
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.is_set():
+            seen.extend(_command_lines())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        with bank.over_tcp("bank").open(work) as dump:
+            (options,) = work.secret.glob("*/client.cnf")
+            assert options.stat().st_mode & 0o777 == 0o600
+            for stream in dump.streams():
+                with Pipeline(stream.feed, [], tap=stream.tap) as flow:
+                    flow.check()
+        taken = Taken(bank.over_tcp("bank"), work, tmp_path / "store")
+        source = bank.over_tcp("bank", restore_user="dumper", restore_password=secret())
+        assert "lacks SELECT, INSERT" in source.target(taken.record, None).refusals[0]
+        bank.sql("GRANT ALL ON *.* TO dumper@localhost")
+        source.discard(staged(source, taken, work, "bank_copy"))
+    finally:
+        stop.set()
+        watcher.join()
+    assert {"mariadb", "mariadb-dump"} <= {os.path.basename(one.split(" ")[0]) for one in seen}
+    assert [line for line in seen if PASSWORD in line or PASSWORD[:8] in line] == []
+    assert list(work.secret.iterdir()) == []
+
+
+def _command_lines() -> list[str]:
+    """Of the programs that this process started."""
+    found = []
+    for path in glob.glob(f"/proc/{os.getpid()}/task/*/children"):
+        try:
+            for pid in Path(path).read_text().split():
+                found.append(Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "))
+        except OSError:
+            pass
+    return found
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message", "hint"),
+    [
+        ({"password": secret("wrong")}, SourceError, "Access denied", "credential"),
+        ({"password": None}, SourceError, "Access denied", "credential"),
+        ({"port": 1}, SourceError, "Can't connect", "server runs"),
+        ({"host": "no-such-host.invalid"}, SourceError, "no-such-host", "server runs"),
+        ({"host": "", "socket": "/nowhere/s"}, SourceError, "/nowhere/s", "server runs"),
+        ({"user": "nobody_here"}, SourceError, "Access denied", "credential"),
+        ({"tls": "required"}, SourceError, "not encrypted", "TLS"),
+        ({"tls": "verify"}, SourceError, "(SSL|TLS|encrypted)", "TLS"),
+        ({"database": "n" * 65}, SourceError, "not a database name", "64 characters"),
+        ({"database": "a'b"}, SourceError, "quote or a backslash", "another name"),
+        ({"programs_path": "/nowhere"}, MissingDependency, "not in /nowhere", "mariadb-client"),
+    ],
+)
+def test_bad_input_is_one_clear_error(
+    bank: Server,
+    work: Workspace,
+    options: dict[str, object],
+    error: type[LifeboatError],
+    message: str,
+    hint: str,
+) -> None:
+    source = bank.over_tcp(**{"database": "bank", **options})
+    with pytest.raises(error, match=message) as told:
+        source.check()
+    assert hint in told.value.hint
+    with pytest.raises(error), source.open(work):
+        pass
+    assert list(work.secret.iterdir()) == []
+
+
+def test_a_database_that_is_not_there_is_absent(bank: Server) -> None:
+    with pytest.raises(SourceAbsent, match="'nothing' does not exist"):
+        bank.source("nothing").check()
+    with pytest.raises(SourceAbsent):
+        bank.source("nothing").prepare("nobody", dry_run=True)
+
+
+def test_preparing_gives_what_a_dump_takes_and_no_more(
+    bank: Server, work: Workspace, tmp_path: Path
+) -> None:
+    again = bank.source("bank", user="dumper", password=secret(), restore_user=ME)
+    assert again.prepare("nobody", dry_run=True) == []
+    bank.sql("DROP USER dumper@localhost; DROP USER IF EXISTS nobody@localhost")
+    told = again.prepare("nobody", dry_run=True)
+    assert told[0] == "CREATE USER 'dumper'@'localhost' IDENTIFIED BY PASSWORD '***'"
+    assert len(told) == 3
+    assert bank.source("bank").prepare("nobody", dry_run=True)[0].endswith("VIA unix_socket")
+    assert bank.sql("SELECT COUNT(*) FROM mysql.user WHERE User IN ('dumper', 'nobody')") == "0"
+    again.prepare("nobody", dry_run=False)
+    taken = Taken(bank.over_tcp("bank"), work, tmp_path / "store")
+    assert taken.record.totals["procedures"] == taken.record.totals["events"] == 1
+    assert {"database", "grants"} <= set(taken.plains)
+    grants = bank.sql("SHOW GRANTS FOR dumper@localhost")
+    assert "INSERT" not in grants
+    assert "ALL" not in grants
+
+
+@pytest.mark.parametrize("right", ["SELECT", "SHOW VIEW", "TRIGGER", "EVENT"])
+def test_a_user_who_sees_a_part_is_refused(bank: Server, right: str) -> None:
+    bank.sql(f"REVOKE {right} ON bank.* FROM dumper@localhost")
+    with pytest.raises(SourceError, match=f"lacks {right}"):
+        bank.over_tcp("bank").check()
+
+
+def test_a_user_who_cannot_see_routines_is_refused(bank: Server) -> None:
+    bank.sql("REVOKE SELECT ON mysql.* FROM dumper@localhost")
+    with pytest.raises(SourceError, match="routines"):
+        bank.over_tcp("bank").check()
+
+
+def test_without_a_look_at_accounts_they_are_left_out_and_told(
+    bank: Server, work: Workspace, tmp_path: Path
+) -> None:
+    bank.sql("REVOKE SELECT ON mysql.* FROM dumper@localhost")
+    bank.sql("GRANT SELECT ON mysql.proc TO dumper@localhost")
+    taken = Taken(bank.over_tcp("bank"), work, tmp_path / "store")
+    assert "grants" not in taken.plains
+    assert [one for one in taken.warnings if "may not read accounts" in one]
+    bank.over_tcp("bank").check_content(taken.plains, work)
+
+
+def test_a_dump_that_is_killed_is_an_error(bank: Server, work: Workspace) -> None:
+    with bank.source("bank").open(work) as dump:
+        stream = next(iter(dump.streams()))
+        with Pipeline(stream.feed, [], tap=stream.tap) as flow:
+            flow._stages[0].process.kill()
+            with pytest.raises(ProcessError, match="ended by signal 9"):
+                flow.check()
+    assert list(work.bulk.iterdir()) == []
+
+
+def test_a_server_that_dies_in_the_middle_is_an_error(
+    make_server: Callable[..., Server], work: Workspace, tmp_path: Path
+) -> None:
+    server = make_server()
+    server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (id int PRIMARY KEY, word longtext)")
+    words = "; ".join(f"INSERT INTO shop.t VALUES ({n}, REPEAT('x', 4000000))" for n in range(12))
+    server.sql(words)
+    source = server.source()
+    taken = Taken(source, work, tmp_path / "store")
+    with source.open(work) as dump:
+        stream = next(iter(dump.streams()))
+        with Pipeline(stream.feed, [], tap=stream.tap) as flow:
+            next(flow.blocks())
+            server.kill()
+            with pytest.raises(ProcessError) as told:
+                flow.check()
+    assert "Lost connection" in told.value.detail
+    with pytest.raises(SourceError, match="Can't connect"):
+        source.target(taken.record, None)
+    # and in the middle of a restore: after recovery the old state
+    server.start()
+    swap = source.plan(taken.record, source.target(taken.record, None), "k")
+
+    def kill_soon() -> None:
+        while "shop_lb_k_new" not in server.databases() or not server.sql(
+            "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA LIKE '%new'"
+        ):
+            time.sleep(0.01)
+        server.kill()
+
+    killer = threading.Thread(target=kill_soon)
+    killer.start()
+    with pytest.raises(SourceError):
+        source.stage(swap, taken.record, taken.plains, work)
+    killer.join()
+    server.start()
+    source.back(swap)
+    source.discard(swap)
+    assert server.sql("SELECT COUNT(*) FROM shop.t") == "12"
+    assert server.leftovers() == []
+
+
+def test_a_table_that_is_altered_meanwhile_ends_the_dump_and_may_go_well_again(
+    bank: Server, work: Workspace
+) -> None:
+    source = bank.source("bank")
+    bank.sql("INSERT INTO account SELECT n + 10, 0 FROM bulk; CREATE TABLE zoo (id int); ", "bank")
+    held = subprocess.Popen(
+        [*bank.argv("mariadb"), "--unbuffered", "--database=bank"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    held.stdin.write(b"LOCK TABLES account WRITE; SELECT 1;\n")
+    held.stdin.flush()
+    held.stdout.readline()
+    with source.open(work) as dump:
+        stream = next(iter(dump.streams()))
+        with Pipeline(stream.feed, [], tap=stream.tap) as flow:
+            while "Waiting for table metadata lock" not in bank.sql("SHOW FULL PROCESSLIST"):
+                time.sleep(0.02)
+            bank.sql(
+                "ALTER TABLE zoo ADD x int, ALGORITHM = COPY; INSERT INTO zoo VALUES (1, 2)", "bank"
+            )
+            held.kill()
+            with pytest.raises(ProcessError) as told:
+                flow.check()
+    held.wait()
+    held.stdin.close()
+    held.stdout.close()
+    assert "1412" in told.value.detail
+    assert source.again(told.value)
+    assert not source.again(SourceError("other"))
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
+def test_an_archive_cut_off_anywhere_is_refused(
+    bank: Server, work: Workspace, tmp_path: Path, share: float
+) -> None:
+    source = bank.source("bank")
+    before = bank.look("bank")
+    taken = Taken(source, work, tmp_path / "store")
+    path = taken.plains["database"].path
+    os.truncate(path, int(path.stat().st_size * share))
+    with pytest.raises(VerifyError, match="Dump completed"):
+        source.check_content(taken.plains, work)
+    swap = source.plan(taken.record, source.target(taken.record, None), "c")
+    with pytest.raises(SourceError):
+        source.stage(swap, taken.record, taken.plains, work)
+    assert bank.look("bank") == before
+    assert bank.leftovers() == []
+
+
+def test_an_archive_of_another_kind_is_refused(
+    bank: Server, work: Workspace, tmp_path: Path
+) -> None:
+    path = tmp_path / "other"
+    path.write_bytes(b"PGDMP" + b"\0" * 5000 + b"\n-- Dump completed\n")
+    with pytest.raises(VerifyError, match="not a dump of MariaDB"):
+        bank.source("bank").check_content({"database": FilePlain("database", "sql", path)}, work)
+
+
+def test_missing_accounts_are_made_with_their_grants_and_others_left(
+    server: Server, work: Workspace, tmp_path: Path, caplog
+) -> None:
+    fill(server)
+    add_readers(server)
+    server.sql("CREATE DEFINER = ghost@nowhere VIEW haunted AS SELECT 1 AS n", "shop")
+    server.sql("CREATE ROLE IF NOT EXISTS clerk; GRANT clerk TO 'reader2'@'10.0.0.2'")
+    source = server.source()
+    taken = Taken(source, work, tmp_path / "store")
+    before = server.sql("SHOW GRANTS FOR 'reader1'@'10.0.0.1'")
+    server.sql("DROP USER 'reader1'@'10.0.0.1'; SET PASSWORD FOR 'reader2'@'10.0.0.2' = ''")
+    source.discard(staged(source, taken, work))
+    assert server.sql("SHOW GRANTS FOR 'reader1'@'10.0.0.1'") == before
+    assert "PASSWORD" not in server.sql("SHOW CREATE USER 'reader2'@'10.0.0.2'")
+    assert "account=ghost@nowhere missing" in caplog.text
+
+
+def test_names_and_engines_that_cannot_be_counted_are_told_and_restored(
+    bank: Server, work: Workspace, tmp_path: Path
+) -> None:
+    bank.sql(
+        "CREATE TABLE `two\nlines` (id int); INSERT INTO `two\nlines` VALUES (1), (2);"
+        "CREATE TABLE one_m (id int) ENGINE = MyISAM; INSERT INTO one_m VALUES (1);"
+        "CREATE TABLE merged (id int) ENGINE = MERGE UNION = (one_m)",
+        "bank",
+    )
+    source = bank.source("bank")
+    taken = Taken(source, work, tmp_path / "store")
+    assert taken.record.totals["uncounted"] == 2
+    swap = staged(source, taken, work, "bank_copy")
+    assert differences(source, taken, swap, work) == []
+    assert bank.sql("SELECT COUNT(*) FROM `two\nlines`", swap.side) == "2"
+    source.discard(swap)
+
+
+def test_a_collation_that_the_server_does_not_know_is_a_refusal(
+    bank: Server, work: Workspace, tmp_path: Path
+) -> None:
+    source = bank.source("bank")
+    taken = Taken(source, work, tmp_path / "store")
+    taken.record.facts.update(collations=["utf8mb9_odd_ci"], engines=["NoSuchEngine"])
+    told = " ".join(source.target(taken.record, None).refusals)
+    assert "utf8mb9_odd_ci" in told
+    assert "NoSuchEngine" in told
+    with pytest.raises(SourceError, match="not a target"):
+        source.target(taken.record, "mysql")
