@@ -23,8 +23,8 @@ volume._VolumeDump.streams = lambda self: os.kill(os.getpid(), signal.SIGKILL)
 KILLED_AFTER_THE_SWAP = """
 import os, signal
 from lifeboat.sources import volume
-whole = volume.Files.swap
-volume.Files.swap = lambda self, swap: (whole(self, swap), os.kill(os.getpid(), signal.SIGKILL))
+whole = volume.tree_swap.swap
+volume.tree_swap.swap = lambda tree: (whole(tree), os.kill(os.getpid(), signal.SIGKILL))
 """
 FAILS_WHILE_READING = """
 from lifeboat.errors import SourceError

@@ -5,14 +5,10 @@ from __future__ import annotations
 
 import copy
 import json
-import logging
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +17,17 @@ from ..anchor import anchored
 from ..errors import ConfigError, SourceAbsent, SourceError, VerifyError
 from ..files import remove
 from ..inventory import Entry, InventoryWriter
-from ..model import Command, Inventory, Needs, Option, SourceRecord, Stream, Swap, Target, Workspace
+from ..model import Command, Inventory, Needs, Option, SourceRecord, Swap, Target, Workspace
 from ..pipeline import Pipeline
 from ..placement import HERE, Placement
 from ..ports import Plain
 from . import tree_merge, tree_swap, tree_tar, tree_target, tree_unpack
-from .tree_listing import Listing, complaint
+from .tree_dump import TreeDump
+from .tree_listing import Listing
 from .tree_survey import survey
 from .tree_swap import Tree, member_name
 
-_LOG = logging.getLogger(__name__)
-_CHANGED = re.compile(r"file changed as we read|[Ff]ile removed before|File shrank by")
-# Not "Read error": that file is in the archive, filled up with zeros.
-_UNREADABLE = re.compile(r": Cannot (open|stat|readlink|savedir|opendir): ")
 _OURS = [".*lifeboat-%s.%s*" % ("[0-9a-f]" * 6, end) for end in ("new", "old")]
-_NOISE = re.compile(r"Exiting with failure|Removing leading|socket ignored")
 
 
 class Files:
@@ -275,76 +267,6 @@ class Files:
             options.append("--anchored" if pattern.startswith("/") else "--no-anchored")
             options.append("--exclude=" + pattern.lstrip("/"))
         return self._placement.wrap(tree_tar.create(member_name(path), options))
-
-
-class TreeDump:
-    """One tar for each path, with the names and sums of its members counted on the way."""
-
-    def __init__(
-        self, name: str, facts: Mapping[str, Any], lines: Path, create: Any, skips: bool
-    ) -> None:
-        self.taken_at = datetime.now(timezone.utc)
-        self.facts = facts
-        self._name = name
-        self._create = create
-        self._skips = skips
-        self._writer = InventoryWriter(lines)
-        self._listing: Listing | None = None
-
-    def streams(self) -> Iterator[Stream]:
-        for tree in self.facts["trees"]:
-            path = tree["path"]
-            listing = self._listing = Listing(self._writer, member_name(path))
-            yield Stream(
-                part=tree["part"],
-                extension="tar",
-                feed=self._create(path),
-                complaint=lambda _head, tail, size_bytes: complaint(tail, size_bytes),
-                tap=listing.tap,
-                finish=partial(self._finish, path, listing),
-                by_hand=tree_tar.BY_HAND,
-            )
-
-    def inventory(self) -> Inventory:
-        return self._writer.close()
-
-    def abandon(self) -> None:
-        if self._listing is not None:
-            self._listing.abandon()
-        self._writer.close()
-
-    def _finish(self, path: str, listing: Listing, status: int, said: str) -> tuple[str, ...]:
-        listing.finish()
-        told = [line[5:] if line.startswith("tar: ") else line for line in said.splitlines()]
-        told = [line for line in told if not _NOISE.search(line)]
-        failed = [line for line in told if not (self._skips and _UNREADABLE.search(line))]
-        if status > 1 and (failed or not listing.members):
-            raise SourceError(
-                "source %s: tar could not read all of %s" % (self._name, path),
-                detail="\n".join(told),
-                hint="run the job as a user who may read these files, exclude them, or say "
-                "`unreadable: warn`",
-            )
-        if not listing.members:
-            raise SourceError(
-                "source %s: the exclude patterns leave nothing of %s" % (self._name, path),
-                hint="a pattern without / at its start matches at any depth, also in the path itself",
-            )
-        return _counted(told) if status else ()
-
-
-def _counted(told: Sequence[str]) -> tuple[str, ...]:
-    """What tar said, without names: the manifest is readable where the backup is stored."""
-    for line in told:
-        _LOG.warning("tar: %s", line)
-    changed = sum(1 for line in told if _CHANGED.search(line))
-    unread = sum(1 for line in told if _UNREADABLE.search(line))
-    counts = (
-        ("%d files changed while they were read", changed),
-        ("%d files could not be read, and are not in this backup", unread),
-        ("tar warned %d times of something else, see the log", len(told) - changed - unread),
-    )
-    return tuple(text % count for text, count in counts if count)
 
 
 def _steps(tree: Tree) -> Any:
