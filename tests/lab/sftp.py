@@ -149,14 +149,17 @@ class OpenSSH(Server):
 
 
 class ProFTPD(Server):
-    """Refuses to append and to run programs; its login is in a file of its own."""
+    """Refuses to append and to run programs; its login is in a file of its own.
 
-    def __init__(self, folder: Path, extra: tuple[str, ...] = ()) -> None:
+    `crypted`: the login's password, as crypt(3) has it.
+    """
+
+    def __init__(self, folder: Path, crypted: str = "*") -> None:
         super().__init__(folder)
         login = pwd.getpwnam(self.user)
         self.user = "client"
         self.path = "/"
-        known = f"client:*:{login.pw_uid}:{login.pw_gid}::{self.files}:/bin/sh\n"
+        known = f"client:{crypted}:{login.pw_uid}:{login.pw_gid}::{self.files}:/bin/sh\n"
         (folder / "users").write_text(known)
         (folder / "users").chmod(0o600)
         # its own form of public key
@@ -188,9 +191,8 @@ class ProFTPD(Server):
             "SFTPEngine on",
             f"SFTPHostKey {folder}/host_key",
             f"SFTPAuthorizedUserKeys file:{folder}/authorized",
-            "SFTPAuthMethods publickey",
+            "SFTPAuthMethods publickey password",
             f"SFTPLog {folder}/sftp.log",
-            *extra,
         ]
         (folder / "proftpd.conf").write_text("\n".join(lines) + "\n")
 

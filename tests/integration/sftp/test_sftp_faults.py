@@ -272,6 +272,19 @@ def test_a_key_with_a_passphrase_is_told(openssh: lab.Server, tmp_path: Path) ->
         place_at(openssh, credential=Secret.of(path.read_text())).check()
 
 
+@pytest.mark.skipif(not lab.ROOT, reason="only root may start it so")
+def test_a_password_will_do_where_there_is_no_key(area: Path) -> None:
+    made = ["openssl", "passwd", "-6", "open sesame"]
+    crypted = subprocess.run(made, check=True, capture_output=True, text=True).stdout.strip()
+    with lab.ProFTPD(area / "password", crypted) as server:
+        place_at(server, credential=Secret.of({"password": "open sesame"})).check()
+        wrong = place_at(server, credential=Secret.of({"password": "shut sesame"}))
+        with pytest.raises(DestinationError, match="the password of client is refused") as caught:
+            wrong.check()
+    assert caught.value.permanent
+    assert "sesame" not in str(caught.value) + caught.value.hint
+
+
 def test_jump_hosts_are_passed_and_each_proves_its_key(
     openssh: lab.Server, poor: lab.Server
 ) -> None:

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import sys
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from lifeboat.destinations.sftp import SFTP
 from lifeboat.destinations.sftp_place import Hop, hops, known_hosts, login
-from lifeboat.errors import ConfigError
+from lifeboat.errors import ConfigError, MissingDependency
 from lifeboat.model import Needs, Secret
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOIGcDTIbNA/y3jhmI1FpNCaQpVVlEVS2MjTTXU5S6wl"
@@ -35,6 +37,8 @@ def test_it_is_made_without_a_connection_and_needs_nothing_of_the_sandbox() -> N
         ("host", "*"),
         ("port", 0),
         ("port", 70000),
+        ("timeout", timedelta(0)),
+        ("connect_timeout", timedelta(0)),
         ("path", ""),
         ("path", "~/backups"),
         ("host_key", ""),
@@ -96,3 +100,14 @@ def test_a_credential_is_a_key_or_a_password(value: Any, expected: tuple[str, st
 def test_any_other_credential_is_refused_and_not_shown(value: Any) -> None:
     with pytest.raises(ConfigError, match="the credential 'attic_key' of here is no SSH login"):
         login("here", Secret(lambda: value, "attic_key"))
+
+
+def test_without_the_library_it_is_said_where_it_comes_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "asyncssh", None)
+    with pytest.raises(
+        MissingDependency, match="attic needs the Python library asyncssh"
+    ) as caught:
+        made().check()
+    assert "site.yml" in caught.value.hint

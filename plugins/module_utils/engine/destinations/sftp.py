@@ -77,6 +77,9 @@ class SFTP:
                 f"{where}.path: {path!r} is not a path on the server",
                 hint="write it absolute, or relative to the directory that the user is put in",
             )
+        for option, given in (("connect_timeout", connect_timeout), ("timeout", timeout)):
+            if not given:
+                raise ConfigError(f"{where}.{option}: nothing is done in no time")
         server = Hop(host, port, user, credential)
         place = Place(
             destination=name,

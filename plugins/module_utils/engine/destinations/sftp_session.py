@@ -40,8 +40,8 @@ class Session:
 
         answers: how many of the server's, each in its time, the step takes at most.
         """
-        timeout_s = self.place.timeout_s * answers
-        asked = asyncio.run_coroutine_threadsafe(self._run(step, timeout_s), self._started())
+        loop, timeout_s = self._started(), self.place.timeout_s * answers
+        asked = asyncio.run_coroutine_threadsafe(self._run(step, timeout_s), loop)
         try:
             return asked.result()
         except CancelledError as exc:

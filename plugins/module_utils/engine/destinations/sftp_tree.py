@@ -57,21 +57,15 @@ class Tree:
 
     def make(self, parts: tuple[str, ...]) -> None:
         """Have the directory; of the destination's own path only the last part is made."""
-        path = self.path(*parts)
-        mode = self._asyncssh.SFTPAttrs(permissions=_DIRECTORY_MODE)
         try:
-            self._session.again(lambda sftp: sftp.mkdir(path, mode))
-        except (
-            self._asyncssh.SFTPError
-        ) as exc:  # some servers say just "failure" when it is there already
-            if self._is_directory(path):
-                return
-            if not parts and is_missing(exc):
-                raise self._no_root() from exc
-            if not parts or not is_missing(exc):
+            self._make_one(parts)
+        except self._asyncssh.SFTPError as exc:
+            if not is_missing(exc):
                 raise
+            if not parts:
+                raise self._no_root() from exc
             self.make(parts[:-1])
-            self._session.again(lambda sftp: sftp.mkdir(path, mode))
+            self._make_one(parts)
 
     def remove_empty(self, parts: tuple[str, ...]) -> None:
         """Remove the directory if nothing is left in it, and the server lets us."""
@@ -114,6 +108,14 @@ class Tree:
                 raise self._no_root() from exc
             return []  # not there yet; storing makes it
         return list(found)
+
+    def _make_one(self, parts: tuple[str, ...]) -> None:
+        path, mode = self.path(*parts), self._asyncssh.SFTPAttrs(permissions=_DIRECTORY_MODE)
+        try:
+            self._session.again(lambda sftp: sftp.mkdir(path, mode))
+        except self._asyncssh.SFTPError:
+            if not self._is_directory(path):  # one that is there is just "failure" to some servers
+                raise
 
     def _is_directory(self, path: bytes) -> bool:
         try:
