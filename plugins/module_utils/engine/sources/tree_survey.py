@@ -37,8 +37,9 @@ def survey(stream: BinaryIO, top: str | None = None, chosen: Sequence[str] = ())
         if member.issym() or (member.islnk() and member.linkname in links):
             links.add(member.name)
         missing.discard(member.name)
-        for _block in content or ():
-            pass
+        if content is not None and member.sparse is None:  # holes take time, and hold nothing
+            for _block in content:
+                pass
     counted.drain()
     told = complaint(counted.tail, counted.size_bytes)
     if told:
