@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judge whether a backup's size fits those before it. Pure. Rule: hard-won invariants, docs/design.md#good."""
+"""Judge whether a backup fits those before it. Pure. Rule: hard-won invariants, docs/design.md#good."""
 
 from __future__ import annotations
 
@@ -12,12 +12,19 @@ _SHRUNK, _GROWN = 0.5, 3.0  # -50 % / +200 %
 _NOISE_BYTES = 1 << 20  # small data may double in a day without anything being wrong
 
 
-def oddities(history: Sequence[Mapping[str, int]], now: Mapping[str, int]) -> list[str]:
-    """For each source whose plain size is far off the median of its last good runs: one sentence.
+def oddities(
+    history: Sequence[Mapping[str, int]], now: Mapping[str, int], absent: Sequence[str] = ()
+) -> list[str]:
+    """For each source whose plain size is far off the median of its last good runs: one sentence; and for
+    each optional one that is `absent` and was there: a server that is down looks like one that is not.
 
     `history` holds {source: plain bytes} of good runs, oldest first.
     """
-    told = []
+    told = [
+        "%s is not there, and was in earlier backups" % source
+        for source in sorted(absent)
+        if any(source in run for run in history[-WINDOW:])
+    ]
     for source, size in sorted(now.items()):
         past = [run[source] for run in history if source in run][-WINDOW:]
         if len(past) < FEWEST:

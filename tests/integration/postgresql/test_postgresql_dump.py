@@ -117,8 +117,8 @@ def test_no_password_in_any_command_line_or_file_that_stays(
     [
         ({"password": secret("wrong")}, SourceError, "password authentication", "credential"),
         ({"password": None}, SourceError, "no password supplied", "password: {credential"),
-        ({"port": 1}, SourceError, "Connection refused", "server runs"),
-        ({"host": "/nowhere"}, SourceError, "No such file", "server runs"),
+        ({"port": 1}, SourceAbsent, "Connection refused", "server runs"),
+        ({"host": "/nowhere"}, SourceAbsent, "No such file", "server runs"),
         ({"user": "nobody_here"}, SourceError, "password authentication", "credential"),
         (
             {"database": "no such"},

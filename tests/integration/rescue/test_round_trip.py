@@ -219,6 +219,22 @@ def test_an_accepted_size_is_the_new_trend(host: Host) -> None:
     assert "suspect" not in again.stderr
 
 
+def test_an_optional_source_that_vanishes_is_suspect_until_accepted(host: Host) -> None:
+    _two_sources(host)
+    host.job["sources"]["notes"]["optional"] = True
+    host.configure()
+    host.run()
+    (host.data / "notes").rename(host.data / "moved")
+
+    gone = host.lifeboat("run", "shop")
+    host.lifeboat("accept", gone.stdout.strip())
+    again = host.lifeboat("run", "shop")
+
+    assert "suspect: notes is not there, and was in earlier backups" in gone.stderr
+    assert "suspect" not in again.stderr
+    assert again.returncode == 0
+
+
 def test_pins_and_tags_can_be_given_later(host: Host) -> None:
     id_ = host.run()
 

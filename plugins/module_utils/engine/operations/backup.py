@@ -115,7 +115,8 @@ def run(
         if not archives:
             ended = True
             return Report(id_, None, _give_up(carrying), tuple(records))
-        odd = trend.oddities(request.history, plain_sizes(manifest))
+        absent = [record.name for record in records if record.status == "absent"]
+        odd = trend.oddities(request.history, plain_sizes(manifest), absent)
         whole = {one.name for one in records if one.status == "good"} >= {
             source.name for source in job.sources
         }

@@ -120,7 +120,8 @@ class MariaDB:
     def prepare(self, user: str, dry_run: bool = False) -> list[str]:
         """What the account of `user` lacked to dump this database, as SQL; done unless `dry_run`."""
         with self._server.access(admin=True) as access:
-            if not facts.exists(access, self.database):
+            # granted before it is there, so that its user may learn that it is not
+            if not self.optional and not facts.exists(access, self.database):
                 access.ask("SELECT 1", self.database)  # says so
             here = self._server.host in ("", "localhost", "127.0.0.1", "::1")
             account = f"{self._server.user or user}@{'localhost' if here else '%'}"

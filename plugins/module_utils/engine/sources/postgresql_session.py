@@ -40,6 +40,9 @@ _HINTS = (
     ),
 )
 
+# Nothing listens there: no such socket, or this machine says so.
+_NOBODY = 'socket ".*" failed: (No such file|Connection refused)|"(localhost|127.0.0.1|::1)".* failed: Connection refused'
+
 # Whatever the user, the database or the server sets for interactive use.
 _SETTINGS = """SELECT set_config(name, wanted.value, false)
 FROM (VALUES ('statement_timeout', '0'), ('lock_timeout', '0'), ('transaction_timeout', '0'),
@@ -207,7 +210,8 @@ class Session:
         reasons = [line for line in said.splitlines() if re.search("FATAL|error:|closed", line)]
         reason = re.sub(r"^.*(FATAL|error): +", "", reasons[0]) if reasons else f"status {status}"
         hint = next((hint for pattern, hint in _HINTS if re.search(pattern, said)), "")
-        return SourceError(f"{where} cannot be used: {reason}", detail=said, hint=hint)
+        kind = SourceAbsent if re.search(_NOBODY, said) else SourceError
+        return kind(f"{where} cannot be used: {reason}", detail=said, hint=hint)
 
 
 @contextmanager
