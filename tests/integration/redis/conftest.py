@@ -97,8 +97,9 @@ class Server:
         return done.stdout.decode("utf-8", "surrogateescape").rstrip("\n")
 
     def pour(self, *commands: tuple[bytes | str, ...], database: int = 0) -> None:
-        """Commands whose words may hold any byte, through one connection."""
+        """Commands whose words may hold any byte, with one line as answer, through one connection."""
         with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(10.0)
             link.connect(self.socket)
             answers = link.makefile("rb")
             for command in (("SELECT", str(database)), *commands):
@@ -107,8 +108,13 @@ class Server:
                 link.sendall(b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in raw))
                 answer = answers.readline()
                 assert not answer.startswith(b"-"), (command, answer)
-                if answer.startswith(b"$"):
+                if answer.startswith(b"$") and answer != b"$-1\r\n":
                     answers.read(int(answer[1:]) + 2)
+
+    def save(self) -> None:
+        """What a server without an append-only file has after a crash."""
+        while self.cli("SAVE") != "OK":  # a child that fed a replica is not reaped at once
+            time.sleep(0.05)
 
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")

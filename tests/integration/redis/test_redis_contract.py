@@ -35,11 +35,11 @@ def fill(server: Server) -> None:
         ("XADD", "stream", "1-1", "field", nul),
         ("XADD", "stream", "2-1", "field", text),
         ("XGROUP", "CREATE", "stream", "workers", "0"),
-        ("XREADGROUP", "GROUP", "workers", "one", "COUNT", "1", "STREAMS", "stream", ">"),
         ("SETBIT", "bits", "100003", "1"),
         ("PFADD", "seen", *(f"visitor {number}" for number in range(1000))),
         ("SET", "session", "until", "EX", "100000"),
     )
+    server.cli("XREADGROUP", "GROUP", "workers", "one", "COUNT", "1", "STREAMS", "stream", ">")
     server.pour(("SET", "elsewhere", "5"), ("SET", "passing", "x", "EX", "100000"), database=5)
     server.pour(("SET", "last", "15"), database=15)
     server.pour(("FUNCTION", "LOAD", "REPLACE", LIBRARY))

@@ -28,8 +28,8 @@ _EOF = 0xFF  # the opcode before the CRC-64
 _TRAILER_BYTES = 9
 _MARK = re.compile(rb"[0-9a-f]{40}")  # what a server ends a stream of unknown length with
 _LENGTH = rb"(?:[\x00-\x3f]|[\x40-\x7f].|\x80.{4}|\x81.{8})"
-_DATABASE = re.compile(
-    rb"\xfe" + _LENGTH + rb"(?=\xfb(" + _LENGTH + rb")(" + _LENGTH + rb"))", re.DOTALL
+_DATABASE = re.compile(  # nothing of it is consumed: what looks like one may hide the real one
+    rb"(?=\xfe(%s)\xfb(%s)(%s))" % (_LENGTH, _LENGTH, _LENGTH), re.DOTALL
 )
 _OVERLAP = 40  # no match is longer
 _MOST_PLACES = 200_000  # of data that only looks like the beginning of a database
@@ -148,10 +148,8 @@ class Reader:
         begins = self.size_bytes - len(self._last)
         for found in _DATABASE.finditer(seen):
             if len(self._places) < _MOST_PLACES:
-                self._places[begins + found.end()] = (
-                    _length(found.group(1)),
-                    _length(found.group(2)),
-                )
+                lengths = (_length(found.group(2)), _length(found.group(3)))
+                self._places[begins + found.end(1)] = lengths
         self.size_bytes += len(block)
         self._last = seen[-_OVERLAP:]
 
