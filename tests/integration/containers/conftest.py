@@ -76,7 +76,7 @@ def engines() -> Iterator[None]:
         path.chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{base}/bin:{os.environ['PATH']}")
-        podman("import", "-q", "-", IMAGE, stdin=_tiny_root(base))
+        podman("import", "-q", "-", IMAGE, stdin=packed(tiny_root(base / "root")))
         try:
             yield
         finally:
@@ -85,22 +85,26 @@ def engines() -> Iterator[None]:
             shutil.rmtree(base, ignore_errors=True)
 
 
-def _tiny_root(base: Path) -> bytes:
-    """A tar of what a root needs beside this machine's /usr, which is mounted into each container."""
-    root = base / "root"
-    for name in ("usr", "etc", "var", "run", "root", "proc", "sys", "dev", "tmp"):
+def tiny_root(root: Path) -> Path:
+    """What a root needs beside this machine's /usr, which is mounted into each container."""
+    for name in ("usr", "etc", "var/lib", "run", "root", "proc", "sys", "dev"):
         (root / name).mkdir(parents=True)
-    (root / "var/run").symlink_to("/run")
-    for name in ("tmp", "run/postgresql", "var/lib/pg"):
-        (root / name).mkdir(parents=True, exist_ok=True)
-        (root / name).chmod(0o1777)
     for name in ("bin", "sbin", "lib", "lib64"):
         (root / name).symlink_to("usr/" + name)
     for name in ("passwd", "group", "ld.so.cache", "ld.so.conf", "nsswitch.conf"):
         shutil.copy(f"/etc/{name}", root / "etc")
     shutil.copytree("/etc/alternatives", root / "etc/alternatives", symlinks=True)
-    made = subprocess.run(["tar", "-C", str(root), "-c", "."], capture_output=True, check=True)
-    return made.stdout
+    (root / "var/run").symlink_to("/run")
+    for name in ("tmp", "var/tmp", "run/postgresql", "var/lib/pg"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+        (root / name).chmod(0o1777)
+    return root
+
+
+def packed(root: Path) -> bytes:
+    return subprocess.run(
+        ["tar", "-C", str(root), "-c", "."], capture_output=True, check=True
+    ).stdout
 
 
 @pytest.fixture(scope="session")
