@@ -41,7 +41,10 @@ _HINTS = (
 )
 
 # Nothing listens there: no such socket, or this machine says so.
-_NOBODY = 'socket ".*" failed: (No such file|Connection refused)|"(localhost|127.0.0.1|::1)".* failed: Connection refused'
+_NOBODY = (
+    'socket ".*" failed: (No such file|Connection refused)'
+    '|"(localhost|127.0.0.1|::1)".* failed: Connection refused'
+)
 
 # Whatever the user, the database or the server sets for interactive use.
 _SETTINGS = """SELECT set_config(name, wanted.value, false)
