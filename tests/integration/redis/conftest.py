@@ -40,6 +40,10 @@ class Server:
         return str(self.folder / "redis.sock")
 
     @property
+    def guarded(self) -> bool:
+        return any(line.startswith("requirepass") for line in self.settings)
+
+    @property
     def config(self) -> Path:
         return self.folder / "redis.conf"
 
@@ -86,12 +90,11 @@ class Server:
         self, *words: str, database: int = 0, stdin: bytes | None = None, check: bool = True
     ) -> str:
         where = ["-s", self.socket, "-n", str(database)]
-        has_password = any(line.startswith("requirepass") for line in self.settings)
         done = subprocess.run(
             [f"{self.product}-cli", *where, *words],
             input=stdin,
             capture_output=True,
-            env={**os.environ, **({"REDISCLI_AUTH": ADMIN} if has_password else {})},
+            env={**os.environ, **({"REDISCLI_AUTH": ADMIN} if self.guarded else {})},
         )
         assert not check or done.returncode == 0, done.stderr
         return done.stdout.decode("utf-8", "surrogateescape").rstrip("\n")
@@ -102,7 +105,8 @@ class Server:
             link.settimeout(10.0)
             link.connect(self.socket)
             answers = link.makefile("rb")
-            for command in (("SELECT", str(database)), *commands):
+            first = [("AUTH", ADMIN)] if self.guarded else []
+            for command in (*first, ("SELECT", str(database)), *commands):
                 raw = [word if isinstance(word, bytes) else word.encode() for word in command]
                 link.sendall(b"*%d\r\n" % len(raw))
                 link.sendall(b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in raw))
