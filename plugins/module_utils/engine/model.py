@@ -219,7 +219,7 @@ class Copy:
 
     @property
     def subset(self) -> bool:
-        """Does not hold every source of its job: a run of some, or one that was optional and absent."""
+        """Was not asked for every source of its job, or one failed."""
         return self.latest("subset") is not None
 
     @property

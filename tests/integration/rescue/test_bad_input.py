@@ -100,6 +100,7 @@ def test_an_optional_source_that_is_not_there_is_no_failure(host: Host) -> None:
     host.configure()
 
     assert host.lifeboat("run", "shop").returncode == 0
+    assert host.lifeboat("status").returncode == 0  # it holds all there is
 
 
 def test_one_lost_source_of_two_is_kept_but_never_counted(host: Host) -> None:

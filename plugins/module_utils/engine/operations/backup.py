@@ -117,7 +117,7 @@ def run(
             return Report(id_, None, _give_up(carrying), tuple(records))
         absent = [record.name for record in records if record.status == "absent"]
         odd = trend.oddities(request.history, plain_sizes(manifest), absent)
-        whole = {one.name for one in records if one.status == "good"} >= {
+        whole = {one.name for one in records if one.status != "failed"} >= {
             source.name for source in job.sources
         }
         marks = _marks(manifest, request, bool(odd), whole)

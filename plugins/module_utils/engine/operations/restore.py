@@ -142,7 +142,9 @@ def _holding_all(
     only: Sequence[str],
 ) -> tuple[Holding, Destination, Manifest] | None:
     """The newest fitting good backup that holds all sources asked for, and its nearest copy."""
-    needed = set(only) or {source.name for source in job.sources}
+    needed, enough = set(only), {"good"}
+    if not only:  # an optional source that was not there is nothing to hold
+        needed, enough = {source.name for source in job.sources}, {"good", "absent"}
     for index in range(1, _LOOK_BACK + 1):
         try:
             holding, _remark = choose(listed, replace(wanted, index=index), job.name, now)
@@ -152,7 +154,7 @@ def _holding_all(
             destination, manifest = _nearest(job, holding, host)
         except LifeboatError:
             continue
-        if needed <= {one.name for one in manifest.sources if one.status == "good"}:
+        if needed <= {one.name for one in manifest.sources if one.status in enough}:
             return holding, destination, manifest
     return None
 
