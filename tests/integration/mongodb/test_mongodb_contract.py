@@ -13,6 +13,7 @@ import pytest
 from bson import Binary, Int64, ObjectId, Regex, Timestamp
 from lifeboat.sources import mongodb_session
 from lifeboat.sources.mongodb import MongoDB
+from lifeboat.sources.mongodb_archive import walk
 
 from tests.unit.contracts.source_contract import SourceContract, Taken, differences, staged
 
@@ -90,6 +91,16 @@ class TestMongoDB(SourceContract):
         assert look(self.server, "shop_copy") == before
         source.discard(swap)
         assert leftovers(self.server, "shop_copy") == []
+
+    def test_a_backup_has_nothing_of_what_a_restore_keeps(
+        self, source, taken, work, ground, tmp_path
+    ):
+        source.swap(staged(source, taken, work))
+        again = Taken(source, work, tmp_path / "again")
+        assert again.record.inventory_digest == taken.record.inventory_digest
+        with open(again.plains["database"].path, "rb") as archive:
+            names = [one.name for one in walk(archive).collections]
+        assert not [one for one in names if one.startswith("lifeboat-")]
 
     def test_counts_are_those_of_the_archive(self, taken):
         rows = {one["name"]: one["rows"] for one in taken.entries if one["kind"] == "collection"}
@@ -201,6 +212,16 @@ class TestAllDatabases(SourceContract):
 
     def leftovers(self, ground: Path) -> list[str]:
         return [one for name in self.look(ground) for one in leftovers(self.server, name)]
+
+    def test_the_servers_own_databases_are_not_touched(self, source, ground, work, tmp_path):
+        with self.server.client() as client:
+            client.admin.own.insert_one({"_id": 1, "at": "dump"})
+            taken = Taken(source, work, tmp_path / "store")
+            client.admin.own.update_one({"_id": 1}, {"$set": {"at": "restore"}})
+            swap = staged(source, taken, work)
+            source.swap(swap)
+            assert client.admin.own.find_one() == {"_id": 1, "at": "restore"}
+            client.admin.drop_collection("own")
 
     def test_a_database_made_since_is_not_touched(self, source, taken, work, ground):
         with self.server.client() as client:

@@ -213,6 +213,21 @@ def test_a_swap_with_views_killed_at_any_command_is_completed_or_taken_back(mome
 
 
 @pytest.mark.parametrize("moment", range(20))
+def test_a_swap_with_views_that_was_completed_later_can_be_undone(moment):
+    swapping = room()
+    memory: Any = swapping.session
+    memory.ends = moment
+    try:
+        swapping.swap()
+    except Killed:
+        pass
+    memory.ends = 10**6
+    swapping.swap()
+    swapping.back()
+    assert there(swapping) == OLD
+
+
+@pytest.mark.parametrize("moment", range(20))
 def test_an_undo_with_views_killed_at_any_command_is_completed(moment):
     swapping = room()
     memory: Any = swapping.session
