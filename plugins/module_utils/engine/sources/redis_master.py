@@ -7,9 +7,12 @@ loads the whole of it or nothing, and rewrites its AOF itself. One file, one ser
 
 from __future__ import annotations
 
+import ctypes
 import hmac
+import os
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import BinaryIO
@@ -20,20 +23,26 @@ _STEP_S = 0.2
 _HANDSHAKE_S = 10.0  # a stranger may not hold us for longer
 _SILENT_S = 5.0
 _SEND_S = 120.0  # without a byte taken
+_CLONE_NEWNET = 0x40000000
 _MOST_WORDS, _LONGEST_WORD = 32, 4096
 
 
 class Master:
-    """Listens at `address` (of this host) on a port of its own until it is closed."""
+    """Listens at `address` on a port of its own until it is closed.
 
-    def __init__(self, address: str, password: str) -> None:
+    `network`: the file of the network namespace whose address that is, of a container; "" = this host's.
+    """
+
+    def __init__(self, address: str, password: str, network: str = "") -> None:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         try:
-            self._listening = socket.create_server((address, 0), family=family)
+            self._listening = _listening(address, family, network)
         except OSError as exc:
+            where = "in the container's network" if network else "of this host"
             raise SourceError(
-                f"nothing can listen at {address} of this host: {exc.strerror or exc}",
-                hint="set `restore_address` to an address of this host that the server can reach",
+                f"nothing can listen at {address} {where}: {exc.strerror or exc}",
+                hint="restore as root, or set `restore_address` to an address of this host that the"
+                " server can reach",
             ) from exc
         self._listening.settimeout(_STEP_S)
         self.password = password
@@ -122,6 +131,31 @@ class Master:
         except (OSError, ValueError):
             pass
         return False
+
+
+def _listening(address: str, family: int, network: str) -> socket.socket:
+    """A socket stays in the namespace it was made in; a thread may be in one of its own."""
+    if not network:
+        return socket.create_server((address, 0), family=family)
+    made: list[socket.socket] = []
+    failed: list[OSError] = []
+
+    def make() -> None:
+        try:
+            with open(network, "rb") as namespace:
+                libc = ctypes.CDLL(None, use_errno=True)
+                if libc.setns(namespace.fileno(), _CLONE_NEWNET) != 0:
+                    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+            made.append(socket.create_server((address, 0), family=family))
+        except OSError as exc:
+            failed.append(exc)
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    thread.join()
+    for exc in failed:
+        raise exc
+    return made[0]
 
 
 def _same(given: bytes, password: str) -> bool:

@@ -31,6 +31,7 @@ from ..pipeline import Pipeline
 from . import redis_rdb as rdb
 from .redis_client import Refused, Server, keyspace
 from .redis_master import Master
+from .redis_target import network_of
 
 _NEW, _OLD = "new", "old"
 _PAUSE_MS = 600_000  # so long at most writes wait for a restore that was killed
@@ -101,7 +102,8 @@ def _replace(server: Server, names: Swap, keep: str, bring: str, word: str) -> N
         raise SourceError(f"nothing lies at {bring} to be put in place")
     settings, password = _settings(server)
     address = str(names.note["address"])
-    with Master(address, password or secrets.token_hex(20)) as master:
+    network = network_of(server, address)
+    with Master(address, password or secrets.token_hex(20), network) as master:
         noted = {"host": address, "port": str(master.port), "settings": settings}
         write(_loading(names), json.dumps(noted).encode())
         server.ask("DEL", _mark(names))

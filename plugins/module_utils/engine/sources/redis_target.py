@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from typing import Any
 from ..errors import SourceError
 from ..units import human_size
 from .redis_client import Refused, Server, keyspace, version
+
+LOOPBACK = "127.0.0.1"
 
 
 def look(server: Server) -> dict[str, str]:
@@ -108,36 +111,34 @@ def totals(info: Mapping[str, str]) -> dict[str, int]:
 
 
 def address_for(server: Server, given: str) -> str:
-    """The address of this host that the server can reach; SourceError where that cannot be known."""
+    """The address of this host that the server can reach; SourceError where there is none."""
     if given:
         return given
     if not server.placement.local:
-        return _of_container(server)
+        if os.geteuid() != 0:
+            raise SourceError(
+                f"{server.where} is in a container, whose network only root can enter",
+                hint="restore as root, or set `restore_address` to an address of this host that the"
+                " container can reach",
+            )
+        return LOOPBACK
     if server.on_loopback:
-        return "127.0.0.1"
+        return LOOPBACK
+    port = int(server.address.rpartition(":")[2])
     try:
-        with socket.create_connection(
-            (server.host, int(server.address.rpartition(":")[2])), 15.0
-        ) as probe:
+        with socket.create_connection((server.host, port), 15.0) as probe:
             return str(probe.getsockname()[0])
     except OSError as exc:
         raise SourceError(f"{server.where} cannot be reached: {exc.strerror or exc}") from exc
 
 
-def _of_container(server: Server) -> str:
+def network_of(server: Server, address: str) -> str:
+    """The file of the network namespace in which the server has `address`; "" = this host's own."""
     placement = server.placement
-    found = placement.containers.container(placement.container)
-    if found.get("HostConfig", {}).get("NetworkMode") == "host":
-        return "127.0.0.1"
-    networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
-    gateways = [one.get("Gateway") for one in networks.values() if one.get("Gateway")]
-    if placement.containers.rootless or not gateways:
-        raise SourceError(
-            f"source {server.source}: container {placement.container} has no known way to this host,"
-            " and a restore needs one: the server fetches the data from here",
-            hint="set `restore_address` to an address of this host that the container can reach",
-        )
-    return str(gateways[0])
+    if placement.local or address != LOOPBACK:
+        return ""
+    state = placement.containers.container(placement.container)["State"]
+    return f"/proc/{state['Pid']}/ns/net"
 
 
 def _older(info: Mapping[str, str], wanted: Mapping[str, Any]) -> list[str]:
