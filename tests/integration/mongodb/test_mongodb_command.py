@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +68,25 @@ def test_a_lost_database_comes_back_and_can_be_undone(host, server):
     assert host.lifeboat("confirm", "shop").returncode == 0
     assert leftovers(server, "shop") == []
     assert host.left_over() == []
+
+
+def test_the_command_for_restoring_by_hand_works(host, server):
+    with server.client() as client:
+        client.shop.book.drop_indexes()  # FerretDB refuses those that mongorestore makes
+    backup = host.run()
+    told = next(host.disk.glob("archives/*/*/*/RESTORE.md")).read_text()
+    line = next(one for one in told.splitlines() if "mongorestore --archive --stopOnError" in one)
+    command = line[line.index("mongorestore") :].replace("NEW_DATABASE", "by_hand")
+    decode = f"age -d -i {host.key} {host.archive('docs.database')} | zstd -d"
+    program = f"{tools()}/mongorestore --port={server.port}"
+    subprocess.run(
+        ["bash", "-ec", f"set -o pipefail; {decode} | {command.replace('mongorestore', program)}"],
+        check=True,
+        capture_output=True,
+    )
+    assert look(server, "by_hand") == look(server, "shop"), backup
+    with server.client() as client:
+        client.drop_database("by_hand")
 
 
 def test_a_restore_that_is_killed_in_the_swap_is_taken_back(host, server):

@@ -114,6 +114,14 @@ class TestMongoDB(SourceContract):
         assert taken.record.facts["consistency"] == "none"
         assert any("different moments" in one for one in taken.warnings)
 
+    def test_a_missing_archive_is_told_before_anything_is_restored(
+        self, source, taken, work, ground
+    ):
+        taken.record.facts["parts"]["database-2"] = "crm"
+        with pytest.raises(Exception, match="database-2 is missing"):
+            staged(source, taken, work)
+        assert self.leftovers(ground) == []
+
     @pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
     def test_an_archive_cut_anywhere_is_told(self, source, taken, work, share):
         size = taken.plains["database"].path.stat().st_size

@@ -216,6 +216,9 @@ class MongoDB:
     ) -> None:
         names: Mapping[str, str] = swap.note["databases"]
         parts = self._parts(plains)
+        lost = sorted(set(record.facts["parts"]) - set(parts))
+        if lost:
+            raise VerifyError(f"source {self.name}: the archive {lost[0]} is missing")
         with (
             self._server.session(admin=True) as session,
             self._server.tool("mongorestore", work.secret, admin=True) as words,

@@ -33,15 +33,9 @@ class Session:
 
     def ask(self, database: str, command: Mapping[str, Any]) -> Reply:
         """The server's reply; raises CommandRefused."""
-        from pymongo import errors
-
         name = next(iter(command))
-        try:
+        with self._faults(database, name):
             reply: Reply = self._client[database].command(dict(command))
-        except errors.OperationFailure as exc:
-            raise self._refused(database, name, exc) from exc
-        except errors.PyMongoError as exc:
-            raise self._unreachable(exc) from exc
         if reply.get("writeErrors"):
             told = reply["writeErrors"][0]
             raise CommandRefused(
@@ -52,13 +46,9 @@ class Session:
 
     def rows(self, database: str, command: Mapping[str, Any]) -> Iterator[Any]:
         """All documents of a command that answers with a cursor."""
-        cursor = self.ask(database, command)["cursor"]
-        yield from cursor["firstBatch"]
-        while cursor["id"]:
-            collection = str(cursor["ns"]).split(".", 1)[1]
-            more = {"getMore": _long(cursor["id"]), "collection": collection}
-            cursor = self.ask(database, more)["cursor"]
-            yield from cursor["nextBatch"]
+        with self._faults(database, next(iter(command))):
+            # the library's own cursor: a server wants all of an answer asked for in one session
+            yield from self._client[database].cursor_command(dict(command))
 
     def collections(self, database: str) -> dict[str, Any]:
         """{name: listCollections' description} without the server's own; empty = no such database."""
@@ -67,6 +57,17 @@ class Session:
             for one in self.rows(database, {"listCollections": 1})
             if not one["name"].startswith("system.")
         }
+
+    @contextmanager
+    def _faults(self, database: str, name: str) -> Iterator[None]:
+        from pymongo import errors
+
+        try:
+            yield
+        except errors.OperationFailure as exc:
+            raise self._refused(database, name, exc) from exc
+        except errors.PyMongoError as exc:
+            raise self._unreachable(exc) from exc
 
     def _refused(self, database: str, name: str, exc: Any) -> SourceError:
         said = str(exc).split(", full error", 1)[0]
@@ -120,10 +121,3 @@ def connected(source: str, place: str, **how: Any) -> Iterator[Session]:
         ) from exc
     with client:
         yield Session(client, source, place)
-
-
-def _long(number: int) -> Any:
-    """A cursor's number: always of 64 bits, however small."""
-    from bson.int64 import Int64
-
-    return Int64(number)
