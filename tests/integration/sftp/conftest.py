@@ -21,6 +21,9 @@ def area() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="lifeboat-sftp-", dir=above))
     folder.chmod(0o755)
     yield folder
+    for one in folder.rglob("*"):
+        if one.is_dir() and not one.is_symlink():
+            one.chmod(0o755)  # a test took rights away
     shutil.rmtree(folder)
 
 
