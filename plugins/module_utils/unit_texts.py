@@ -121,13 +121,15 @@ Description=Finish or take back restores that were cut off
 ConditionDirectoryNotEmpty=|{journals}
 ConditionPathExistsGlob=|{stopped}
 # A journal is settled with the database servers' help, and before anybody backs up.
-After=local-fs.target network-online.target postgresql.service mariadb.service
+After=local-fs.target network-online.target postgresql.service mariadb.service docker.service
 Wants=network-online.target
 
 [Service]
 Type=oneshot
 ExecStart={command} recover
 TimeoutStartSec=1h
+# A container that podman starts again may be left in this unit, and has to outlive it.
+KillMode=process
 UMask=0077
 # No sandbox: a restore writes wherever the data belongs, as its owner.
 
@@ -200,6 +202,11 @@ def _job_drop_in(
             "# Also when the run was killed: what it stopped runs again.",
             f"ExecStopPost={_program(paths)} recover {job.name} --quiet",
         ]
+    if any(one.stops and one.engine == "podman" for one in needs):
+        lines += [
+            "# A container that podman starts again may be left in this unit, and has to outlive it.",
+            "KillMode=process",
+        ]
     if paths.scope == "user":
         return "\n".join(["[Service]", *lines, ""]) if lines else ""
     if any(one.engine == "podman" for one in needs):
@@ -253,7 +260,12 @@ _PODMAN = [
 
 
 def _as_user(user: str) -> list[str]:
-    lines = [f"User={user}"]
+    lines = [
+        f"User={user}",
+        "# The directory of all jobs must not become this user's.",
+        "RuntimeDirectory=",
+        "ReadWritePaths=-/run/lifeboat",
+    ]
     if user == "root":
         return lines + [
             "Group=root",
@@ -264,9 +276,6 @@ def _as_user(user: str) -> list[str]:
         "# Its own groups, and lifeboat's for the state that all jobs share.",
         "Group=",
         f"SupplementaryGroups={USER}",
-        "# The directory of all jobs must not become this user's.",
-        "RuntimeDirectory=",
-        "ReadWritePaths=-/run/lifeboat",
     ]
 
 

@@ -249,3 +249,34 @@ def test_fifty_jobs_cost_hardly_more_than_one(install: Any) -> None:
     begun = time.monotonic()
     assert not install(jobs)["changed"]
     assert time.monotonic() - begun < 2
+
+
+def of_volume(engine: str, **job: Any) -> str:
+    source = {"type": "volume", engine: "data"}
+    return texts(shop={**JOB, "sources": {"files": source}, **job}).files[MANUAL]
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman"])
+def test_what_a_killed_run_has_stopped_is_started_by_its_unit(engine: str) -> None:
+    assert "\nExecStopPost=/usr/local/bin/lifeboat recover shop --quiet\n" in of_volume(engine)
+    recover = texts(shop=JOB).files["lifeboat-recover.service"]
+    assert "ConditionPathExistsGlob=|/var/lib/lifeboat/spool/*/stopped-*.json\n" in recover
+
+
+def test_a_unit_that_starts_podman_s_containers_does_not_end_them_with_itself() -> None:
+    assert "\nKillMode=process\n" in of_volume("podman")
+    assert "KillMode" not in of_volume("docker")
+    assert "\nKillMode=process\n" in texts(shop=JOB).files["lifeboat-recover.service"]
+
+
+def test_only_podman_which_has_no_daemon_is_without_the_sandbox() -> None:
+    assert "\nRestrictNamespaces=no\n" in of_volume("podman", user="wiki")
+    assert "RestrictNamespaces" not in of_volume("docker")
+    source = {"type": "postgresql", "database": "shop", "placement": {"podman": "db"}}
+    assert (
+        "\nRestrictNamespaces=no\n" in texts(shop={**JOB, "sources": {"db": source}}).files[MANUAL]
+    )
+
+
+def test_a_job_of_root_leaves_the_directory_of_all_jobs_as_it_is() -> None:
+    assert "\nRuntimeDirectory=\n" in of_volume("docker", user="root")
