@@ -20,7 +20,7 @@ from ..errors import LifeboatError, LockedError
 from ..files import lock, make_private
 from ..job import Job
 from ..operations import backup, history, restore, settle
-from ..operations.journal import DISCARDING, journals
+from ..operations.journal import DISCARDING, Journal, journals
 from ..paths import Paths
 from ..progress import Event, Listener, silent
 from ..stopped import resume
@@ -77,28 +77,42 @@ class Session:
             for told in resume(self.area(job).spool):
                 listener(Event("recover", told, ended=True))
             left = [one for one in journals(self.paths.journals, job.name) if one.open]
-            if left:
-                try:
-                    for told in settle.recover(job, self.paths.journals):
-                        listener(Event("recover", told, ended=True))
-                except LifeboatError as exc:
-                    if all(one.step == DISCARDING for one in left):
-                        listener(
-                            Event("recover", job.name, problem=str(exc))
-                        )  # only space is at stake
-                        left = []
-                    else:
-                        raise LockedError(
-                            f"a restore of job {job.name} was cut off and cannot be ended yet: {exc}",
-                            detail=exc.detail,
-                            hint=exc.hint or "mend that, then run `lifeboat recover`",
-                        ) from exc
-                except PermissionError:
-                    raise LockedError(
-                        f"a restore of job {job.name} was cut off and is not taken back yet",
-                        hint="run `lifeboat recover` as root",
-                    ) from None
+            if all(one.step == DISCARDING for one in left):
+                self._let_go(job, left, listener)
+            else:
+                self._recover(job, listener)
             yield
+
+    def _recover(self, job: Job, listener: Listener) -> None:
+        """End what was cut off. Raises LockedError where we cannot: nothing else may go on then."""
+        cut_off, recover = (
+            f"a restore of job {job.name} was cut off",
+            f"lifeboat recover {job.name}",
+        )
+        if not os.access(self.paths.journals, os.W_OK):  # the user, or the sandbox, of a backup
+            raise LockedError(f"{cut_off} and is not ended yet", hint=f"run `{recover}` as root")
+        try:
+            for told in settle.recover(job, self.paths.journals):
+                listener(Event("recover", told, ended=True))
+        except LifeboatError as exc:
+            raise LockedError(
+                f"{cut_off} and cannot be ended yet: {exc}",
+                detail=exc.detail,
+                hint=exc.hint or f"mend that, then run `{recover}`",
+            ) from exc
+        except OSError as exc:
+            raise LockedError(
+                f"{cut_off} and cannot be ended yet: {exc.filename}: {exc.strerror}",
+                hint=f"run `{recover}` as root",
+            ) from exc
+
+    def _let_go(self, job: Job, left: Sequence[Journal], listener: Listener) -> None:
+        """Complete what was confirmed; where that cannot be, only space is at stake."""
+        try:
+            for told in settle.recover(job, self.paths.journals) if left else ():
+                listener(Event("recover", told, ended=True))
+        except (LifeboatError, OSError) as exc:
+            listener(Event("recover", job.name, problem=str(exc)))
 
 
 def run_backup(
