@@ -52,3 +52,18 @@ database.close()
 for path in (sessions, sessions / "app.db"):
     os.chown(path, WEB, WEB)
     path.chmod(0o700 if path.is_dir() else 0o640)
+
+bulk = Path("/srv/bulk")
+bulk.mkdir()
+(bulk / "dump").write_text("""#!/usr/bin/python3
+# 24 MiB that nothing makes smaller; then it waits while there is a file `wait` beside it.
+import os, sys, time
+for _mebibyte in range(24):
+    sys.stdout.buffer.write(os.urandom(1 << 20))
+sys.stdout.buffer.flush()
+for _tenth in range(600):
+    if not os.path.exists("/srv/bulk/wait"):
+        break
+    time.sleep(0.1)
+""")
+(bulk / "dump").chmod(0o755)

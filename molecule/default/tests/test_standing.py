@@ -11,6 +11,8 @@ def test_status_is_good_for_every_job_and_destination() -> None:
     assert {(one["job"], one["destination"]): one["state"] for one in standing} == {
         ("audit", "disk"): "good",
         ("audit", "offsite"): "good",
+        ("bulk", "disk"): "good",
+        ("bulk", "offsite"): "good",
         ("sessions", "disk_of_web"): "good",
         ("sessions", "offsite"): "good",
         ("shop", "disk"): "good",
@@ -33,5 +35,5 @@ def test_an_unknown_job_is_named_with_those_there_are() -> None:
     ran = lifeboat("db", "run", "sohp")
     assert ran.returncode == 2
     assert "'sohp'" in ran.stderr
-    assert "audit, sessions, shop" in ran.stderr
+    assert "audit, bulk, sessions, shop" in ran.stderr
     assert "Traceback" not in ran.stderr
