@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lifeboat import config
 from lifeboat.errors import SourceAbsent, SourceError
 from lifeboat.model import Secret
 from lifeboat.placement import Placement
@@ -94,6 +95,35 @@ def test_a_round_with_the_tools_of_the_container(server, work, tmp_path, inspect
     assert not any(Path(one).exists() for one in files)
     with server.client() as client:
         client.drop_database("shop")
+
+
+def test_user_and_password_come_from_the_environment_of_the_container(server, inspected):
+    if server.real:
+        pytest.skip("a mongod without users takes no password")
+    published = {f"{server.port}/tcp": [{"HostIp": "", "HostPort": str(server.port)}]}
+    env = ["MONGO_INITDB_ROOT_USERNAME=root", f"MONGO_INITDB_ROOT_PASSWORD={PASSWORD}"]
+    inspected(NetworkSettings={"Ports": published}, Config={"Env": env})
+    docs = {
+        "type": "mongodb",
+        "port": server.port,
+        "placement": {"podman": "mongo"},
+        "auth_mechanism": "PLAIN",
+        "auth_source": "$external",
+        "credentials_from_env": {
+            "user": "MONGO_INITDB_ROOT_USERNAME",
+            "password": "MONGO_INITDB_ROOT_PASSWORD",
+        },
+    }
+    job = {"sources": {"docs": docs}, "destinations": ["disk"]}
+    told = {
+        "version": 1,
+        "host": "h1",
+        "encryption": {"none": True},
+        "destinations": {"disk": {"type": "local", "path": "/nowhere"}},
+        "jobs": {"shop": job},
+    }
+    source = config.parse(told, lambda name: Secret.of(name)).job("shop").source("docs")
+    assert source.check()["server"]
 
 
 def test_its_own_address_serves_where_nothing_is_published(server, inspected):
