@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Measure a backup of a real PostgreSQL database beside its floor, in one run on one disk.
+"""Measure a backup of a real database beside its floor, in one run on one disk.
 
     make bench                 1.4 GB made by pgbench; --rows mixed, --size-mb, --rounds, --no-s3
-    floor      pg_dump -Fc -Z0 | zstd -3 -T0 | age -r RECIPIENT > FILE
+               --database mariadb: backup, and restore beside `age -d | zstd -d | mariadb`
+    floor      pg_dump -Fc -Z0 (mariadb-dump) | zstd -3 -T0 | age -r RECIPIENT > FILE
     lifeboat   the whole `lifeboat run`: dump, row counts, globals, manifest, every byte read back
     s3         the same to a real S3 server on the same machine, and to disk and S3 at once
 
@@ -28,10 +29,12 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.bench.database import Database  # noqa: E402
+from tests.bench.mariadb import MariaDB  # noqa: E402
 
 PYTHON = os.path.join(sys.base_prefix, "bin", "python3")  # as the launcher: isolated, no venv
 LIBRARIES = sysconfig.get_path("purelib")
 LIMIT_RATIO = 1.10
+LIMIT_RESTORE = 1.15
 LIMIT_RSS_MB = 150
 PRELUDE = """
 import importlib.util, sys
@@ -49,7 +52,7 @@ raise SystemExit(code)
 
 
 class Bench:
-    def __init__(self, folder: Path, database: Database, rounds: int) -> None:
+    def __init__(self, folder: Path, database: Database | MariaDB, rounds: int) -> None:
         self.folder, self.database, self.rounds = folder, database, rounds
         subprocess.run(["age-keygen", "-o", str(folder / "key")], check=True, capture_output=True)
         self.recipient = subprocess.run(
@@ -59,9 +62,9 @@ class Bench:
     def floor(self) -> float:
         target = self.folder / "floor.age"
         target.unlink(missing_ok=True)
-        dump = [self.database.program("pg_dump"), "-Fc", "-Z0", "--no-password", "bench"]
+        dump, environment = self.database.dump()
         begun = time.monotonic()
-        one = subprocess.Popen(dump, stdout=subprocess.PIPE, env=self.database.environment())
+        one = subprocess.Popen(dump, stdout=subprocess.PIPE, env=environment)
         two = subprocess.Popen(
             ["zstd", "-q", "-3", "-T0", "-c"], stdin=one.stdout, stdout=subprocess.PIPE
         )
@@ -87,13 +90,7 @@ class Bench:
         if secret:
             (credentials / "s3").write_text(json.dumps(secret))
             (credentials / "s3").chmod(0o600)
-        source = {
-            "type": "postgresql",
-            "database": "bench",
-            "host": str(self.database.sockets),
-            "port": self.database.port,
-            "user": "bench",
-        }
+        source = self.database.source
         (root / "config/config.json").write_text(
             json.dumps(
                 {
@@ -110,8 +107,32 @@ class Bench:
         )
         return root
 
-    def lifeboat(self, root: Path) -> tuple[float, float]:
-        """(seconds, own peak memory in MB) of one backup."""
+    def restore_floor(self) -> float:
+        load, environment = self.database.load("bench_floor")
+        begun = time.monotonic()
+        decrypt = ["age", "-d", "-i", str(self.folder / "key"), str(self.folder / "floor.age")]
+        one = subprocess.Popen(decrypt, stdout=subprocess.PIPE)
+        two = subprocess.Popen(["zstd", "-q", "-d", "-c"], stdin=one.stdout, stdout=subprocess.PIPE)
+        three = subprocess.Popen(load, stdin=two.stdout, env=environment)
+        one.stdout.close()
+        two.stdout.close()
+        statuses = [stage.wait() for stage in (three, two, one)]
+        if any(statuses):
+            raise SystemExit(f"the floor of the restore failed: {statuses}")
+        seconds = time.monotonic() - begun
+        self.database.drop("bench_floor")
+        return seconds
+
+    def restore(self, root: Path) -> tuple[float, float]:
+        """(seconds, own peak memory in MB) of a restore into another name, and let go of."""
+        words = ("restore", "bench", "--into", "bench_new", "--identity", str(self.folder / "key"))
+        measured = self.lifeboat(root, *words)
+        self.lifeboat(root, "confirm", "bench")
+        self.database.drop("bench_new")
+        return measured
+
+    def lifeboat(self, root: Path, *words: str) -> tuple[float, float]:
+        """(seconds, own peak memory in MB) of one backup, or of the command given."""
         peak = self.folder / "peak"
         code = PRELUDE.format(
             libraries=LIBRARIES,
@@ -121,14 +142,14 @@ class Bench:
         )
         begun = time.monotonic()
         done = subprocess.run(
-            [PYTHON, "-I", "-c", code, "run", "bench"],
+            [PYTHON, "-I", "-c", code, *(words or ("run", "bench"))],
             capture_output=True,
             text=True,
             check=False,
         )
         seconds = time.monotonic() - begun
         if done.returncode != 0:
-            raise SystemExit(f"lifeboat run ended with {done.returncode}:\n{done.stderr}")
+            raise SystemExit(f"lifeboat {words} ended with {done.returncode}:\n{done.stderr}")
         return seconds, int(peak.read_text()) / 1024
 
     def clean(self, place: Path) -> None:
@@ -150,17 +171,25 @@ def main() -> int:
     asked.add_argument("--rows", choices=["pgbench", "mixed"], default="pgbench")
     asked.add_argument("--rounds", type=int, default=5)
     asked.add_argument("--no-s3", action="store_true")
+    asked.add_argument("--database", choices=["postgresql", "mariadb"], default="postgresql")
     options = asked.parse_args()
     with tempfile.TemporaryDirectory(prefix="lb-bench-") as name:
         folder = Path(name)
-        with Database(folder, options.size_mb, options.rows) as database:
+        made: Database | MariaDB = Database(folder, options.size_mb, options.rows)
+        if options.database == "mariadb":
+            made = MariaDB(options.size_mb, options.rows)
+        with made as database:
             sys.stdout.write(
                 f"database of {database.size_mb} MB ({options.rows}), {os.cpu_count()} cores\n"
             )
-            return measure(Bench(folder, database, options.rounds), not options.no_s3)
+            bench = Bench(folder, database, options.rounds)
+            kept = measure(bench, not options.no_s3 and options.database == "postgresql")
+            if isinstance(database, MariaDB):
+                kept = measure_restore(bench) and kept
+            return 0 if kept else 1
 
 
-def measure(bench: Bench, with_s3: bool) -> int:
+def measure(bench: Bench, with_s3: bool) -> bool:
     disk = bench.folder / "disk"
     disk.mkdir()
     root = bench.configure("to-disk", {"disk": {"type": "local", "path": str(disk)}})
@@ -181,7 +210,23 @@ def measure(bench: Bench, with_s3: bool) -> int:
     kept = ratio <= LIMIT_RATIO and max(peaks) <= LIMIT_RSS_MB
     if with_s3:
         kept = measure_s3(bench, disk) and kept
-    return 0 if kept else 1
+    return kept
+
+
+def measure_restore(bench: Bench) -> bool:
+    root = bench.folder / "to-disk"
+    bench.lifeboat(root)
+    floors, ours, peaks = [], [], []
+    for _round in range(max(1, bench.rounds // 2)):
+        floors.append(bench.restore_floor())
+        seconds, peak = bench.restore(root)
+        ours.append(seconds)
+        peaks.append(peak)
+    row("restore floor", floors)
+    row("restore", ours, f"own memory at most {max(peaks):.0f} MB")
+    ratio = statistics.median(one / other for one, other in zip(ours, floors))
+    sys.stdout.write(f"ratio {ratio:.3f}, promised {LIMIT_RESTORE}\n")
+    return ratio <= LIMIT_RESTORE and max(peaks) <= LIMIT_RSS_MB
 
 
 def measure_s3(bench: Bench, disk: Path) -> bool:

@@ -70,6 +70,20 @@ class Database:
             "PGUSER": "bench",
         }
 
+    @property
+    def source(self) -> dict[str, object]:
+        return {
+            "type": "postgresql",
+            "database": "bench",
+            "host": str(self.sockets),
+            "port": self.port,
+            "user": "bench",
+        }
+
+    def dump(self) -> tuple[list[str], dict[str, str]]:
+        argv = [self.program("pg_dump"), "-Fc", "-Z0", "--no-password", "bench"]
+        return argv, self.environment()
+
     def sql(self, text: str, database: str = "postgres") -> str:
         argv = [
             self.program("psql"),
