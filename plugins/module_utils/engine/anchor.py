@@ -20,6 +20,10 @@ _MOST_LINKS = 40  # as the kernel
 _MODE = 0o755
 
 
+class Astray(LifeboatError):
+    """A link on the way may be another user's."""
+
+
 @contextmanager
 def anchored(folder: str, create: bool = False) -> Iterator[str]:
     """A name of the directory `folder` that no rename and no link can turn elsewhere.
@@ -82,8 +86,10 @@ def forbidding(path: str) -> str:
     """Why root would not go to this directory now; "" = it may, or it is not there."""
     try:
         os.close(open_directory(path))
-    except LifeboatError as exc:
-        return "%s: %s" % (exc, exc.hint) if os.path.isdir(path) else ""
+    except Astray as exc:
+        return "%s: %s" % (exc, exc.hint)
+    except LifeboatError:
+        pass
     return ""
 
 
@@ -123,7 +129,7 @@ def _require_own(here: int, link: int, part: str, path: str) -> None:
     folder, found = os.fstat(here), os.fstat(link)
     others = folder.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not folder.st_mode & stat.S_ISVTX
     if folder.st_uid != 0 or found.st_uid != 0 or others:
-        raise LifeboatError(
+        raise Astray(
             "root does not follow the link %s on the way to %s: a user may have put it there"
             % (part, path),
             hint="name the directory that it leads to (%s), or give the link and its directory "

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import ownership
-from ..anchor import anchored, private
+from ..anchor import Astray, anchored, private
 from ..errors import ConfigError, LifeboatError, SourceAbsent, SourceError, VerifyError
 from ..files import remove
 from ..model import Inventory, Needs, Option, SourceRecord, Stream, Swap, Target, Workspace
@@ -111,9 +111,10 @@ class SQLite:
         try:
             with anchored(str(named.parent)) as here:
                 path = Path(os.path.realpath(here)) / named.name  # a link itself, not what it names
-        except LifeboatError as exc:
-            if named.parent.is_dir():
-                refusals.append("%s: %s" % (exc, exc.hint))
+        except Astray as exc:
+            refusals.append("%s: %s" % (exc, exc.hint))
+        except LifeboatError:
+            pass  # there is no such directory: told below
         exists = os.path.lexists(path)
         if not os.path.isabs(into or self._path):
             refusals.append("%s is not an absolute path" % into)
