@@ -12,7 +12,8 @@ options:
     description:
       - What to protect, by name. Each has a C(type), an optional C(placement), and the options of its type, as in
         the configuration.
-      - The types are V(command), V(files), V(mongodb), V(mariadb), V(mysql), V(postgresql), V(redis), V(s3_bucket), V(sqlite), V(valkey), V(volume).
+      - The types are V(command), V(files), V(mariadb), V(mongodb), V(mysql), V(postgresql), V(redis),
+        V(s3_bucket), V(sqlite), V(valkey), V(volume).
       - >-
         A secret is named, C({credential: NAME}), and defined in O(credentials).
     type: dict

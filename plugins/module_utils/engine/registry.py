@@ -10,8 +10,8 @@ from .filters.age import Age
 from .filters.zstd import Zstd
 from .sources.command import CommandSource
 from .sources.files import Files
-from .sources.mongodb import MongoDB
 from .sources.mariadb import MariaDB, MySQL
+from .sources.mongodb import MongoDB
 from .sources.postgresql import PostgreSQL
 from .sources.redis import Redis, Valkey
 from .sources.s3_bucket import S3Bucket
@@ -21,8 +21,8 @@ from .sources.volume import Volume
 SOURCES = {
     "command": CommandSource,
     "files": Files,
-    "mongodb": MongoDB,
     "mariadb": MariaDB,
+    "mongodb": MongoDB,
     "mysql": MySQL,
     "postgresql": PostgreSQL,
     "redis": Redis,
