@@ -22,6 +22,7 @@ from lifeboat.errors import (
 )
 from lifeboat.model import Secret
 from lifeboat.pipeline import Pipeline
+from lifeboat.placement import Placement
 from lifeboat.sources.command import CommandSource
 
 from tests.unit.contracts.source_contract import FileSwapContract, Taken, planned, staged
@@ -255,6 +256,17 @@ class TestCommand(FileSwapContract):
 
         assert taken.plains["stream"].path.read_bytes() == b"x s3cret\n"
         assert "s3cret" not in json.dumps(dict(taken.record.facts)) + repr(source.__dict__)
+
+    def test_in_a_container_values_go_by_name(self, ground):
+        placement = Placement("docker", "web")
+        env = {"A": "x", "KEY": Secret.of("s3cret")}
+        source = self.make(ground, placement=placement, env=env, cwd="/srv", user="app")
+        argv = source._programs.command(["./manage.py", "dumpdata"]).argv
+
+        assert argv[:3] == ("docker", "exec", "-i")
+        assert argv[-3:] == ("web", "./manage.py", "dumpdata")
+        assert argv[3:7] == ("--env", "A", "--env", "KEY")
+        assert "s3cret" not in argv
 
     def test_a_secret_of_two_halves_is_no_variable(self, ground):
         source = self.make(ground, env={"KEY": Secret.of({"access_key_id": "x"})})

@@ -15,7 +15,7 @@ from lifeboat.model import Secret
 from lifeboat.placement import Placement
 from lifeboat.sources import s3_tar
 from lifeboat.sources.s3_bucket import S3Bucket
-from lifeboat.sources.s3_objects import Listed, Record, _headers, _oldest_first
+from lifeboat.sources.s3_records import Listed, Record, headers_of, oldest_first
 
 RECORD = Record(
     "a/“b”\n",
@@ -112,12 +112,12 @@ def test_versions_and_deletions_are_put_in_the_order_of_time() -> None:
 
     versions = [listed("4", 3, latest=True), listed("2", 2), listed("1", 2)]
     markers = [listed("3", 2, deleted=True)]
-    assert [one.version for one in _oldest_first(versions, markers)] == ["1", "2", "3", "4"]
+    assert [one.version for one in oldest_first(versions, markers)] == ["1", "2", "3", "4"]
 
 
 def test_the_coding_of_a_transfer_is_no_property() -> None:
-    assert _headers({"ContentEncoding": "aws-chunked"}) == {}
-    assert _headers({"ContentEncoding": "gzip,aws-chunked"}) == {"ContentEncoding": "gzip"}
+    assert headers_of({"ContentEncoding": "aws-chunked"}) == {}
+    assert headers_of({"ContentEncoding": "gzip,aws-chunked"}) == {"ContentEncoding": "gzip"}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
@@ -11,7 +10,6 @@ import shlex
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,12 +20,10 @@ from ..model import Inventory, Needs, Option, SourceRecord, Stream, Swap, Target
 from ..placement import HERE, Placement
 from ..ports import Plain
 from . import in_place
+from .command_dump import PART, TAIL, CommandDump, Digest, add, digest_of
 from .command_programs import Entries, Programs
 
 log = logging.getLogger(__name__)
-PART = "stream"
-_BLOCK = 1 << 20
-_TAIL = 4096
 _CHECK_S = 600.0
 _EXTENSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
@@ -86,8 +82,8 @@ class CommandSource:
             wrong = f"extension: {extension!r}: use letters, digits, - and _, at most 32"
         elif cwd is not None and not os.path.isabs(cwd):
             wrong = f"cwd: {cwd!r}: write an absolute path"
-        elif len(self._trailer) > _TAIL // 2:
-            wrong = "trailer: write at most %d bytes" % (_TAIL // 2)
+        elif len(self._trailer) > TAIL // 2:
+            wrong = "trailer: write at most %d bytes" % (TAIL // 2)
         if wrong:
             raise ConfigError(f"source {name}: {wrong}")
 
@@ -107,16 +103,23 @@ class CommandSource:
         return self._facts()
 
     @contextmanager
-    def open(self, work: Workspace) -> Iterator[_Dump]:
+    def open(self, work: Workspace) -> Iterator[CommandDump]:
         self.check()
         with tempfile.TemporaryDirectory(prefix="command-", dir=work.bulk) as folder:
-            yield _Dump(self, Path(folder) / "inventory.jsonl")
+            lines = Path(folder) / "inventory.jsonl"
+            stream = Stream(
+                part=PART,
+                extension=self._extension,
+                feed=self._programs.command(self._dump),
+                complaint=lambda _head, tail, size_bytes: self._complaint(tail, size_bytes),
+            )
+            yield CommandDump(self.name, stream, self._facts(), self._counted, lines)
 
     # -- verify
 
     def check_content(self, plains: Mapping[str, Plain], work: Workspace) -> None:
         recorded = self._recorded(plains)
-        self._prove(recorded, plains[PART].read(lambda stream: _digest(stream)))
+        self._prove(recorded, plains[PART].read(digest_of))
 
     # -- restore: in place, see in_place.py
 
@@ -155,7 +158,7 @@ class CommandSource:
         try:
             plains[PART].save(Path(swap.side))
             with open(swap.side, "rb") as saved:
-                self._prove(recorded, _digest(saved))
+                self._prove(recorded, digest_of(saved))
             plains["inventory"].save(in_place.expected(swap))
         except BaseException:
             in_place.discard(swap)
@@ -167,9 +170,9 @@ class CommandSource:
         os.close(descriptor)
         writer = InventoryWriter(Path(lines))
         with open(swap.side, "rb") as saved:
-            _add(writer, _digest(saved).entry)
+            add(writer, digest_of(saved).entry)
         for entry in self._expected(swap).values():
-            _add(writer, entry)
+            add(writer, entry)
         return writer.close()
 
     def swap(self, swap: Swap) -> None:
@@ -203,7 +206,7 @@ class CommandSource:
         with tempfile.TemporaryDirectory(prefix="lifeboat-") as folder:
             writer = InventoryWriter(Path(folder) / "now.jsonl")
             for entry in self._counted().values():
-                _add(writer, entry)
+                add(writer, entry)
             totals = dict(writer.close().totals)
         return totals.get("size_bytes", 0), totals
 
@@ -240,76 +243,12 @@ class CommandSource:
             raise VerifyError(f"source {self.name}: the inventory does not say what the stream is")
         return found
 
-    def _prove(self, recorded: Entry, found: _Digest) -> None:
+    def _prove(self, recorded: Entry, found: Digest) -> None:
         told = self._complaint(found.tail, found.size_bytes)
         if not told and found.entry != recorded:
             told = "it has %d bytes, and is not what was dumped" % found.size_bytes
         if told:
             raise VerifyError(f"source {self.name}: the archive {PART} is not whole: {told}")
-
-
-class _Digest:
-    """Size, SHA-256 and end of a stream."""
-
-    def __init__(self) -> None:
-        self.size_bytes, self.tail, self._sum = 0, b"", hashlib.sha256()
-
-    def add(self, block: bytes) -> None:
-        self._sum.update(block)
-        self.size_bytes += len(block)
-        self.tail = (self.tail + block[-_TAIL:])[-_TAIL:]
-
-    @property
-    def entry(self) -> Entry:
-        digest = self._sum.hexdigest()
-        return {"kind": PART, "name": PART, "bytes": self.size_bytes, "sha256": digest}
-
-
-def _digest(stream: BinaryIO) -> _Digest:
-    digest = _Digest()
-    while block := stream.read(_BLOCK):
-        digest.add(block)
-    return digest
-
-
-def _add(writer: InventoryWriter, entry: Entry) -> None:
-    writer.add(**entry)
-
-
-class _Dump:
-    """One stream. What it held is counted before and after: what differs then is uncounted."""
-
-    def __init__(self, source: CommandSource, lines: Path) -> None:
-        self._source, self._lines = source, lines
-        self._before = source._counted()
-        self._digest = _Digest()
-        self.taken_at = datetime.now(timezone.utc)
-        self.facts = source._facts()
-
-    def streams(self) -> Iterator[Stream]:
-        source = self._source
-        yield Stream(
-            part=PART,
-            extension=source._extension,
-            feed=source._programs.command(source._dump),
-            complaint=lambda _head, tail, size_bytes: source._complaint(tail, size_bytes),
-            tap=self._digest.add,
-        )
-
-    def inventory(self) -> Inventory:
-        after = self._source._counted()
-        odd = sorted(set(after) ^ set(self._before))
-        if odd:
-            raise SourceError(
-                "source %s: %s %s came or went while it was dumped" % (self._source.name, *odd[0]),
-                hint="run it again; let `count` tell what stays, like tables, and not rows",
-            )
-        writer = InventoryWriter(self._lines)
-        _add(writer, self._digest.entry)
-        for key, entry in after.items():
-            changed = {} if self._before[key] == entry else {"uncounted": True}
-            _add(writer, {**entry, **changed})
-        return writer.close()
 
 
 class _Store:

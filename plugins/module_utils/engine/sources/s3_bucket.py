@@ -7,22 +7,19 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, SourceAbsent, VerifyError
 from ..inventory import InventoryWriter
-from ..model import Inventory, Needs, Option, Secret, SourceRecord, Stream, Swap, Target, Workspace
+from ..model import Inventory, Needs, Option, Secret, SourceRecord, Swap, Target, Workspace
 from ..placement import HERE, Placement
 from ..ports import Plain
 from ..s3_client import Connection
 from . import in_place, s3_load, s3_tar
-from .s3_objects import Objects, Record
-from .s3_stream import ObjectStream
-from .tree_listing import complaint
-
-PART = "objects"
+from .s3_dump import PART, BucketDump
+from .s3_objects import Objects
 
 
 class S3Bucket:
@@ -119,11 +116,13 @@ class S3Bucket:
         return self._facts(objects)
 
     @contextmanager
-    def open(self, work: Workspace) -> Iterator[_Dump]:
+    def open(self, work: Workspace) -> Iterator[BucketDump]:
         objects = self._objects(self._place)
         objects.reach()
         with tempfile.TemporaryDirectory(prefix="bucket-", dir=work.bulk) as folder:
-            dump = _Dump(self, objects, Path(folder) / "inventory.jsonl")
+            lines = Path(folder) / "inventory.jsonl"
+            facts = self._facts(objects)
+            dump = BucketDump(objects, facts, self._history, self._workers, lines)
             try:
                 yield dump
             finally:
@@ -202,8 +201,8 @@ class S3Bucket:
         )
         return Objects(connection, self._tags)
 
-    def _store(self, swap: Swap) -> _Store:
-        return _Store(self._objects(swap.target, restore=True), self._workers)
+    def _store(self, swap: Swap) -> s3_load.Store:
+        return s3_load.Store(self._objects(swap.target, restore=True), self._workers)
 
     def _facts(self, objects: Objects) -> dict[str, Any]:
         facts = {
@@ -220,65 +219,6 @@ class S3Bucket:
         if PART not in plains:
             raise VerifyError(f"source {self.name}: the backup has no archive {PART}")
         return plains[PART]
-
-
-class _Dump:
-    """One tar of all objects, counted while it is written."""
-
-    def __init__(self, source: S3Bucket, objects: Objects, lines: Path) -> None:
-        self.facts = source._facts(objects)
-        self.taken_at = datetime.now(timezone.utc)
-        self._objects = objects
-        self._asked_tags = objects.tagged
-        self._writer = InventoryWriter(lines)
-        self._stream = ObjectStream(objects, source._history, source._workers, self._seen)
-
-    def streams(self) -> Iterator[Stream]:
-        yield Stream(
-            part=PART,
-            extension="tar",
-            feed=self._stream,  # type: ignore[arg-type]
-            complaint=lambda _head, tail, size_bytes: complaint(tail, size_bytes),
-            finish=self._finish,
-            by_hand=s3_tar.BY_HAND,
-        )
-
-    def inventory(self) -> Inventory:
-        return self._writer.close()
-
-    def close(self) -> None:
-        self._stream.close()
-        self._writer.close()
-
-    def _seen(self, record: Record, digest: str) -> None:
-        self._writer.add(**s3_tar.entry(record, digest))
-
-    def _finish(self, _status: int, _said: str) -> tuple[str, ...]:
-        told = []
-        if self._stream.vanished:
-            told.append("%d objects vanished while the bucket was read" % self._stream.vanished)
-        if self._asked_tags and not self._objects.tagged:
-            told.append("the server knows no tags")
-        return tuple(told)
-
-
-class _Store:
-    """in_place.Store on the objects of a bucket."""
-
-    def __init__(self, objects: Objects, workers: int) -> None:
-        self._objects, self._workers = objects, workers
-
-    def save(self, path: Path) -> None:
-        s3_load.save(self._objects, path, self._workers)
-
-    def load(self, path: Path) -> None:
-        s3_load.load(self._objects, path, self._workers)
-
-    def empty(self) -> None:
-        s3_load.empty(self._objects, self._workers)
-
-    def compare(self, path: Path) -> list[str]:
-        return s3_load.compare(self._objects, path, self._workers)
 
 
 def _place(bucket: str, prefix: str) -> str:

@@ -26,6 +26,25 @@ _AHEAD = 8
 _SMALL = 4 * MIB
 
 
+class Store:
+    """in_place.Store on the objects of a bucket."""
+
+    def __init__(self, objects: Objects, workers: int) -> None:
+        self._objects, self._workers = objects, workers
+
+    def save(self, path: Path) -> None:
+        save(self._objects, path, self._workers)
+
+    def load(self, path: Path) -> None:
+        load(self._objects, path, self._workers)
+
+    def empty(self) -> None:
+        empty(self._objects, self._workers)
+
+    def compare(self, path: Path) -> list[str]:
+        return compare(self._objects, path, self._workers)
+
+
 def save(objects: Objects, path: Path, workers: int) -> None:
     """Write the current objects to the new file `path`."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -9,65 +9,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlencode
 
 from ..errors import DestinationError, SourceAbsent, SourceError
 from ..s3_client import Connection, NoBucket, Taken, Unsupported
+from .s3_records import Gone, Listed, Passing, Record, headers_of, oldest_first
 
 MIB = 1 << 20
 BLOCK = MIB
 _ATTEMPTS = 4
 _UPLOAD_PART = 8 * MIB
 _IN_PARTS = 16 * MIB  # a larger object is written in parts; S3 takes 5 GiB in one
-# What an answer calls a header, and what a request does.
-_HEADERS = (
-    "ContentType",
-    "CacheControl",
-    "ContentDisposition",
-    "ContentEncoding",
-    "ContentLanguage",
-    "WebsiteRedirectLocation",
-)
 _Result = TypeVar("_Result")
-
-
-class Gone(SourceError):
-    """The object is not there."""
-
-
-class Passing(SourceError):
-    """Asking again may help."""
-
-
-@dataclass(frozen=True)
-class Listed:
-    """One object as a listing tells it. `key` is without the prefix."""
-
-    key: str
-    size_bytes: int
-    modified_at: datetime
-    version: str = ""  # "" = whichever is current
-    latest: bool = True
-    deleted: bool = False  # a delete marker
-
-
-@dataclass(frozen=True)
-class Record:
-    """One object, or one version of it, without its content."""
-
-    key: str
-    size_bytes: int
-    modified_at: int  # seconds since 1970
-    etag: str = ""
-    version: str = ""
-    latest: bool = True
-    deleted: bool = False
-    headers: Mapping[str, str] | None = None  # {"ContentType": "image/png", ...}
-    metadata: Mapping[str, str] | None = None
-    tags: Mapping[str, str] | None = None
 
 
 class Objects:
@@ -129,9 +83,9 @@ class Objects:
                         )
                 last = page.get("NextKeyMarker") if page.get("IsTruncated") else None
                 for key in [key for key in waiting if self.connection.prefix + key != last]:
-                    yield from _oldest_first(*waiting.pop(key))
+                    yield from oldest_first(*waiting.pop(key))
         for both in waiting.values():
-            yield from _oldest_first(*both)
+            yield from oldest_first(*both)
 
     def versioned(self) -> bool:
         with self.faults("ask for the versioning of"):
@@ -152,7 +106,7 @@ class Objects:
                 etag=found.get("ETag", "").strip('"'),
                 version=listed.version,
                 latest=listed.latest,
-                headers=_headers(found),
+                headers=headers_of(found),
                 metadata=dict(found.get("Metadata", {})),
                 tags=self._tags(listed),
             )
@@ -274,23 +228,3 @@ def again(action: Callable[[], _Result]) -> _Result:
         except Passing:
             continue
     return action()
-
-
-def _headers(found: Mapping[str, Any]) -> dict[str, str]:
-    headers = {name: str(found[name]) for name in _HEADERS if found.get(name)}
-    if found.get("ExpiresString"):
-        headers["Expires"] = str(found["ExpiresString"])
-    # a form of transfer, which some servers store with the object
-    coding = [one.strip() for one in headers.pop("ContentEncoding", "").split(",")]
-    kept = ",".join(one for one in coding if one and one != "aws-chunked")
-    return {**headers, "ContentEncoding": kept} if kept else headers
-
-
-def _oldest_first(versions: list[Listed], markers: list[Listed]) -> Iterator[Listed]:
-    """Both are newest first. Instants have whole seconds: of one second, a deletion is taken for the newer."""
-    merged: list[Listed] = []
-    while versions or markers:
-        heads = [one for one in (versions, markers) if one]
-        newest = max(heads, key=lambda one: (one[0].latest, one[0].modified_at, one[0].deleted))
-        merged.append(newest.pop(0))
-    return reversed(merged)

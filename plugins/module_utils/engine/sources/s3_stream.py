@@ -18,7 +18,8 @@ from typing import Any
 
 from ..errors import SourceError
 from . import s3_tar
-from .s3_objects import MIB, Gone, Listed, Objects, Record, again
+from .s3_objects import MIB, Objects, again
+from .s3_records import Gone, Listed, Record
 
 _SMALL = 2 * MIB
 _AHEAD = 16

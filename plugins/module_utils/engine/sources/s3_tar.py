@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from ..errors import VerifyError
 from ..inventory import InventoryWriter
-from .s3_objects import Record
+from .s3_records import Record
 from .tree_listing import Forward, complaint, members
 
 RECORD = "LIFEBOAT.object"  # a pax keyword: those of vendors are in capitals, see pax(1)
