@@ -306,3 +306,26 @@ def test_a_target_that_has_come_or_gone_meanwhile_is_not_touched(
 def test_a_plan_of_a_lost_database_says_so(shop: Server, taken: Taken) -> None:
     shop.drop("shop")
     assert not planned(shop.source(), taken).existed
+
+
+def test_what_names_its_own_database_is_restored_where_it_is_and_told_where_not(
+    shop: Server, work: Workspace, tmp_path: Path
+) -> None:
+    shop.sql("CREATE SEQUENCE ticket; CREATE TABLE sale (id int DEFAULT NEXTVAL(ticket))", "shop")
+    before = shop.look("shop")
+    source = shop.source()
+    taken = Taken(source, work, tmp_path / "again")
+    swap = staged(source, taken, work)
+    source.swap(swap)
+    source.discard(swap)
+    assert shop.look("shop") == before
+    shop.drop("shop")
+    with pytest.raises(SourceError, match="ticket") as told:
+        staged(source, taken, work)
+    assert "make it there first" in told.value.hint
+    assert shop.leftovers() == []
+    shop.sql("CREATE DATABASE shop; CREATE SEQUENCE shop.ticket")
+    swap = staged(source, taken, work)
+    source.swap(swap)
+    source.discard(swap)
+    assert shop.look("shop")[1:] == before[1:]

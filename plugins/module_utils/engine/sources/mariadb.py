@@ -17,7 +17,7 @@ from ..ports import Plain
 from . import mariadb_accounts as accounts
 from . import mariadb_facts as facts
 from .mariadb_dump import MariaDBDump, complain
-from .mariadb_server import Access, Server, identifier
+from .mariadb_server import Access, QueryError, Server, identifier
 from .mariadb_stream import Found, Scanner
 from .mariadb_swap import PACKED, Mover, fitting
 from .mariadb_target import refusals
@@ -27,6 +27,8 @@ _SYSTEM = ("mysql", "information_schema", "performance_schema", "sys")
 _NAME_CHARACTERS = 64
 _BLOCK = 1 << 20
 _CHANGED = re.compile(r"\b(1412|1146)\b")  # a table was altered, or dropped, since the snapshot
+
+_ELSEWHERE = (1049, 1146)  # what is named with its database, and is not there
 
 
 class MariaDB:
@@ -231,11 +233,13 @@ class MariaDB:
             mover.feed(database, iter(lambda: lines.read(_BLOCK), b""))
         except ProcessError as exc:
             problem = access.explain(exc, database)
-            raise SourceError(
-                f"{problem}",
-                detail=exc.detail,
-                hint=problem.hint or "the live database was not touched",
-            ) from exc
+            hint = problem.hint or "the live database was not touched"
+            if isinstance(problem, QueryError) and problem.code in _ELSEWHERE:
+                hint = (
+                    "a view or a default of the backup names it with its database: make it there"
+                    " first, empty if need be, then restore again"
+                )
+            raise SourceError(f"{problem}", detail=exc.detail, hint=hint) from exc
 
     def _refuse_name(self, name: str) -> None:
         if not name or "\0" in name or len(name) > _NAME_CHARACTERS:

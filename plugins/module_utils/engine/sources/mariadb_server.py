@@ -143,7 +143,7 @@ class Access:
         if found is None:
             return SourceError(f"{told}: {exc}", detail=exc.detail, hint=exc.hint)
         code, reason = int(found.group("code")), found.group("reason").strip()
-        if code == 1049:
+        if code == 1049 and database and database in reason:
             return SourceAbsent(
                 f"source {self.source}: database {database!r} does not exist on {self.where}",
                 hint="see `SHOW DATABASES`, and the option `database`",
