@@ -253,9 +253,9 @@ def _not_run(inside: Inside, status: int, said: str) -> LifeboatError:
         return ProcessError(
             f"container {inside.container} did not run {inside.program}", status=125, detail=said
         )
-    why = "is not" if status == 127 else "cannot be run"
+    also = ", or cannot be run there" if status == 126 else ""  # docker says 126 for both
     return MissingDependency(
-        f"the program {inside.program} {why} in container {inside.container}",
+        f"the program {inside.program} is not in container {inside.container}{also}",
         detail=said,
         hint="use an image that has it, or leave out `placement` and install it on this host",
     )

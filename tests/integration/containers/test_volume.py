@@ -196,3 +196,21 @@ def test_in_use_may_be_refused_or_ignored(host: Host, user: Container) -> None:
     user.run("touch", "/data/PG_VERSION")
     torn = host.lifeboat("run", "shop")
     assert "holds a database's files (PG_VERSION)" in torn.stderr
+
+
+def test_restore_md_brings_it_back_without_lifeboat(
+    host: Host, user: Container, volume: str
+) -> None:
+    before = listed(user)
+    host.run()
+    podman("stop", user.name)
+    told = next(host.disk.glob("archives/*/*/*/RESTORE.md")).read_text()
+    command = next(line for line in told.splitlines() if "tar --extract" in line)
+    assert f"podman volume inspect --format '{{{{.Mountpoint}}}}' {volume}" in command
+    place = Path(podman("volume", "inspect", "-f", "{{.Mountpoint}}", volume))
+    subprocess.run(["find", str(place), "-mindepth", "1", "-delete"], check=True)
+    folder = host.archive("files.tree").parent
+    command = command.replace("identity.txt", str(host.key))
+    subprocess.run(["sh", "-ec", command.strip()], cwd=folder, check=True)
+    podman("start", user.name)
+    assert listed(user) == before

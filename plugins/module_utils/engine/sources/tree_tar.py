@@ -13,11 +13,13 @@ from ..process import run
 # C: messages in English, names as bytes. TAR_OPTIONS could add anything at all.
 _ENVIRONMENT = {"LC_ALL": "C", "TAR_OPTIONS": ""}
 _ATTRIBUTES = ("--acls", "--xattrs", "--numeric-owner")
-_EXTRACT = " --acls --xattrs --xattrs-include='*' --numeric-owner --preserve-permissions"
-BY_HAND_HERE = "tar --extract" + _EXTRACT
+BY_HAND_INTO = (
+    "tar --extract --directory %s --acls --xattrs --xattrs-include='*' "
+    "--numeric-owner --preserve-permissions"
+)
 BY_HAND = (
     "mkdir NEW_DIRECTORY  # the tree comes below it, under its whole path\n"
-    "tar --extract --directory NEW_DIRECTORY" + _EXTRACT
+    + BY_HAND_INTO % "NEW_DIRECTORY"
 )
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,11 +25,6 @@ from .tree_dump import TreeDump
 from .tree_survey import survey
 from .tree_swap import Tree
 from .volume_tree import VolumeTree
-
-_BY_HAND = (
-    "# into a volume that no running container uses\n"
-    'cd "$(docker volume inspect --format {{.Mountpoint}} VOLUME)"\n' + tree_tar.BY_HAND_HERE
-)
 
 
 class Volume:
@@ -111,6 +107,7 @@ class Volume:
                 lambda _path: self._tree.create(place, self._excluded()),
                 False,
             )
+            dump.by_hand = self._by_hand()
             dump.private = {"containers": [facts.private(one) for one in using]}
             held.callback(dump.abandon)
             yield dump
@@ -208,6 +205,17 @@ class Volume:
 
     # -- inside
 
+    def _by_hand(self) -> str:
+        volume = shlex.quote(self._volume)
+        place = (
+            f"\"$({self._engine.program} volume inspect --format '{{{{.Mountpoint}}}}' {volume})\""
+        )
+        user = "podman unshare " if self._engine.rootless else ""
+        return (
+            f"# into a volume that is there, and that no running container uses\n{user}"
+            + tree_tar.BY_HAND_INTO % place
+        )
+
     def _excluded(self) -> list[str]:
         words = ["--one-file-system"]
         for pattern in self._exclude:
@@ -236,11 +244,12 @@ class Volume:
 class _VolumeDump(TreeDump):
     """A tree's dump, with what is private about the containers, and how it is restored by hand."""
 
+    by_hand: str
     private: Mapping[str, Any]
 
     def streams(self) -> Iterator[Stream]:
         for stream in super().streams():
-            yield replace(stream, by_hand=_BY_HAND)
+            yield replace(stream, by_hand=self.by_hand)
 
 
 def _tree(swap: Swap) -> Tree:

@@ -16,6 +16,7 @@ from pathlib import Path
 from .. import ownership
 from ..anchor import anchored
 from ..containers import Engine
+from ..files import remove
 from ..inventory import InventoryWriter
 from ..model import Command, Inventory
 from ..pipeline import Pipeline
@@ -37,9 +38,16 @@ class VolumeTree:
         return self._through(tree_tar.create(".", options, place))
 
     def unpack(self, tree: Tree, plain: Plain) -> None:
+        """Restore beside; after a failure nothing is left there."""
         with anchored(tree.folder) as here:
             self.clear(tree)
-            tree_unpack.unpack(self.source, tree.at(here), plain, self._into)
+            try:
+                tree_unpack.unpack(self.source, tree.at(here), plain, self._into)
+            except BaseException:
+                self.clear(tree)
+                for one in (tree.at(here).unpacked, tree.at(here).side):
+                    remove(Path(one))
+                raise
         os.sync()  # before a rename makes it the truth
 
     def count(self, tree: Tree, folder: Path) -> Inventory:
