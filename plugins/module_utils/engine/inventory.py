@@ -34,7 +34,8 @@ class InventoryWriter:
         self._lines.write(line)
         # A sum of hashes does not depend on the order, and needs no memory for a million files.
         self._sum = (self._sum + int.from_bytes(hashlib.sha256(line).digest(), "big")) % 2**256
-        self._count(kind[:-1] + "ies" if kind.endswith("y") else kind + "s", 1)
+        several = "es" if kind.endswith("x") else "s"
+        self._count(kind[:-1] + "ies" if kind.endswith("y") else kind + several, 1)
         for measure in ("rows", "keys", "size_bytes"):
             if isinstance(measures.get(measure), int):
                 self._count(measure, measures[measure])

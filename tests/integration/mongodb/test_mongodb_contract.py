@@ -109,6 +109,7 @@ class TestMongoDB(SourceContract):
         assert len(rows) == 3 + len(ODD)
         indexes = {one["name"] for one in taken.entries if one["kind"] == "index"}
         assert {"shop.book title_1", "shop.book by year", "shop.book _id_"} <= indexes
+        assert taken.record.totals["indexes"] == len(indexes)
 
     def test_that_it_is_not_one_instant_is_said(self, taken):
         assert taken.record.facts["consistency"] == "none"

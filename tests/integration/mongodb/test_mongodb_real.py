@@ -73,3 +73,6 @@ def test_time_series_are_dumped_and_refused(replica, work, tmp_path):
     taken = Taken(source, work, tmp_path / "store")
     assert any("time-series" in one for one in taken.warnings)
     assert any("time-series" in one for one in source.target(taken.record, None).refusals)
+    plain = Taken(replica.source("shop"), work, tmp_path / "plain")
+    into = replica.source("shop").target(plain.record, "ticks")
+    assert any("time series price" in one for one in into.refusals)

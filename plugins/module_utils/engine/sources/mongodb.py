@@ -188,7 +188,13 @@ class MongoDB:
                     " of the backup"
                 )
             for name in names.values() if not refusals else ():
-                found = [one for one in session.collections(name) if not one.startswith(OURS)]
+                there = session.collections(name)
+                found = [one for one in there if not one.startswith(OURS)]
+                refusals += [
+                    f"{name} has the time series {one}, which a server does not rename"
+                    for one in found
+                    if there[one].get("type") == "timeseries"
+                ]
                 totals["collections"] += len(found)
                 refusals += _too_long(name, found)
                 if found:
