@@ -24,7 +24,7 @@ from lifeboat.pipeline import Pipeline
 
 from tests.unit.contracts.source_contract import FilePlain, Taken, differences, staged
 
-from .conftest import ME, PASSWORD, Server, secret
+from .conftest import MARIADBD, ME, PASSWORD, Server, secret
 from .test_mariadb_contract import add_readers, fill
 
 
@@ -375,3 +375,27 @@ def test_a_collation_that_the_server_does_not_know_is_a_refusal(
     assert "NoSuchEngine" in told
     with pytest.raises(SourceError, match="not a target"):
         source.target(taken.record, "mysql")
+
+
+def test_tls_is_verified_when_asked(
+    make_server: Callable[..., Server], work: Workspace, tmp_path: Path
+) -> None:
+    def certificate(name: str) -> Path:
+        words = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+        files = ["-keyout", str(tmp_path / f"{name}.key"), "-out", str(tmp_path / f"{name}.pem")]
+        subprocess.run(["openssl", "req", *words, *files], check=True, capture_output=True)
+        return tmp_path / f"{name}.pem"
+
+    ours, other = certificate("server"), certificate("other")
+    server = make_server(
+        MARIADBD, f"--ssl-cert={ours}", f"--ssl-key={tmp_path}/server.key", f"--ssl-ca={ours}"
+    )
+    server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (id int)")
+    server.source(user="dumper", password=secret(), restore_user=ME).prepare("x", dry_run=False)
+    verified = server.over_tcp(host="localhost", tls="verify", tls_ca=str(ours))
+    assert "t" in str(Taken(verified, work, tmp_path / "store").entries)
+    assert server.over_tcp(tls="required").check()
+    for options in ({"host": "localhost", "tls_ca": str(other)}, {"tls_ca": str(ours)}):
+        with pytest.raises(SourceError, match=r"(certificate|TLS|SSL)") as told:
+            server.over_tcp(tls="verify", **options).check()
+        assert "`tls_ca`" in told.value.hint
