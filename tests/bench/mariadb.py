@@ -89,6 +89,7 @@ class MariaDB:
             insert into orders select seq, seq % 50021, now() - interval seq second, {note}, {code}
                 from seq_1_to_{rows};
             create table customers as select seq id, md5(seq) name from seq_1_to_50021;
+            analyze table orders, customers;
             """,
             "bench",
         )
