@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -164,11 +165,12 @@ def test_a_server_of_another_host_is_reached_at_its_address() -> None:
 def say(port: int, *commands: bytes) -> bytes:
     """What is answered, to the end of the connection or until the data begins."""
     heard = b""
-    with socket.create_connection(("127.0.0.1", port), 5) as link:
+    # who is refused is cut off
+    with socket.create_connection(("127.0.0.1", port), 5) as link, suppress(ConnectionError):
         for command in commands:
             words = command.split()
-            link.sendall(b"*%d\r\n" % len(words))
-            link.sendall(b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words))
+            said = b"*%d\r\n" % len(words)
+            link.sendall(said + b"".join(b"$%d\r\n%s\r\n" % (len(one), one) for one in words))
         while block := link.recv(4096):
             heard += block
             if heard.endswith(b"DATA"):

@@ -83,6 +83,7 @@ class Redis:
             raise ConfigError(f"source {name}: socket: {socket!r}: write an absolute path")
         self._socket = socket
         self._method = method
+        self._staged: tuple[str, rdb.Found] | None = None
         self._restore_address = restore_address
         self._server = Server(
             source=name,
@@ -192,14 +193,19 @@ class Redis:
             remove(side)
             self._plain(plains).save(side)
             with open(side, "rb") as content:
-                self._prove(content)
+                found = self._prove(content)
+            swapping.note_counts(side, found)
+            self._staged = (swap.side, found)
         except BaseException:
             remove(side.parent)
             raise
 
     def count(self, swap: Swap, work: Workspace) -> Inventory:
+        path = work.bulk / (self.name + ".restored.jsonl")
+        if self._staged and self._staged[0] == swap.side:  # read to its end a moment ago
+            return self._staged[1].inventory(path)
         with open(swap.side, "rb") as content:
-            return self._prove(content).inventory(work.bulk / (self.name + ".restored.jsonl"))
+            return self._prove(content).inventory(path)
 
     def swap(self, swap: Swap) -> None:
         swapping.swap(self._live(swap.target), swap)

@@ -67,7 +67,7 @@ class RedisDump:
         if self._method == "replication":
             return self._server.command("--rdb", "-")
         path = file_of(self._server)
-        _save(self._server)
+        save_file(self._server)
         return self._server.placement.wrap(Command(("cat", path), {"LC_ALL": "C"}, cwd="/"))
 
     def _complaint(self, head: bytes, tail: bytes, size_bytes: int) -> str:
@@ -97,7 +97,7 @@ def file_of(server: Server) -> str:
     return os.path.join(found["dir"], found["dbfilename"])
 
 
-def _save(server: Server) -> None:
+def save_file(server: Server) -> None:
     """Have the server write its file, and wait for it; never SAVE, which stops it meanwhile."""
     until = time.monotonic() + _SAVE_S
     begun = False

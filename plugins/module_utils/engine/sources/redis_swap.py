@@ -21,7 +21,6 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import ProcessError, SourceError
@@ -30,6 +29,7 @@ from ..model import Swap
 from ..pipeline import Pipeline
 from . import redis_rdb as rdb
 from .redis_client import Refused, Server, keyspace
+from .redis_dump import save_file
 from .redis_master import Master
 from .redis_target import network_of
 
@@ -61,7 +61,7 @@ def swapped(server: Server, names: Swap) -> bool:
 
 def discard(server: Server, names: Swap) -> None:
     settle(server, names)
-    if _applied(names).exists():  # without an AOF a restart may have brought the mark back
+    if _applied(names).exists():  # a restart may have brought the mark back, see _clean_file
         try:
             server.ask("DEL", _mark(names))
         except SourceError:
@@ -92,7 +92,7 @@ def settle(server: Server, names: Swap) -> None:
     if word:
         server.ask("DEL", _mark(names))
         if info.get("aof_enabled") == "0":
-            _save_soon(server)
+            _clean_file(server)
     remove(_loading(names))
     sync_directory(_loading(names).parent)
 
@@ -100,6 +100,7 @@ def settle(server: Server, names: Swap) -> None:
 def _replace(server: Server, names: Swap, keep: str, bring: str, word: str) -> None:
     if not os.path.exists(bring):
         raise SourceError(f"nothing lies at {bring} to be put in place")
+    counts = json.loads(_counts(bring).read_bytes())
     settings, password = _settings(server)
     address = str(names.note["address"])
     network = network_of(server, address)
@@ -117,14 +118,10 @@ def _replace(server: Server, names: Swap, keep: str, bring: str, word: str) -> N
             else:
                 server.ask("CONFIG", "SET", name, _WANTED[name])
         server.ask("REPLICAOF", address, str(master.port))
-        reader = rdb.Reader(server.checker())
-        try:
-            size, blocks = rdb.with_key(Path(bring), _mark(names), word)
-            master.hand_over(size, _seen(reader, blocks), _COME_S)
-            expected = {number: one[0] for number, one in reader.end().databases.items() if one}
-        finally:
-            reader.stop()
-        expected[0] = expected.get(0, 0) + 1
+        size, blocks = rdb.with_key(Path(bring), _mark(names), word)
+        master.hand_over(size, blocks, _COME_S)
+        expected = {int(number): keys for number, keys in counts.items()}
+        expected[0] = expected.get(0, 0) + 1  # the mark
         found = _wait_until_loaded(server, master)
         if found != expected:
             raise SourceError(
@@ -135,7 +132,15 @@ def _replace(server: Server, names: Swap, keep: str, bring: str, word: str) -> N
         settle(server, names)
 
 
-def save(server: Server, path: Path) -> rdb.Found:
+def note_counts(path: Path, found: rdb.Found) -> None:
+    """Beside an RDB file, what a server that has loaded it must hold."""
+    if None in found.databases.values():
+        raise SourceError(f"the keys of {path} could not be counted")
+    counts = {str(number): one[0] for number, one in found.databases.items() if one}
+    write(_counts(str(path)), json.dumps(counts).encode())
+
+
+def save(server: Server, path: Path) -> None:
     """Write what is live to `path`, whole and synced, or leave `path` as it was."""
     part = Path(str(path) + ".part")
     remove(part)
@@ -165,14 +170,8 @@ def save(server: Server, path: Path) -> rdb.Found:
     finally:
         reader.stop()
     os.rename(part, path)
+    note_counts(path, found)
     sync_directory(path.parent)
-    return found
-
-
-def _seen(reader: rdb.Reader, blocks: Iterator[bytes]) -> Iterator[bytes]:
-    for block in blocks:
-        reader.feed(block)
-        yield block
 
 
 def _settings(server: Server) -> tuple[dict[str, str], str]:
@@ -263,12 +262,18 @@ def _unpause(server: Server) -> None:
         pass
 
 
-def _save_soon(server: Server) -> None:
-    """So that the file on the server's disk is without the mark."""
+def _clean_file(server: Server) -> None:
+    """What the server fetched lies on its disk with the mark in it: have it saved without."""
     try:
-        server.ask("BGSAVE")
-    except Refused:
-        pass
+        save_file(server)
+    except (
+        SourceError
+    ):  # no memory to fork, say: the data is right, and a restart brings the mark back
+        server.info()
+
+
+def _counts(path: str) -> Path:
+    return Path(path + ".keys")
 
 
 def _mark(names: Swap) -> str:
