@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ import pytest
 from lifeboat.errors import SourceError, VerifyError
 from lifeboat.inventory import differences, read
 from lifeboat.model import Workspace
+from lifeboat.sources import postgresql_parallel
 
 from .conftest import Backup, FilePlain, Server, back_up
 
@@ -96,6 +98,11 @@ SELECT a.rolname, a.rolcanlogin, a.rolconnlimit, r.rolconfig, a.rolpassword, sho
   FROM pg_authid a JOIN pg_roles r USING (oid) WHERE a.rolname ~ 'shop|Second' ORDER BY 1;
 SELECT roleid::regrole, member::regrole FROM pg_auth_members WHERE member > 16384 ORDER BY 1, 2;
 """
+MAPPING = """
+CREATE EXTENSION postgres_fdw;
+CREATE SERVER abroad FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host 'elsewhere');
+CREATE USER MAPPING FOR shop_owner SERVER abroad OPTIONS (user 'me', password 'abroad');
+"""
 DROP_ROLES = '''
 DROP ROLE IF EXISTS shop_owner, "Second ""Owner""", shop_reader, shop_group, shop_member;
 '''
@@ -155,6 +162,83 @@ def test_a_destroyed_database_comes_back_with_its_roles(
     assert source.swapped(swap)
     assert server.sql(LOOK, "shop") == shop
     assert server.sql(ROLES) == roles
+
+
+@pytest.mark.parametrize("dumped_by", [1, 3])
+@pytest.mark.parametrize("restored_by", [1, 3])
+def test_several_connections_bring_back_the_same(
+    server: Server, shop: str, work: Workspace, tmp_path: Path, dumped_by: int, restored_by: int
+) -> None:
+    backup = back_up(server.source(parallel=dumped_by), work, tmp_path / "archives")
+    source = server.source(parallel=restored_by)
+    source.check_content(backup.plains, work)
+    server.sql("DROP DATABASE shop")
+    swap = source.plan(backup.record, source.target(backup.record, None), "tp")
+    source.stage(swap, backup.record, backup.plains, work)
+    counted = source.count(swap, work).path.read_bytes()
+    assert differences(read(backup.inventory.splitlines()), read(counted.splitlines())) == []
+    source.swap(swap)
+    assert server.sql(LOOK, "shop") == shop
+    left = [path.name for path in work.bulk.iterdir() if not path.name.endswith(".jsonl")]
+    assert left == []
+
+
+@pytest.mark.parametrize("share", [0.0001, 0.5, 0.99, 0.99999])
+def test_a_directory_that_was_cut_off_is_refused(
+    server: Server, shop: str, work: Workspace, tmp_path: Path, share: float
+) -> None:
+    source = server.source(parallel=2)
+    backup = back_up(source, work, tmp_path / "archives")
+    archive = tmp_path / "archives" / "database"
+    os.truncate(archive, int(archive.stat().st_size * share))
+    with pytest.raises((SourceError, VerifyError)):
+        source.check_content(backup.plains, work)
+
+
+def test_a_member_that_pg_dump_does_not_write_is_refused(
+    server: Server, shop: str, work: Workspace, tmp_path: Path
+) -> None:
+    source = server.source(parallel=2)
+    backup = back_up(source, work, tmp_path / "archives")
+    with tarfile.open(tmp_path / "archives" / "database", "w") as archive:
+        planted = tarfile.TarInfo("./../outside.dat")
+        archive.addfile(planted)
+    with pytest.raises(VerifyError, match="outside"):
+        source.check_content(backup.plains, work)
+    assert not (work.bulk / "outside.dat").exists()
+
+
+def test_a_full_disk_is_told_before_a_parallel_dump(
+    server: Server, shop: str, work: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql_parallel, "free_bytes", lambda _path: 1000)
+    with (
+        server.source(parallel=2).open(work) as dump,
+        pytest.raises(SourceError, match="`parallel` needs"),
+    ):
+        next(iter(dump.streams()))
+
+
+def test_user_mappings_come_back_and_hidden_ones_are_told(
+    server: Server, shop: str, work: Workspace, tmp_path: Path
+) -> None:
+    server.sql(MAPPING, "shop")
+    whole = back_up(server.source(), work, tmp_path / "archives")
+    source = server.source()
+    swap = source.plan(whole.record, source.target(whole.record, None), "tm")
+    source.stage(swap, whole.record, whole.plains, work)
+    look = "SELECT srvname, umoptions FROM pg_user_mappings"
+    assert "password=abroad" in server.sql(look, swap.side)
+    source.discard(swap)
+
+    server.sql("CREATE ROLE dump_only LOGIN; GRANT pg_read_all_data TO dump_only")
+    server.sql("GRANT CONNECT ON DATABASE shop TO dump_only; ALTER ROLE dump_only BYPASSRLS")
+    server.sql("ALTER ROLE dump_only IN DATABASE shop SET lo_compat_privileges = on")
+    less = back_up(server.source(user="dump_only"), work, tmp_path / "less")
+    server.sql("REVOKE ALL ON DATABASE shop FROM dump_only; DROP OWNED BY dump_only")
+    server.sql("REVOKE pg_read_all_data FROM dump_only; DROP ROLE dump_only")
+    assert any("options of 1 user mappings" in one for one in less.warnings)
+    assert not any("user mappings" in one for one in whole.warnings)
 
 
 def test_swap_back_and_discard_are_idempotent_and_read_the_world(

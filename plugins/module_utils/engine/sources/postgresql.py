@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, BinaryIO
 
 from .. import units
-from ..errors import ProcessError, SourceError, VerifyError
+from ..errors import ConfigError, ProcessError, SourceError, VerifyError
 from ..model import (
     Command,
     Inventory,
@@ -26,6 +26,7 @@ from ..placement import HERE, Placement
 from ..ports import Plain
 from . import postgresql_count as count
 from . import postgresql_facts as facts
+from . import postgresql_parallel as parallel_files
 from . import postgresql_restore as restore
 from . import postgresql_role as role
 from . import postgresql_swap as naming
@@ -37,6 +38,7 @@ from .postgresql_session import NAME_BYTES
 
 log = logging.getLogger(__name__)
 _SYSTEM = ("template0", "template1")
+_MOST_PARALLEL = 64
 
 
 class PostgreSQL:
@@ -58,6 +60,7 @@ class PostgreSQL:
         Option("maintenance_database", default="postgres"),
         Option("sslmode", default=""),
         Option("lock_timeout", "duration", default="5m"),
+        Option("parallel", "integer", default=1),
         Option("programs_path", default=""),
     )
 
@@ -78,6 +81,7 @@ class PostgreSQL:
         maintenance_database: str = "postgres",
         sslmode: str = "",
         lock_timeout: timedelta | str = "5m",
+        parallel: int = 1,
         programs_path: str = "",
     ) -> None:
         self.name = name
@@ -97,6 +101,12 @@ class PostgreSQL:
             maintenance=maintenance_database,
             programs_path=programs_path or "",
         )
+        if not 1 <= parallel <= _MOST_PARALLEL or (parallel > 1 and not placement.local):
+            raise ConfigError(
+                f"source {name}: parallel: {parallel}: write 1 to {_MOST_PARALLEL}, and 1 in a container",
+                hint="each is a connection of its own, and its files must lie on this host",
+            )
+        self._parallel = parallel
         self._lock_timeout = (
             lock_timeout if isinstance(lock_timeout, timedelta) else units.duration(lock_timeout)
         )
@@ -134,7 +144,15 @@ class PostgreSQL:
             facts.refuse_unreadable(session, self.name, me)
             inventory = work.bulk / (self.name + ".inventory.jsonl")
             dump = PostgreSQLDump(
-                access, programs, session, self.database, me, self._lock_timeout, inventory
+                access,
+                programs,
+                session,
+                self.database,
+                me,
+                self._lock_timeout,
+                inventory,
+                work.bulk,
+                self._parallel,
             )
             try:
                 yield dump
@@ -156,7 +174,12 @@ class PostgreSQL:
         # --list passes a cut archive; only a full decode notices
         argv = (newest.path("pg_restore"), "--file=/dev/null")
         try:
-            plains["database"].feed(Command(argv, {"LC_ALL": "C"}, cwd="/"))
+            if plains["database"].format == parallel_files.FORMAT:
+                with parallel_files.folder(work.bulk, "") as place:
+                    name = parallel_files.unpack(plains["database"], place, "")
+                    parallel_files.run_in(place, Command((*argv, name), {"LC_ALL": "C"}, cwd="/"))
+            else:
+                plains["database"].feed(Command(argv, {"LC_ALL": "C"}, cwd="/"))
         except ProcessError as exc:
             raise VerifyError(
                 f"source {self.name}: the database archive cannot be read to its end: {exc}",
@@ -208,7 +231,15 @@ class PostgreSQL:
             if lost:
                 log.warning("source=%s tablespaces=%s missing, not used", self.name, sorted(lost))
             program = self._server.programs(number).path("pg_restore")
-            restore.load(access, program, swap.side, plains["database"], keep_places=not lost)
+            restore.load(
+                access,
+                program,
+                swap.side,
+                plains["database"],
+                work.bulk,
+                self._parallel,
+                keep_places=not lost,
+            )
             with access.session(swap.side) as session:
                 session.ask("ANALYZE")
             with access.session(self._server.beside(swap.target)) as admin:

@@ -11,16 +11,26 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ProcessError
-from ..model import Inventory, Stream
+from ..model import Command, Inventory, Stream
 from ..process import run
 from ..units import parse_instant
 from . import postgresql_count as count
 from . import postgresql_facts as facts
+from . import postgresql_parallel as files
 from .postgresql_programs import Programs
 from .postgresql_session import Access, Session, conninfo
 
 _COUNT_SHARE = 0.10  # of the dump's time, that counting may go on after it
 _COUNT_AT_LEAST_S = 2.0
+_BY_HAND = (
+    "# as a user who may create databases, most often postgres\ncreatedb NEW_DATABASE\n"
+    "pg_restore --exit-on-error -d NEW_DATABASE"
+)
+_BY_HAND_FILES = (
+    "# as a user who may create databases, most often postgres, in a new and empty directory; then\n"
+    "# pg_restore --exit-on-error --jobs 4 --format=directory -d NEW_DATABASE .\n"
+    "createdb NEW_DATABASE\ntar -xf -"
+)
 _GLOBALS_END = re.compile(
     rb"-- PostgreSQL database cluster dump complete\s+--\s*(\\unrestrict \w+\s*)?$"
 )
@@ -38,6 +48,8 @@ class PostgreSQLDump:
         me: Any,
         lock_timeout: timedelta,
         inventory: Path,
+        work: Path,
+        parallel: int,
     ) -> None:
         self._access = access
         self._programs = programs
@@ -45,6 +57,7 @@ class PostgreSQLDump:
         self._database = database
         self._lock_timeout_ms = int(lock_timeout.total_seconds() * 1000)
         self._inventory = inventory
+        self._work, self._parallel = work, parallel
         session.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         held = session.row(
             "SELECT pg_catalog.pg_export_snapshot() AS snapshot, pg_catalog.pg_backend_pid() AS pid,"
@@ -58,6 +71,7 @@ class PostgreSQLDump:
         self._hashes = session.ask(
             "SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT')"
         ) == ["t"]
+        self._hidden = facts.hidden_mappings(session)
         found = facts.database(session)
         # Only encrypted: applications keep keys in settings, and anybody may read a manifest.
         self.private: dict[str, Any] = {
@@ -78,25 +92,29 @@ class PostgreSQLDump:
     def streams(self) -> Iterator[Stream]:
         self._began = time.monotonic()
         self._beside.start()
-        yield Stream(
-            "database",
-            "pgdump",
-            self._access.command(
-                (
-                    self._programs.path("pg_dump"),
-                    "--format=custom",
-                    "--compress=0",
-                    "--no-password",
-                    "--snapshot=" + self._snapshot,
-                    f"--lock-wait-timeout={self._lock_timeout_ms}",
-                ),
-                self._database,
-            ),
-            complain_database,
-            finish=_warnings,
-            by_hand="# as a user who may create databases, most often postgres\ncreatedb NEW_DATABASE\n"
-            "pg_restore --exit-on-error -d NEW_DATABASE",
-        )
+        if self._parallel > 1:
+            user = self._access.placement.as_user
+            with files.folder(self._work, user) as place:
+                files.require_room(self._access.source, place, self.facts["size_bytes"])
+                words = (f"--jobs={self._parallel}", "--file=" + files.DUMP)
+                tar, told = files.dump(self._pg_dump("directory", *words), place)
+                yield Stream(
+                    "database",
+                    files.FORMAT,
+                    tar,
+                    files.complain,
+                    finish=lambda status, _said: self._finish_database(status, told),
+                    by_hand=_BY_HAND_FILES,
+                )
+        else:
+            yield Stream(
+                "database",
+                "pgdump",
+                self._pg_dump("custom"),
+                complain_database,
+                finish=self._finish_database,
+                by_hand=_BY_HAND,
+            )
         yield Stream(
             "globals",
             "sql",
@@ -117,6 +135,17 @@ class PostgreSQLDump:
         )
         self._ended = time.monotonic()
 
+    def _pg_dump(self, format_: str, *words: str) -> Command:
+        argv = (
+            self._programs.path("pg_dump"),
+            "--format=" + format_,
+            "--compress=0",
+            "--no-password",
+            "--snapshot=" + self._snapshot,
+            f"--lock-wait-timeout={self._lock_timeout_ms}",
+        )
+        return self._access.command(argv + words, self._database)
+
     def inventory(self) -> Inventory:
         grace = max(_COUNT_AT_LEAST_S, _COUNT_SHARE * (self._ended - self._began))
         return self._beside.inventory(self._inventory, time.monotonic() + grace, self._cancel)
@@ -132,6 +161,15 @@ class PostgreSQLDump:
             run(self._access.command(cancel, self._database))
         except ProcessError:
             pass  # tried again; the count ends by itself in the end
+
+    def _finish_database(self, status: int, said: str) -> tuple[str, ...]:
+        told = _warnings(status, said)
+        if self._hidden:
+            told += (
+                f"the role may not read the options of {self._hidden} user mappings: user names and"
+                " passwords for foreign servers are not in this backup",
+            )
+        return told
 
     def _finish_globals(self, status: int, said: str) -> tuple[str, ...]:
         told = _warnings(status, said)

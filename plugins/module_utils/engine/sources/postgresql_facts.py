@@ -99,6 +99,13 @@ WHERE NOT pg_catalog.pg_has_role(l.lomowner, 'USAGE')
                     AND (a.grantee = 0 OR pg_catalog.pg_has_role(a.grantee, 'USAGE')))"""
 
 
+# The view shows none to those who may not see them; that there are none is as good as hidden to us.
+_HIDDEN_MAPPINGS = """
+SELECT count(*) AS amount FROM pg_catalog.pg_user_mappings m
+JOIN pg_catalog.pg_roles r ON r.rolname = current_user
+WHERE m.umoptions IS NULL AND NOT r.rolsuper"""
+
+
 def server(session: Session) -> Any:
     """number, version, standby, role, superuser, ...: of the server, and of who we are there."""
     return session.row(_SERVER)
@@ -152,6 +159,11 @@ def subscriptions(session: Session, of: str) -> list[str]:
         "SELECT subname AS name FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d"
         f" ON d.oid = s.subdbid WHERE d.datname = {literal(of)} ORDER BY 1",
     )
+
+
+def hidden_mappings(session: Session) -> int:
+    """User mappings of foreign servers whose options are kept from us: they are dumped without."""
+    return int(session.row(_HIDDEN_MAPPINGS)["amount"])
 
 
 def refuse_unreadable(session: Session, source: str, me: Any) -> None:

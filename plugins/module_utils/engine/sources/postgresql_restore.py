@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import ProcessError, SourceError
+from ..model import Command
 from ..ports import Plain
 from . import postgresql_facts as facts
+from . import postgresql_parallel as files
 from .postgresql_session import Access, Session, conninfo, identifier, literal
 
 _IDENTIFIER = r'("(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)'
@@ -123,8 +127,20 @@ def setting_statements(name: str, wanted: Mapping[str, Any]) -> Iterator[str]:
         yield f"ALTER {whose} {database} SET {_setting(key)} TO {_value(key, value)}"
 
 
-def load(access: Access, program: str, name: str, plain: Plain, keep_places: bool) -> None:
-    """pg_restore into the empty database `name`; raises SourceError, ProcessError of a decoder."""
+def load(
+    access: Access,
+    program: str,
+    name: str,
+    plain: Plain,
+    work: Path,
+    parallel: int,
+    *,
+    keep_places: bool,
+) -> None:
+    """pg_restore into the empty database `name`; raises SourceError, ProcessError of a decoder.
+
+    By `parallel` connections it needs the plain dump as files in `work`; by one it reads a stream.
+    """
     argv: tuple[str, ...] = (program, "--exit-on-error", "--no-password")
     if not keep_places:
         argv += ("--no-tablespaces",)
@@ -134,7 +150,10 @@ def load(access: Access, program: str, name: str, plain: Plain, keep_places: boo
     fast = "-c synchronous_commit=off -c default_transaction_read_only=off"
     command = access.command(argv, name, fast)
     try:
-        plain.feed(command)
+        if parallel > 1 or plain.format == files.FORMAT:
+            _load_files(access, command, plain, work, parallel)
+        else:
+            plain.feed(command)
     except ProcessError as exc:
         if not str(exc).startswith(command.program):
             raise
@@ -143,6 +162,13 @@ def load(access: Access, program: str, name: str, plain: Plain, keep_places: boo
             detail=exc.detail,
             hint="the live database was not touched",
         ) from exc
+
+
+def _load_files(access: Access, command: Command, plain: Plain, work: Path, parallel: int) -> None:
+    with files.folder(work, access.placement.as_user) as place:
+        what = files.unpack(plain, place, access.placement.as_user)
+        argv = (*command.argv, f"--jobs={parallel}", what)
+        files.run_in(place, replace(command, argv=argv))
 
 
 def tablespaces(admin: Session) -> list[str]:
