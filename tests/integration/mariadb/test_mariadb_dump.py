@@ -207,6 +207,19 @@ def test_a_user_who_cannot_see_routines_is_refused(bank: Server) -> None:
         bank.over_tcp("bank").check()
 
 
+def test_an_application_s_own_user_dumps_what_it_may_read(
+    bank: Server, work: Workspace, tmp_path: Path
+) -> None:
+    bank.sql(
+        "REVOKE SELECT ON mysql.* FROM dumper@localhost; GRANT ALL ON bank.* TO dumper@localhost"
+    )
+    with pytest.raises(SourceError, match="routines"):
+        bank.over_tcp("bank").check()  # one of them is another's
+    bank.sql("DROP PROCEDURE pay; CREATE DEFINER = dumper@localhost PROCEDURE pay() DO 1", "bank")
+    taken = Taken(bank.over_tcp("bank"), work, tmp_path / "store")
+    assert taken.record.totals["procedures"] == 1
+
+
 def test_without_a_look_at_accounts_they_are_left_out_and_told(
     bank: Server, work: Workspace, tmp_path: Path
 ) -> None:

@@ -174,6 +174,8 @@ def test_a_killed_swap_is_never_discarded(
     assert killer.kill(12, source.swap, swap)
     with pytest.raises(SourceError, match="the last of it"):
         source.discard(swap)
+    with pytest.raises(SourceError, match="cut off"):
+        source.check()
     source.back(swap)
     source.discard(swap)
 

@@ -225,6 +225,12 @@ class MariaDB:
         """Raise unless the user sees all of the database, and the programs know all of it."""
         self._refuse_name(self.database)
         access.ask("SELECT 1", self.database)  # raises where it is not there, or not ours to enter
+        if ("table", PACKED) in facts.tables(access, self.database):
+            raise SourceError(
+                f"source {self.name}: a restore of database {self.database!r} was cut off, and it is"
+                " without its views and triggers",
+                hint="run `lifeboat recover`",
+            )
         facts.refuse_unreadable(access, self.name, self.database)
         facts.refuse_programs(access, self.name)
 

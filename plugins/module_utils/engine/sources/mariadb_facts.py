@@ -207,7 +207,7 @@ def refuse_unreadable(access: Access, source: str, name: str) -> None:
             " and would dump a part of it",
             hint="grant it, as site.yml does",
         )
-    if not sees_routines(given, about):
+    if not sees_routines(given, about) and not _owns_routines(access, given, name):
         wanted = "SELECT ON mysql.*" if about.flavour == MARIADB else "SHOW_ROUTINE ON *.*"
         raise SourceError(
             f"source {source}: user {about.user} may not read the server's routines, and would leave"
@@ -222,6 +222,17 @@ def sees_routines(given: dict[tuple[str, str], set[str]], about: About) -> bool:
         return True
     system = covering(given, "mysql") | given.get(("mysql", "proc"), set())
     return about.flavour == MARIADB and "SELECT" in system
+
+
+def _owns_routines(access: Access, given: dict[tuple[str, str], set[str]], name: str) -> bool:
+    """Whether one who has all rights in the database, as an application's user, may read each of its
+    routines: there are none, or they are its own.
+    """
+    hidden = (
+        "SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_DEFINITION IS NULL"
+        f" AND {same('ROUTINE_SCHEMA', name)}"
+    )
+    return "EXECUTE" in covering(given, name) and access.value(hidden) == "0"
 
 
 def rights(access: Access, account: str = "") -> dict[tuple[str, str], set[str]]:
@@ -243,7 +254,7 @@ def covering(given: dict[tuple[str, str], set[str]], name: str) -> set[str]:
     for (where, table), words in given.items():
         if table == "*" and (where == "*" or _matches(where, name)):
             held |= words
-    everything = {*READING, *RESTORING, "SELECT"}
+    everything = {*READING, *RESTORING, "EXECUTE"}
     return held | everything if held & {"ALL PRIVILEGES", "ALL"} else held
 
 

@@ -205,7 +205,7 @@ class Server:
                     "SHOW SESSION STATUS LIKE 'Ssl_cipher'",
                 ]
             )
-            about = About(row[0], row[1], row[2] == "1")
+            about = About(row[0], row[1], row[2] not in ("0", "OFF"))
             if self.tls in ("required", "verify") and not cipher[1]:
                 # MariaDB's client goes on without it where the server offers none
                 raise SourceError(
