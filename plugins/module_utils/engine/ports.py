@@ -107,7 +107,10 @@ class Source(Protocol):
         """What a restore of `record` (into another name, if given) would replace, and what forbids it."""
 
     def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
-        """Names for the side and for what is kept. `token` is short, lower case, unique to this restore."""
+        """Names for the side and for what is kept. `token` is short, lower case, unique to this restore.
+
+        Files that a source has to keep itself lie in the directory `target.keep_in`, which `discard` removes.
+        """
 
     def stage(
         self,

@@ -149,7 +149,7 @@ def test_no_secret_is_in_any_argument_or_message(shop: Shop) -> None:
     ended = threading.Event()
 
     def watch() -> None:
-        while not ended.wait(0.005):
+        while not ended.wait(0.05):
             for path in Path("/proc").glob("[0-9]*/cmdline"):
                 try:
                     seen.add(path.read_bytes())

@@ -52,7 +52,7 @@ class TestVersityGateway(SourceContract):
 
 
 class TestMoto(TestVersityGateway):
-    keys = ODD_KEYS + HOSTILE_KEYS
+    keys = ("plain.txt", *HOSTILE_KEYS)
 
     @pytest.fixture(autouse=True)
     def _place(self, on_moto: Place) -> None:

@@ -116,6 +116,22 @@ class TestCommand(FileSwapContract):
         assert failed.value.detail == "out of memory"
         assert self.look(ground) == b"changed"
 
+    def test_a_load_that_is_asked_again_never_keeps_the_half_of_the_first(
+        self, source, taken, work, ground
+    ):
+        self.change(ground)
+        swap = staged(source, taken, work)
+        (ground / "app.fault").write_text('head -c 100 >"$store"; exit 3')
+        with pytest.raises(SourceError):
+            source.swap(swap)
+        (ground / "app.fault").unlink()
+
+        source.swap(swap)
+        assert self.look(ground) == CONTENT
+        source.back(swap)
+
+        assert self.look(ground) == b"changed"
+
     def test_a_restore_that_does_not_bring_what_was_counted_is_an_error(
         self, source, taken, work, ground
     ):
