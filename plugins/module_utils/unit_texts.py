@@ -34,6 +34,7 @@ Description=Backup %i
 Wants=network-online.target
 # What a job reads may be one of these; a restore that was cut off is settled before the next backup.
 After=network-online.target postgresql.service mariadb.service docker.service lifeboat-recover.service
+After=redis-server.service redis.service valkey-server.service valkey.service
 
 [Service]
 Type=oneshot
@@ -122,6 +123,7 @@ ConditionDirectoryNotEmpty=|{journals}
 ConditionPathExistsGlob=|{stopped}
 # A journal is settled with the database servers' help, and before anybody backs up.
 After=local-fs.target network-online.target postgresql.service mariadb.service docker.service
+After=redis-server.service redis.service valkey-server.service valkey.service
 Wants=network-online.target
 
 [Service]

@@ -165,3 +165,18 @@ def test_what_was_restored_survives_a_crash_of_the_server(restore: Restore) -> N
     restore.server.restart()
     assert content(restore.server) == restore.new
     assert restore.server.cli("KEYS", "lifeboat*") == ""
+
+
+def test_a_restore_has_not_ended_before_it_would_survive_a_crash(
+    make_server: Callable[..., Server], work: Workspace, tmp_path: Path
+) -> None:
+    """The append-only file is rewritten slowly: until that is done a crash would bring the old data."""
+    restore = Restore(make_server("redis", *SERVERS["appendonly"]), work, tmp_path / "store")
+    swap = restore.begin()
+    restore.server.cli("CONFIG", "SET", "rdb-key-save-delay", "50000")  # microseconds
+    source = restore.server.source()
+    source.swap(swap)
+    restore.server.restart()
+    assert content(restore.server) == restore.new
+    source.discard(swap)
+    restore.server.stop()
