@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import tempfile
@@ -27,16 +26,13 @@ from ..model import (
 )
 from ..placement import HERE, Placement
 from ..ports import Plain
-from .mongodb_archive import OURS, SYSTEM, Collection, walk
+from . import mongodb_restore as restoring
+from .mongodb_archive import OURS, walk
 from .mongodb_dump import EXTENSION, MongoDBDump
 from .mongodb_server import Server
 from .mongodb_session import Session
 from .mongodb_swap import Room
 
-_FORBIDDEN = re.compile(
-    r'[/\\. "$*<>:|?\0]'
-)  # by servers on some system, or by patterns of the tools
-_NAMESPACE_BYTES = 255  # database.collection, from server 4.4; before, it was 120
 _BETWEEN = "/"  # of several databases in one text: no name has it
 
 
@@ -88,7 +84,7 @@ class MongoDB:
         self.name = name
         self.optional = optional
         for database in databases:
-            why = _unfit(database)
+            why = restoring.unfit(database)
             if why:
                 raise ConfigError(
                     f"source {name}: databases: {database!r} {why}",
@@ -171,7 +167,7 @@ class MongoDB:
         names = self._destined(record, into)
         self._server.program("mongorestore")
         facts = record.facts
-        refusals = [f"{name!r} {why}" for name in names.values() if (why := _unfit(name))]
+        refusals = [f"{name!r} {why}" for name in names.values() if (why := restoring.unfit(name))]
         if facts.get("timeseries"):
             refusals.append(
                 f"the backup has {facts['timeseries']} time-series collections, which a server does not"
@@ -196,7 +192,7 @@ class MongoDB:
                     if there[one].get("type") == "timeseries"
                 ]
                 totals["collections"] += len(found)
-                refusals += _too_long(name, found)
+                refusals += restoring.too_long(name, found)
                 if found:
                     told = session.ask(name, {"dbStats": 1})
                     totals["rows"] += int(told.get("objects", 0))
@@ -239,11 +235,14 @@ class MongoDB:
                             f"source {self.name}: the archive {part} has none of "
                             + ", ".join(sorted(names))
                         )
-                    argv = (*words, *_mapping({one: names[one] for one in held}, swap.side))
+                    argv = (
+                        *words,
+                        *restoring.mapping({one: names[one] for one in held}, swap.side),
+                    )
                     plains[part].feed(self._placement.wrap(Command(argv)))
                     for database in held:
                         for one in walked.ours(database):
-                            _index(session, names[database], swap.side, one)
+                            restoring.make_indexes(session, names[database], swap.side, one)
             except BaseException:
                 with suppress(LifeboatError):  # what is left is discarded with the journal
                     self._clear(session, swap)
@@ -258,7 +257,7 @@ class MongoDB:
                 for name, told in session.collections(database).items():
                     if name.startswith(swap.side):
                         plain = f"{origin}.{name[len(swap.side) :]}"
-                        _count(session, database, name, told, plain, writer)
+                        restoring.count(session, database, name, told, plain, writer)
         return writer.close()
 
     def swap(self, swap: Swap) -> None:
@@ -332,79 +331,3 @@ class MongoDB:
 
     def _room(self, session: Session, swap: Swap, database: str) -> Room:
         return Room(session, database, swap.side, swap.kept, swap.note["state"])
-
-
-def _unfit(database: str) -> str:
-    """Why a text cannot be the name of a database to protect; "" = it can."""
-    if not database or len(database.encode("utf-8")) > 63:
-        return "is not a database name: one has 1 to 63 bytes"
-    if database in SYSTEM:
-        return "is the server's own"
-    found = _FORBIDDEN.search(database)
-    return f"is not a database name: it has {found.group()!r}" if found else ""
-
-
-def _too_long(database: str, names: Sequence[str]) -> list[str]:
-    """Collections whose name leaves no room for the prefix that they are kept under."""
-    room = _NAMESPACE_BYTES - len(database.encode("utf-8")) - 1 - len(OURS) - len("12345678-old-")
-    long = [one for one in names if len(one.encode("utf-8")) > room]
-    return (
-        [f"the name of the collection {long[0]} is too long to be kept under another"]
-        if long
-        else []
-    )
-
-
-def _mapping(names: Mapping[str, str], side: str) -> tuple[str, ...]:
-    """Words for mongorestore: these databases only, beside what is there. Indexes are made apart."""
-    words: tuple[str, ...] = (
-        "--archive",
-        "--stopOnError",
-        "--noIndexRestore",
-        "--bypassDocumentValidation",  # what a rule was made for later was there all the same
-    )
-    for database, target in names.items():
-        words += (
-            f"--nsInclude={database}.*",
-            f"--nsExclude={database}.system.*",
-            f"--nsExclude={database}.{OURS}*",
-            f"--nsFrom={database}.*",
-            f"--nsTo={target}.{side}*",
-        )
-    return words
-
-
-def _index(session: Session, database: str, side: str, collection: Collection) -> None:
-    """Make the indexes of one restored collection, as its archive describes them.
-
-    Not by mongorestore, which adds the namespace to each: other servers than MongoDB's refuse that,
-    and `v`; which version of its own index it makes is the server's to choose.
-    """
-    from bson import json_util
-
-    wanted = []
-    for one in collection.indexes:
-        if one["name"] != "_id_" and not one.get("clustered"):
-            made = json_util.loads(json.dumps(one))
-            wanted.append({key: made[key] for key in made if key not in ("ns", "v")})
-    if wanted:
-        session.ask(database, {"createIndexes": side + collection.name, "indexes": wanted})
-
-
-def _count(
-    session: Session,
-    database: str,
-    name: str,
-    told: Mapping[str, Any],
-    plain: str,
-    writer: InventoryWriter,
-) -> None:
-    if told.get("type") == "view":
-        writer.add("view", plain)
-        return
-    # By reading, not from the server's statistics, which may be off.
-    counting = {"aggregate": name, "pipeline": [{"$count": "rows"}], "cursor": {}}
-    answer = next(iter(session.rows(database, counting)), {"rows": 0})
-    writer.add("collection", plain, rows=int(answer["rows"]))
-    for one in session.rows(database, {"listIndexes": name}):
-        writer.add("index", f"{plain} {one['name']}")
