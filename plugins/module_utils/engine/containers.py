@@ -8,6 +8,7 @@ import logging
 import os
 import pwd
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ from .process import run
 log = logging.getLogger(__name__)
 ENGINES = ("docker", "podman")
 _ANSWER_S = 30.0  # an engine that hangs gives no answer at all
+_FINE_S = 5.0
+_FINE_UNTIL: dict[tuple[str, str, str], float] = {}  # (engine, user, container) -> monotonic
 _STOP_S = 600.0  # a container may have been given a long time to stop
 _ABSENT = re.compile(r"no such (container|object|volume)|no (container|volume) with name", re.I)
 _DENIED = re.compile(r"permission denied", re.I)
@@ -99,7 +102,13 @@ class Engine:
             ) from None
 
     def require_running(self, name: str) -> None:
-        """Raise unless programs can be started in the container now: `exec` into a paused one hangs."""
+        """Raise unless programs can be started in the container now: `exec` into a paused one hangs.
+
+        One that was fine is not asked again for a few seconds: a source starts dozens of programs.
+        """
+        key = (self.program, self.user, name)
+        if _FINE_UNTIL.get(key, 0.0) > time.monotonic():
+            return
         state = self.container(name)["State"]
         status = str(state.get("Status", "")).lower()
         if state.get("Paused") or status == "paused":
@@ -119,6 +128,7 @@ class Engine:
         health = state.get("Health") or state.get("Healthcheck") or {}
         if health.get("Status") == "unhealthy":
             log.warning("container=%s unhealthy, used all the same", name)
+        _FINE_UNTIL[key] = time.monotonic() + _FINE_S
 
     def variables(self, name: str) -> dict[str, str]:
         """The environment that a container was made with."""
