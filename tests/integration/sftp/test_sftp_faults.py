@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 import pytest
 from lifeboat.destinations import sftp_session, sftp_stream
 from lifeboat.destinations.sftp import SFTP
@@ -485,3 +487,63 @@ def test_many_names_are_listed_in_order(openssh: lab.Server) -> None:
     assert keys(place, "catalog/h/j/") == [
         f"catalog/h/j/{number:05}.json" for number in range(3000)
     ]
+
+
+# -- a server where renaming overwrites: none of those that can be started here does, so this one is made
+
+
+class Overwriting(threading.Thread):
+    """The library's own server, in a thread: whoever comes is let in, and a rename replaces."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(daemon=True)
+        self.folder, self.ready = folder, threading.Event()
+        self.loop = asyncio.new_event_loop()
+        self.key = asyncssh.generate_private_key("ssh-ed25519")
+        self.port = 0
+        self.start()
+        self.ready.wait(10)
+
+    def run(self) -> None:
+        class Replacing(asyncssh.SFTPServer):
+            def rename(self, oldpath: bytes, newpath: bytes) -> None:
+                os.replace(self.map_path(oldpath), self.map_path(newpath))
+
+        class Open(asyncssh.SSHServer):
+            def begin_auth(self, username: str) -> bool:
+                return False
+
+        async def listen() -> None:
+            listening = await asyncssh.listen(
+                "127.0.0.1",
+                0,
+                server_factory=Open,
+                server_host_keys=[self.key],
+                sftp_factory=lambda channel: Replacing(channel, chroot=os.fsencode(self.folder)),
+            )
+            self.port = listening.get_port()
+            self.ready.set()
+
+        self.loop.run_until_complete(listen())
+        self.loop.run_forever()
+
+
+def test_nothing_is_replaced_where_a_rename_would(tmp_path: Path) -> None:
+    (tmp_path / "served").mkdir()
+    server = Overwriting(tmp_path / "served")
+    place = SFTP(
+        name="attic",
+        host="127.0.0.1",
+        port=server.port,
+        user="u",
+        path="/",
+        host_key=server.key.export_public_key().decode(),
+        credential=Secret.of(lab.make_key(tmp_path / "login")),
+    )
+    place.store(ARCHIVE, finished(tmp_path, b"first"))
+    with pytest.raises(DestinationError, match="there already"):
+        place.store(ARCHIVE, finished(tmp_path, b"second", "other"))
+    with pytest.raises(DestinationError, match="there already"):
+        place.put(ARCHIVE, b"third")
+    assert content_of(place, ARCHIVE) == b"first"
+    server.loop.call_soon_threadsafe(server.loop.stop)

@@ -15,7 +15,7 @@ from ..errors import ConfigError, DestinationError, LifeboatError
 from ..model import Needs, Option, Secret, Stored
 from ..ports import Growing
 from .sftp_connect import library
-from .sftp_errors import Dropped, Taken, taken
+from .sftp_errors import Taken, taken
 from .sftp_place import Hop, Place, hops, known_hosts
 from .sftp_session import Session
 from .sftp_stream import Download, Upload
@@ -97,7 +97,7 @@ class SFTP:
 
     def check(self, prefix: str = "") -> None:
         parents, leaf = tuple(prefix.split("/")[:-1]), _PROBE + secrets.token_hex(8)
-        key, path = prefix.rpartition("/")[0] + leaf, self._tree.path(*parents, leaf)
+        key, path = "/".join((*parents, leaf)), self._tree.path(*parents, leaf)
         content = leaf.encode()
         self._deliver(key, parents, leaf, [content], lambda: len(content))
         with self._reader(key, path) as stored:
@@ -216,14 +216,12 @@ class SFTP:
         that all went well; names hold random digits, and a job has a lock, so there are none."""
         self._refuse_if_there(key, path)
         try:
-            self._session.run(lambda sftp: sftp.rename(part, path))
-        except Dropped:  # it may have been done before the connection was lost
-            if self._tree.exists(part):
-                raise
+            self._session.again(lambda sftp: sftp.rename(part, path))
         except library(self.name).SFTPError as exc:
-            if self._tree.exists(path):
-                raise taken(self._session.place.told("store", key)) from exc
-            raise
+            if not self._tree.exists(path):
+                raise
+            # by another, or by us, and the answer was lost: whoever asked compares what is there
+            raise taken(self._session.place.told("store", key)) from exc
 
     def _refuse_if_there(self, key: str, path: bytes) -> None:
         if self._tree.exists(path):
