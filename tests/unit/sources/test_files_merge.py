@@ -95,11 +95,13 @@ class TestMerge(FileSwapContract):
         self, source, taken, work, ground
     ):
         (self.top(ground) / "sub" / "a").write_text("changed")
+        mode = (self.top(ground) / "sub").stat().st_mode
         swap = staged(source, taken, work)
         source.swap(swap)
         shutil.rmtree(self.top(ground) / "sub")
         source.back(swap)
         assert (self.top(ground) / "sub" / "a").read_text() == "changed"
+        assert (self.top(ground) / "sub").stat().st_mode == mode
 
     def test_a_reader_never_finds_a_file_missing(self, source, taken, work, ground, monkeypatch):
         swap = staged(source, taken, work)

@@ -64,12 +64,12 @@ class Beneath:
                 pass
         os.rename(leaf, leaf, src_dir_fd=folder, dst_dir_fd=place)
 
-    def move(self, name: str, other: Beneath, like: Beneath | None = None) -> None:
+    def move(self, name: str, other: Beneath) -> None:
         """Move an entry to the same name in `other`; a file there is replaced in one step.
 
-        Directories that are missing on the way are made as they are here, or in `like`.
+        Directories that are missing on the way are made as they are here.
         """
-        place, leaf = other._parent(name, like=like or self)
+        place, leaf = other._parent(name, like=self)
         folder, leaf = self._parent(name)
         os.rename(leaf, leaf, src_dir_fd=folder, dst_dir_fd=place)
 

@@ -107,7 +107,7 @@ def _back(name: str, had: bool, target: Beneath, side: Beneath, kept: Beneath) -
         target.keep(name, side, over=not stat.S_ISDIR(old.st_mode))
     elif there is not None and not (new and os.path.samestat(there, new)):
         raise SourceError("%s has appeared since the restore" % target.shown(name))
-    kept.move(name, target, like=side)
+    kept.move(name, target)
 
 
 def _write_list(tree: Tree, moves: str, target: Beneath, side: Beneath) -> None:
