@@ -56,4 +56,4 @@ def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
 def test_a_user_without_a_session_is_told_what_makes_one() -> None:
     with pytest.raises(SourceError, match="the user daemon has no session") as told:
         Engine("podman", "daemon").container("shop")
-    assert told.value.hint == "loginctl enable-linger daemon"
+    assert told.value.hint.startswith("loginctl enable-linger daemon; or set `user` of the job")

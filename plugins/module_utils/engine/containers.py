@@ -82,7 +82,8 @@ class Engine:
         if self.rootless and not os.path.isdir(session):  # podman would find nothing at all
             raise SourceError(
                 f"{self.where}the user {self.user} has no session, and podman cannot be used without",
-                hint=f"loginctl enable-linger {self.user}",
+                hint=f"loginctl enable-linger {self.user}; or set `user` of the job, to whose containers"
+                " they are",
             )
         try:
             answer = run(command, timeout_s=timeout_s)
