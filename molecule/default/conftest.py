@@ -1,27 +1,5 @@
 """The hosts of the scenario, for the chapters of its story and for the tests after it."""
 
-from __future__ import annotations
+from tests.lab.scenario import db, fresh, keys
 
-import os
-from pathlib import Path
-
-import pytest
-from testinfra.host import Host
-
-from tests.lab import hosts
-
-
-@pytest.fixture(scope="session")
-def db() -> Host:
-    return hosts.host("db")
-
-
-@pytest.fixture(scope="session")
-def fresh() -> Host:
-    return hosts.host("fresh")
-
-
-@pytest.fixture(scope="session")
-def keys() -> Path:
-    """The folder of private keys, on the controller alone: operator.key, escrow.key."""
-    return Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "keys"
+__all__ = ["db", "fresh", "keys"]

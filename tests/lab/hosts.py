@@ -68,6 +68,47 @@ def changed(ran: Ran, name: str) -> int:
     return int(recap.group(1))
 
 
+def watched(name: str, *words: str, secrets: list[str], stdin: str = "") -> tuple[Ran, set[str]]:
+    """Type the command on a host and look meanwhile at what everybody may see of every process.
+
+    How it ended, and the programs that were seen. No process may show one of `secrets`.
+    """
+    asked = {"argv": ["lifeboat", *words], "stdin": stdin, "secrets": secrets}
+    ran = on(name, "python3", "-c", _WATCH, stdin=json.dumps(asked))
+    assert ran.returncode == 0, ran.stderr
+    seen = json.loads(ran.stdout)
+    assert seen["showing"] == []
+    ended = subprocess.CompletedProcess(list(words), seen["status"], seen["out"], seen["err"])
+    return ended, set(seen["programs"])
+
+
+_WATCH = """
+import json, pathlib, subprocess, sys, tempfile
+asked = json.load(sys.stdin)
+secrets = [secret.encode() for secret in asked["secrets"]]
+with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    given.write(asked["stdin"].encode())
+    given.seek(0)
+    run = subprocess.Popen(asked["argv"], stdin=given, stdout=out, stderr=err)
+    programs, showing = set(), set()
+    while run.poll() is None:
+        for process in pathlib.Path("/proc").iterdir():
+            try:
+                words = (process / "cmdline").read_bytes()
+            except OSError:
+                continue
+            programs.add(words.split(b"\\0")[0].rsplit(b"/", 1)[-1].decode(errors="replace"))
+            if any(secret in words for secret in secrets):
+                showing.add(words.decode(errors="replace"))
+    texts = []
+    for file in (out, err):
+        file.seek(0)
+        texts.append(file.read().decode(errors="replace"))
+json.dump({"status": run.returncode, "out": texts[0], "err": texts[1], "showing": sorted(showing),
+           "programs": sorted(programs)}, sys.stdout)
+"""
+
+
 def property_of(where: Host, unit: str, name: str) -> str:
     """What systemd says of a unit."""
     return str(where.check_output(f"systemctl show --value -p {name} '{unit}'"))

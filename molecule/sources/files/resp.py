@@ -1,0 +1,28 @@
+"""Speak with the Redis server of this host, for those who fill it and those who look at it."""
+
+import socket
+
+
+class Redis:
+    def __init__(self, password):
+        self._lines = socket.create_connection(("127.0.0.1", 6379)).makefile("rwb")
+        self.ask("AUTH", password)
+
+    def ask(self, *words):
+        encoded = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+        self._lines.write(b"*%d\r\n" % len(encoded))
+        for word in encoded:
+            self._lines.write(b"$%d\r\n%s\r\n" % (len(word), word))
+        self._lines.flush()
+        return self._answer()
+
+    def _answer(self):
+        line = self._lines.readline().rstrip(b"\r\n")
+        kind, rest = line[:1], line[1:]
+        if kind == b"-":
+            raise RuntimeError(rest.decode())
+        if kind == b"$":
+            return None if rest == b"-1" else self._lines.read(int(rest) + 2)[:-2]
+        if kind == b"*":
+            return [self._answer() for _one in range(int(rest))]
+        return rest
