@@ -40,7 +40,9 @@ def test_a_backup_is_made_and_listed(host: Host) -> None:
     assert made["complete"]
     listed = host.call("backup_info")
     assert not listed["changed"]
-    assert listed["jobs"] == [{"job": "shop", "newest_good": made["id"], "backups": 1}]
+    assert listed["jobs"] == [
+        {"job": "shop", "newest_good": made["id"], "lacking": [], "backups": 1}
+    ]
     assert listed["backups"][0]["tags"] == ["v1.2.3"]
     assert listed["backups"][0]["copies"] == {"disk": "intact"}
 
