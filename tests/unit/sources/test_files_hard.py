@@ -118,6 +118,16 @@ def test_a_byte_beside_a_hole_that_differs_is_a_difference(
     assert "sha256 is" in " ".join(differences(source, taken, swap, work))
 
 
+@pytest.mark.parametrize("size_bytes", [1, 3_000_001, 200_000_000])
+def test_a_file_that_is_nothing_but_a_hole_comes_back(
+    top: Path, work: Workspace, tmp_path: Path, size_bytes: int
+) -> None:
+    (top / "hole").touch()
+    os.truncate(top / "hole", size_bytes)
+    taken = there_and_back(top, work, tmp_path)
+    assert taken.record.totals["size_bytes"] == size_bytes
+
+
 @needs_root
 def test_attributes_acls_and_capabilities_of_every_kind_come_back(
     top: Path, work: Workspace, tmp_path: Path

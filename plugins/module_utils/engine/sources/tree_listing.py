@@ -93,7 +93,7 @@ class Listing:
             measures.update(uid=member.uid, gid=member.gid, attributes=_attributes(member))
         if content is not None:
             measures["size_bytes"] = member.size
-            holes = member.size - sum(one[1] for one in member.sparse or [(0, member.size)])
+            holes = member.size - sum(size for _offset, size in _regions(member))
             if holes > _LARGE:
                 measures["sha256_of_blocks"] = _sha256_of_blocks(content)
             else:
@@ -131,13 +131,19 @@ def members(stream: Forward) -> Iterator[tuple[tarfile.TarInfo, Iterator[bytes] 
 
 def _content(member: tarfile.TarInfo, stream: Forward) -> Iterator[bytes]:
     place = 0
-    for offset, size_bytes in member.sparse or [(0, member.size)]:
+    for offset, size_bytes in _regions(member):
         if offset < place or offset + size_bytes > member.size:
             raise VerifyError("a tar archive has holes that overlap, in %r" % member.name)
         yield from _zeros(place, offset)
         yield from _stored(member, stream, size_bytes)
         place = offset + size_bytes
     yield from _zeros(place, member.size)
+
+
+def _regions(member: tarfile.TarInfo) -> list[tuple[int, int]]:
+    """(offset, bytes) of what the archive holds of a file; the rest are holes."""
+    found: Any = member.sparse
+    return [(0, member.size)] if found is None else list(found)
 
 
 def _stored(member: tarfile.TarInfo, stream: Forward, size_bytes: int) -> Iterator[bytes]:
