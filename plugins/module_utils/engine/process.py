@@ -257,7 +257,7 @@ def _not_run(inside: Inside, status: int, said: str) -> LifeboatError:
     return MissingDependency(
         f"the program {inside.program} is not in container {inside.container}{also}",
         detail=said,
-        hint="use an image that has it, or leave out `placement` and install it on this host",
+        hint="use an image that has it, and `sh`; or leave out `placement`, and install it on this host",
     )
 
 
