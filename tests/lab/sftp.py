@@ -50,7 +50,9 @@ class Server:
         folder.chmod(0o755)
         self.key = make_key(folder / "login")
         make_key(folder / "host_key")
+        (folder / "login.pub").chmod(0o644)  # the login itself reads it, whatever our umask is
         self.files.mkdir(exist_ok=True)
+        self.files.chmod(0o755)
         if ROOT:
             shutil.chown(self.files, self.user)
 
