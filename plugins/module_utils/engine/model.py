@@ -98,7 +98,9 @@ class Workspace:
 
     bulk: Path  # on the spool's file system: room for data
     secret: Path  # in memory where the system has such a place: password files
-    lasting: Path | None = None  # the job's own: what has to be put right after a crash is noted here
+    lasting: Path | None = (
+        None  # the job's own: what has to be put right after a crash is noted here
+    )
 
 
 @dataclass(frozen=True)
