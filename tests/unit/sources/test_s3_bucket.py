@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import tarfile
 from datetime import datetime, timedelta, timezone
+from email.header import decode_header, make_header
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from lifeboat.model import Secret
 from lifeboat.placement import Placement
 from lifeboat.sources import s3_tar
 from lifeboat.sources.s3_bucket import S3Bucket
-from lifeboat.sources.s3_records import Listed, Record, headers_of, oldest_first
+from lifeboat.sources.s3_records import Listed, Record, headers_of, metadata_of, oldest_first
 
 RECORD = Record(
     "a/“b”\n",
@@ -178,3 +179,12 @@ def test_a_source_beside_its_backups_is_fine(
     source: dict[str, str], destination: dict[str, str]
 ) -> None:
     assert config.parse(job(source, destination), lambda name: Secret.of(name)).jobs
+
+
+def test_metadata_can_be_written_back_whatever_the_server_gave() -> None:
+    raw = "Größe 🚀".encode().decode("latin-1")  # as a header's bytes are read
+    first = metadata_of({"Metadata": {"a": "plain", "b": raw, "c": "\xe9"}})
+    assert all(value.isascii() for value in first.values())
+    assert str(make_header(decode_header(first["b"]))) == "Größe 🚀"
+    assert str(make_header(decode_header(first["c"]))) == "\xe9"
+    assert metadata_of({"Metadata": first}) == first

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from ..errors import DestinationError, SourceAbsent, SourceError
 from ..s3_client import Connection, NoBucket, Taken, Unsupported
-from .s3_records import Gone, Listed, Passing, Record, headers_of, oldest_first
+from .s3_records import Gone, Listed, Passing, Record, headers_of, metadata_of, oldest_first
 
 MIB = 1 << 20
 BLOCK = MIB
@@ -107,7 +107,7 @@ class Objects:
                 version=listed.version,
                 latest=listed.latest,
                 headers=headers_of(found),
-                metadata=dict(found.get("Metadata", {})),
+                metadata=metadata_of(found),
                 tags=self._tags(listed),
             )
         except BaseException:

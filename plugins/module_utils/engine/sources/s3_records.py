@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from email.header import Header
 from typing import Any
 
 from ..errors import SourceError
@@ -65,6 +67,23 @@ def headers_of(found: Mapping[str, Any]) -> dict[str, str]:
     coding = [one.strip() for one in headers.pop("ContentEncoding", "").split(",")]
     kept = ",".join(one for one in coding if one and one != "aws-chunked")
     return {**headers, "ContentEncoding": kept} if kept else headers
+
+
+def metadata_of(found: Mapping[str, Any]) -> dict[str, str]:
+    """As it can be written back: requests take ASCII alone. What some servers give raw is encoded as
+    the others store and give it (RFC 2047).
+    """
+    return {name: _ascii(value) for name, value in found.get("Metadata", {}).items()}
+
+
+def _ascii(value: str) -> str:
+    if value.isascii():
+        return value
+    try:
+        value = value.encode("latin-1").decode("utf-8")  # a header's bytes come as Latin-1
+    except UnicodeError:
+        pass
+    return Header(value, "utf-8", maxlinelen=sys.maxsize).encode()
 
 
 def oldest_first(versions: list[Listed], markers: list[Listed]) -> Iterator[Listed]:
