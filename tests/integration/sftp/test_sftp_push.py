@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -28,13 +27,11 @@ def call(capsys: pytest.CaptureFixture[str], openssh: lab.Server) -> Call:
             f"ansible_collections.lifeboat.backup.plugins.modules.{name}"
         )
         capsys.readouterr()
-        before = os.umask(0o022)
         with (
             patch_module_args(dict(given, _ansible_check_mode=check)),
             pytest.raises(SystemExit),
         ):
             module.main()
-        os.umask(before)  # a module changes it for its own process
         told = capsys.readouterr().out
         assert openssh.key.splitlines()[2] not in told
         return dict({"failed": False, "changed": False}, **json.loads(told))
