@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ BIN = _FOUND[-1] if _FOUND else os.path.dirname(shutil.which("pg_ctl") or "")
 OS_USER = "postgres" if os.geteuid() == 0 else ""
 PASSWORD = r"se:cr\et'42"
 HBA = """
-local all postgres        peer map=us
+local all,replication postgres peer map=us
 local all all             trust
 host  all all 127.0.0.1/32 scram-sha-256
 """
@@ -149,6 +150,41 @@ def make_server() -> Iterator[Callable[[], Server]]:
 @pytest.fixture(scope="session")
 def server(make_server: Callable[[], Server]) -> Server:
     return make_server()
+
+
+@pytest.fixture
+def make_standby(tmp_path: Path) -> Iterator[Callable[[Server], Server]]:
+    """A server that follows another one, and has replayed all that it has written."""
+    made: list[Server] = []
+
+    def make(primary: Server) -> Server:
+        folder = Path(tempfile.mkdtemp(prefix="lb-pg-", dir="/tmp"))
+        folder.chmod(0o755)
+        if OS_USER:
+            shutil.chown(folder, OS_USER)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            standby = Server(folder, probe.getsockname()[1])
+        words = ["-D", str(standby.data), "-R", "-X", "stream", "-c", "fast", "--no-sync"]
+        subprocess.run(
+            as_server_user(BIN + "/pg_basebackup", *words),
+            env=primary.environment(),
+            cwd="/",
+            check=True,
+        )
+        made.append(standby)
+        standby.start()
+        written = primary.sql("SELECT pg_current_wal_lsn()")
+        for _wait in range(100):
+            if standby.sql(f"SELECT pg_last_wal_replay_lsn() >= '{written}'") == "t":
+                return standby
+            time.sleep(0.1)
+        raise AssertionError("the standby does not follow")
+
+    yield make
+    for standby in made:
+        standby.control("-m", "immediate", "stop")
+        shutil.rmtree(standby.folder)
 
 
 @pytest.fixture

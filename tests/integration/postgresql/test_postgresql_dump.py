@@ -419,3 +419,30 @@ def test_a_count_that_is_told_to_stop_between_slices_keeps_the_estimate(
         server.sql("DROP DATABASE stopped")
 
     assert counted == {}
+
+
+def test_a_standby_is_dumped_like_its_primary(
+    server: Server,
+    bank: str,
+    make_standby: Callable[[Server], Server],
+    work: Workspace,
+    tmp_path: Path,
+) -> None:
+    standby = make_standby(server)
+    backup = back_up(standby.source("bank"), work, tmp_path / "archives")
+    primary = back_up(server.source("bank"), work, tmp_path / "primary")
+    assert backup.record.facts["standby"] is True
+    assert backup.record.totals == primary.record.totals
+    assert "standby" in standby.source("bank").check()["note"]
+
+
+def test_nothing_is_restored_into_a_standby(
+    server: Server,
+    bank: str,
+    make_standby: Callable[[Server], Server],
+    work: Workspace,
+    tmp_path: Path,
+) -> None:
+    backup = back_up(server.source("bank"), work, tmp_path / "archives")
+    refusals = make_standby(server).source("bank").target(backup.record, None).refusals
+    assert any("standby" in one for one in refusals)
