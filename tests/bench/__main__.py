@@ -2,10 +2,12 @@
 """Measure a backup of a real database beside its floor, in one run on one disk.
 
     make bench                 1.4 GB made by pgbench; --rows mixed, --size-mb, --rounds, --no-s3
-               --database mariadb: backup, and restore beside `age -d | zstd -d | mariadb`
-    floor      pg_dump -Fc -Z0 (mariadb-dump) | zstd -3 -T0 | age -r RECIPIENT > FILE
+               --source mariadb, files or sqlite; redis has a program of its own beside this
+    floor      pg_dump -Fc -Z0 (mariadb-dump, tar, cat) | zstd -3 -T0 | age -r RECIPIENT > FILE
     lifeboat   the whole `lifeboat run`: dump, row counts, globals, manifest, every byte read back
-    s3         the same to a real S3 server on the same machine, and to disk and S3 at once
+    restore    the whole `lifeboat restore` into another name, beside age -d | zstd -d | pg_restore
+               (mariadb, tar, dd); the inventory compared too
+    s3         the backup to a real S3 server on the same machine, and to disk and S3 at once
 
 Times are wall seconds of whole processes; the median is quoted. Memory is the peak of lifeboat's own
 process (VmHWM), without the programs it starts. Exit status 1 when a promise does not hold.
@@ -24,12 +26,16 @@ import sysconfig
 import tempfile
 import time
 from pathlib import Path
+from typing import Union
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.bench.database import Database  # noqa: E402
 from tests.bench.mariadb import MariaDB  # noqa: E402
+from tests.bench.plain import SQLiteFile, Tree  # noqa: E402
+
+Measured = Union[Database, MariaDB, Tree, SQLiteFile]
 
 PYTHON = os.path.join(sys.base_prefix, "bin", "python3")  # as the launcher: isolated, no venv
 LIBRARIES = sysconfig.get_path("purelib")
@@ -52,7 +58,7 @@ raise SystemExit(code)
 
 
 class Bench:
-    def __init__(self, folder: Path, database: Database | MariaDB, rounds: int) -> None:
+    def __init__(self, folder: Path, database: Measured, rounds: int) -> None:
         self.folder, self.database, self.rounds = folder, database, rounds
         subprocess.run(["age-keygen", "-o", str(folder / "key")], check=True, capture_output=True)
         self.recipient = subprocess.run(
@@ -96,7 +102,7 @@ class Bench:
                 {
                     "version": 1,
                     "host": "bench",
-                    "environment": "dev",
+                    "environment": "production",  # elsewhere a restore waits five seconds
                     "encryption": {"age_recipients": [self.recipient]},
                     "destinations": destinations,
                     "jobs": {
@@ -125,8 +131,10 @@ class Bench:
 
     def restore(self, root: Path) -> tuple[float, float]:
         """(seconds, own peak memory in MB) of a restore into another name, and let go of."""
-        words = ("restore", "bench", "--into", "bench_new", "--identity", str(self.folder / "key"))
-        measured = self.lifeboat(root, *words)
+        newest = max(path.stem for path in (self.folder / "disk").glob("catalog/*/bench/*.json"))
+        words = ("restore", "bench", newest, "--into", self.database.into("bench_new"))
+        words += ("--identity", str(self.folder / "key"), "--target-host", "bench")
+        measured = self.lifeboat(root, *words, "--confirm", "RESTORE PRODUCTION")
         self.lifeboat(root, "confirm", "bench")
         self.database.drop("bench_new")
         return measured
@@ -171,21 +179,26 @@ def main() -> int:
     asked.add_argument("--rows", choices=["pgbench", "mixed"], default="pgbench")
     asked.add_argument("--rounds", type=int, default=5)
     asked.add_argument("--no-s3", action="store_true")
-    asked.add_argument("--database", choices=["postgresql", "mariadb"], default="postgresql")
+    asked.add_argument(
+        "--source", choices=["postgresql", "mariadb", "files", "sqlite"], default="postgresql"
+    )
     options = asked.parse_args()
     with tempfile.TemporaryDirectory(prefix="lb-bench-") as name:
         folder = Path(name)
-        made: Database | MariaDB = Database(folder, options.size_mb, options.rows)
-        if options.database == "mariadb":
+        made: Measured
+        if options.source == "mariadb":
             made = MariaDB(options.size_mb, options.rows)
+        elif options.source == "files":
+            made = Tree(folder, options.size_mb)
+        elif options.source == "sqlite":
+            made = SQLiteFile(folder, options.size_mb)
+        else:
+            made = Database(folder, options.size_mb, options.rows)
         with made as database:
-            sys.stdout.write(
-                f"database of {database.size_mb} MB ({options.rows}), {os.cpu_count()} cores\n"
-            )
+            sys.stdout.write(f"{options.source} of {database.size_mb} MB, {os.cpu_count()} cores\n")
             bench = Bench(folder, database, options.rounds)
-            kept = measure(bench, not options.no_s3 and options.database == "postgresql")
-            if isinstance(database, MariaDB):
-                kept = measure_restore(bench) and kept
+            kept = measure(bench, not options.no_s3 and options.source == "postgresql")
+            kept = measure_restore(bench) and kept
             return 0 if kept else 1
 
 

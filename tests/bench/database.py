@@ -84,6 +84,18 @@ class Database:
         argv = [self.program("pg_dump"), "-Fc", "-Z0", "--no-password", "bench"]
         return argv, self.environment()
 
+    def load(self, name: str) -> tuple[list[str], dict[str, str]]:
+        """The program that reads a dump into the new, empty database `name`."""
+        self.drop(name)
+        self.sql(f"create database {name}")
+        return [self.program("pg_restore"), "--exit-on-error", "-d", name], self.environment()
+
+    def into(self, name: str) -> str:
+        return name
+
+    def drop(self, name: str) -> None:
+        self.sql(f"drop database if exists {name}")
+
     def sql(self, text: str, database: str = "postgres") -> str:
         argv = [
             self.program("psql"),

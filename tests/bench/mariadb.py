@@ -68,6 +68,9 @@ class MariaDB:
         self._sql(f"drop database if exists {name}; create database {name}")
         return [*self._client(), name], dict(os.environ)
 
+    def into(self, name: str) -> str:
+        return name
+
     def drop(self, name: str) -> None:
         self._sql(f"drop database if exists {name}")
 
