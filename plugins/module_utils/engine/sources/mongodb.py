@@ -7,7 +7,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -148,11 +148,10 @@ class MongoDB:
         with self._server.session() as session:
             about = self._server.about(session)
             self._require(session)
-        with (
-            self._server.tool("mongodump", work.secret) as words,
-            tempfile.TemporaryDirectory(prefix="mongodb-", dir=work.bulk) as folder,
-        ):
-            lines = Path(folder) / "inventory.jsonl"
+        with ExitStack() as held:
+            words = held.enter_context(self._server.tool("mongodump", work.secret))
+            private = tempfile.TemporaryDirectory(prefix="mongodb-", dir=work.bulk)
+            lines = Path(held.enter_context(private)) / "inventory.jsonl"
             yield MongoDBDump(self._placement, words, about, version, self.databases, lines)
 
     # -- verify
@@ -319,9 +318,7 @@ class MongoDB:
 
     def _clear(self, session: Session, swap: Swap) -> None:
         for database in swap.note["databases"].values():
-            room = self._room(session, swap, database)
-            for name in room.look()[1]:
-                room.drop(swap.side + name)
+            self._room(session, swap, database).clear()
 
     @contextmanager
     def _rooms(self, swap: Swap) -> Iterator[list[Room]]:

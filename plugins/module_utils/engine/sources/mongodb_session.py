@@ -46,7 +46,8 @@ class Session:
 
     def rows(self, database: str, command: Mapping[str, Any]) -> Iterator[Any]:
         """All documents of a command that answers with a cursor."""
-        with self._faults(database, next(iter(command))):
+        name, *_options = command
+        with self._faults(database, name):
             # the library's own cursor: a server wants all of an answer asked for in one session
             yield from self._client[database].cursor_command(dict(command))
 

@@ -17,6 +17,7 @@ meantime is never dropped.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,8 @@ from ..errors import SourceError
 from .mongodb_archive import OURS
 from .mongodb_session import NO_SUCH_NAMESPACE, CommandRefused, Session
 
+_LATE_S = 20.0
+_QUIET_S = 0.3
 _DURABLE = {"w": "majority", "j": True}
 Names = dict[str, Any]  # name without prefix -> definition of a view, None of a collection
 
@@ -84,7 +87,7 @@ class Room:
             if view is not None and name in side and side[name] == view:
                 if name in kept or name not in noted["old"]:
                     self.drop(name)
-            elif name in kept and kept[name] == view is not None and name in side:
+            elif view is not None and name in side and name in kept and kept[name] == view:
                 continue  # the old one, whose second name goes below
             elif (name in noted["new"] and name not in side) or name in kept:
                 self._move(name, self.side + name, view)
@@ -105,8 +108,24 @@ class Room:
                 hint="run `lifeboat recover`, or rename them by hand",
             )
         self.drop(self.state)
-        for name in side:
-            self.drop(self.side + name)
+        if side:
+            self.clear()
+
+    def clear(self) -> None:
+        """Drop what is beside, and what comes after: a server may still be at the last insert of a
+        program that was killed, which makes its collection anew.
+        """
+        empty_since = None
+        until = time.monotonic() + _LATE_S
+        while time.monotonic() < until:
+            side = self.look()[1]
+            for name in side:
+                self.drop(self.side + name)
+            now = time.monotonic()
+            empty_since = None if side else empty_since or now
+            if empty_since is not None and now - empty_since >= _QUIET_S:
+                return
+            time.sleep(_QUIET_S / 3)
 
     def drop(self, name: str) -> None:
         try:
