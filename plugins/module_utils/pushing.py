@@ -6,6 +6,7 @@ from __future__ import annotations
 from . import arguments, door, jobs
 from .engine.cli.session import now
 from .engine.errors import DestinationError, ReadBackError, UsageError
+from .engine.operations import verify
 from .engine.operations.catalog import Wanted, choose, holdings
 from .engine.operations.replicate import replicate
 
@@ -35,8 +36,20 @@ def main(kind: str) -> None:
                 (copies[0][1].state for one in held if one.id == id_ for copies in [one.copies]),
                 "missing",
             )
+            if state == "corrupt":
+                raise ReadBackError(
+                    f"the copy of backup {id_} there is corrupt",
+                    hint="remove it there with an identity that may, then push again",
+                )
+            if state == "stored" and not module.check_mode:  # nobody has read it back yet
+                found = verify.verify(job, Wanted(id=id_, at=kind), now)[0]
+                if found.state != "intact":
+                    raise ReadBackError(
+                        f"backup {id_} is there and reads back wrong: {found.problem}"
+                    )
+                module.exit_json(changed=True, id=id_, state=found.state)
             if state != "missing" or module.check_mode:
-                module.exit_json(changed=state == "missing", id=id_, state=state)
+                module.exit_json(changed=state in ("missing", "stored"), id=id_, state=state)
             from_, to = job.destination("local"), job.destination(kind)
             spool = session.area(job).spool
             outcome = replicate(from_, to, job.host, job.name, id_, spool, now)

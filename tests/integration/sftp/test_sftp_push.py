@@ -100,3 +100,29 @@ def test_a_server_with_another_key_is_told_and_gets_nothing(
     assert told["failed"]
     assert "it shows a host key that is not pinned" in told["msg"]
     assert not behind(openssh, tmp_path.name).exists()
+
+
+def test_a_copy_that_went_bad_fails_again_when_pushed_again(
+    push: Call, openssh: lab.Server, tmp_path: Path
+) -> None:
+    assert push()["state"] == "intact"
+    archive = next(
+        path for path in behind(openssh, tmp_path.name).glob("archives/**/*.zst") if path.is_file()
+    )
+    content = archive.read_bytes()
+    archive.write_bytes(content[:20] + bytes([content[20] ^ 1]) + content[21:])
+    for mark in behind(openssh, tmp_path.name).glob("catalog/**/*.intact-*"):
+        mark.unlink()  # stored, and proved by nobody
+    first, second = push(), push()
+    assert (first["failed"], second["failed"]) == (True, True)
+    assert "corrupt" in second["msg"]
+
+
+def test_a_copy_that_nobody_read_back_is_read_when_pushed_again(
+    push: Call, openssh: lab.Server, tmp_path: Path
+) -> None:
+    push()
+    for mark in behind(openssh, tmp_path.name).glob("catalog/**/*.intact-*"):
+        mark.unlink()
+    assert push()["state"] == "intact"
+    assert push()["changed"] is False

@@ -178,7 +178,7 @@ def prove_archive(destination: Destination, manifest: Manifest, archive: Archive
     try:
         key = archive_key(manifest.host, manifest.job, manifest.id, archive.name)
         with destination.open(key) as stream:
-            while True:
+            while size <= archive.size_bytes:  # a server may have more to say than any disk holds
                 block = stream.read(_BLOCK)
                 if not block:
                     break
@@ -190,7 +190,8 @@ def prove_archive(destination: Destination, manifest: Manifest, archive: Archive
         raise
     if size != archive.size_bytes:
         raise VerifyError(
-            "the archive %s has %d bytes, its manifest says %d" % (where, size, archive.size_bytes)
+            "the archive %s has %s bytes, its manifest says %d"
+            % (where, size if size < archive.size_bytes else "more", archive.size_bytes)
         )
     if digest.hexdigest() != archive.sha256:
         raise VerifyError(f"the archive {where} is corrupt: its SHA-256 differs")

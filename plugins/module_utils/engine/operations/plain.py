@@ -34,7 +34,7 @@ def fetch(
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as out, destination.open(key) as stream:
-            while block := stream.read(_BLOCK):
+            while size <= archive.size_bytes and (block := stream.read(_BLOCK)):
                 digest.update(block)
                 size += len(block)
                 out.write(block)
@@ -51,7 +51,7 @@ def fetch(
     if (size, digest.hexdigest()) != (archive.size_bytes, archive.sha256):
         path.unlink()
         raise VerifyError(
-            f"the archive {what} is corrupt: it has {size} bytes with another SHA-256 than its manifest",
+            f"the archive {what} is corrupt: its bytes are not those of its manifest",
             hint="restore from another copy with --at, `lifeboat list` shows where there is one",
         )
     listener(Event("fetch", what, size, size, ended=True))
