@@ -79,3 +79,13 @@ def test_another_user_has_none_of_our_groups() -> None:
 def test_a_user_that_is_not_there_is_named() -> None:
     with pytest.raises(ProcessError, match="there is no user nobody-at-all"):
         run(Placement(as_user="nobody-at-all").wrap(DUMP))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs programs as another user")
+def test_another_user_is_not_given_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t")
+    command = Command(("env",), env={"PGUSER": "eve"})
+    seen = run(Placement(as_user="nobody").wrap(command))
+    assert b"s3cr3t" not in seen
+    assert b"PGUSER=eve" in seen
+    assert b"s3cr3t" in run(command)

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import (
     IO,
     Any,
@@ -169,7 +169,7 @@ class Started:
                 stderr=self._stderr,
                 cwd=self.command.cwd,
                 **_identity(self.command.user),
-                env=dict(os.environ, **self.command.env),
+                env=dict(_environment(self.command.user), **self.command.env),
                 pass_fds=() if descriptor is None else (descriptor,),
             )
         except FileNotFoundError as exc:
@@ -271,6 +271,17 @@ def _identity(name: str) -> dict[str, Any]:
         raise ProcessError(f"there is no user {name} on this host") from None
     groups = os.getgrouplist(name, user.pw_gid)
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": groups}
+
+
+def _environment(user: str) -> Mapping[str, str]:
+    """Ours; for another user's program, who can read it there, only what has no secret in it."""
+    if not user:
+        return os.environ
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in ("PATH", "LANG", "LANGUAGE", "TZ") or name.startswith("LC_")
+    }
 
 
 def _secret_pipe(secret: bytes) -> int:
