@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -35,6 +35,8 @@ class Command:
     accepts: tuple[int, ...] = (0,)  # exit statuses that are not a failure
     secret: bytes | None = field(default=None, repr=False)  # readable once at DESCRIPTOR
     inside: Inside | None = None  # a container
+    hear: Callable[[Iterator[str]], None] | None = field(default=None, repr=False, compare=False)
+    # is given all lines of standard error, where its end alone does not tell; see Pipeline.check
 
     @property
     def program(self) -> str:

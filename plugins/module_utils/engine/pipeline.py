@@ -121,6 +121,8 @@ class Pipeline:
         if isinstance(self._feed, Command):
             self.feed_status = self._stages[0].process.returncode
             self.feed_said = self._stages[0].said()
+            if self._feed.hear is not None:
+                self._feed.hear(self._stages[0].lines())
 
     # -- inside
 

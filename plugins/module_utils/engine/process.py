@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import (
     IO,
     Any,
@@ -23,6 +23,7 @@ from .model import DESCRIPTOR, Command, Inside
 
 BLOCK = 1 << 20
 _STDERR_TAIL = 4096
+_LONGEST_LINE = 1 << 16
 # Of `docker exec` and `podman exec`: the engine itself failed, found no such program, could not run it.
 _NOT_RUN = (125, 126, 127)
 _SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", 1031)
@@ -201,6 +202,12 @@ class Started:
         size = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, size - _STDERR_TAIL))
         return self._stderr.read().decode("utf-8", "replace").strip()
+
+    def lines(self) -> Iterator[str]:
+        """All that it wrote to standard error; what is longer than a line may be comes in pieces."""
+        self._stderr.seek(0)
+        while line := self._stderr.readline(_LONGEST_LINE):
+            yield line.decode("utf-8", "replace").rstrip("\n")
 
     def raise_unless_accepted(self) -> None:
         if self.accepted:

@@ -271,24 +271,127 @@ def test_a_path_of_which_nothing_can_be_read_fails_the_run_whatever_was_declared
         Taken(source, work, tmp_path / "store")
 
 
+@needs_root
+@pytest.mark.parametrize("unreadable", ["fail", "warn"])
+def test_nothing_that_tar_says_hides_an_unreadable_file(
+    open_to_all: Path,
+    work: Workspace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    unreadable: str,
+) -> None:
+    _unreadable(open_to_all / "a")
+    monkeypatch.chdir(open_to_all)  # the address of a socket is short
+    for number in range(80):  # more than a tail of what is said
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind("b%s%03d" % ("s" * 70, number))
+    _require_told(open_to_all, work, tmp_path, unreadable, 1)
+
+
+@needs_root
+@pytest.mark.parametrize("unreadable", ["fail", "warn"])
+@pytest.mark.parametrize(
+    "name",
+    ["socket ignored", "Exiting with failure status due to previous errors", "x: Cannot open: x"],
+)
+def test_no_name_hides_an_unreadable_file(
+    open_to_all: Path, work: Workspace, tmp_path: Path, unreadable: str, name: str
+) -> None:
+    _unreadable(open_to_all / name)
+    (open_to_all / "readable").touch()
+    _require_told(open_to_all, work, tmp_path, unreadable, 1)
+
+
+@needs_root
+@pytest.mark.parametrize("length", [40, 45, 60, 71])
+def test_all_unreadable_files_are_counted(
+    open_to_all: Path, work: Workspace, tmp_path: Path, length: int
+) -> None:
+    for number in range(200):
+        _unreadable(open_to_all / ("f%s%03d" % ("n" * length, number)))
+    _require_told(open_to_all, work, tmp_path, "warn", 200)
+
+
+def _unreadable(path: Path) -> None:
+    path.write_text("precious")
+    path.chmod(0)
+
+
+def _require_told(top: Path, work: Workspace, tmp_path: Path, unreadable: str, count: int) -> None:
+    nobody = Placement(as_user="nobody")
+    source = Files(name="u", paths=[str(top)], placement=nobody, unreadable=unreadable)
+    if unreadable == "fail":
+        with pytest.raises(SourceError, match="could not read all"):
+            Taken(source, work, tmp_path / "store")
+    else:
+        told = Taken(source, work, tmp_path / "store").warnings
+        assert told == ["%d files could not be read, and are not in this backup" % count]
+
+
+OPEN = "tar: tree/x: Cannot open: Permission denied"
+READ = "tar: tree/x: Read error at byte 0, while reading 512 bytes: Input/output error"
+# What tar says beside: (lines, status, whether it fails with `unreadable: warn`)
+SAID = {
+    "a file that changes": ([OPEN, "tar: tree/log: file changed as we read it"], 2, False),
+    "a file that goes": ([OPEN, "tar: tree/log: File removed before we read it"], 2, False),
+    "a file that shrinks": (
+        [OPEN, "tar: tree/log: File shrank by 7 bytes; padding with zeros"],
+        2,
+        False,
+    ),
+    "a failure that nothing explains": ([], 2, True),
+    "a failure that only noise explains": (["tar: tree/s: socket ignored"], 2, True),
+    "a read error of a file with an odd name": (
+        [OPEN, READ.replace("x", "x: Cannot open: Permission denied", 1)],
+        2,
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SAID)
+def test_each_line_that_tar_says_is_judged_by_its_end(
+    top: Path, work: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    # A fake: these are races with tar, or errors of a disk.
+    lines, status, fails = SAID[case]
+    _fake_tar(tmp_path, monkeypatch, lines, status)
+    source = Files(name="u", paths=[str(top)], unreadable="warn")
+    if fails:
+        with pytest.raises(SourceError, match="could not read all"):
+            Taken(source, work, tmp_path / "store")
+    else:
+        assert sorted(Taken(source, work, tmp_path / "store").warnings) == [
+            "1 files changed while they were read",
+            "1 files could not be read, and are not in this backup",
+        ]
+
+
 def test_a_file_that_ends_in_a_read_error_fails_the_run_whatever_was_declared(
     top: Path, work: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A fake: tar fills up with zeros what it cannot read, and says so.
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    (programs / "tar").write_text(
-        '#!/bin/sh\n%s "$@"; status=$?\n'
-        'case "$*" in *--version*) exit $status;; esac\n'
-        'echo "tar: tree/x: Read error at byte 0, while reading 512 bytes: Input/output error" >&2\n'
-        "exit 2\n" % shutil.which("tar")
-    )
-    (programs / "tar").chmod(0o755)
-    monkeypatch.setenv("PATH", "%s:%s" % (programs, os.environ["PATH"]))
+    _fake_tar(tmp_path, monkeypatch, [READ], 2)
     source = Files(name="u", paths=[str(top)], unreadable="warn")
     with pytest.raises(SourceError, match="could not read all") as told:
         Taken(source, work, tmp_path / "store")
     assert "Input/output error" in told.value.detail
+
+
+def _fake_tar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str], status: int
+) -> None:
+    """The real one, which then says `lines` and ends with `status`."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    said = "".join("echo '%s' >&2\n" % line for line in lines)
+    (programs / "tar").write_text(
+        '#!/bin/sh\n%s "$@"; status=$?\n'
+        'case "$*" in *--version*) exit $status;; esac\n%sexit %d\n'
+        % (shutil.which("tar"), said, status)
+    )
+    (programs / "tar").chmod(0o755)
+    monkeypatch.setenv("PATH", "%s:%s" % (programs, os.environ["PATH"]))
 
 
 # -- hostile archives
