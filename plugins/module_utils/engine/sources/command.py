@@ -202,7 +202,7 @@ class CommandSource:
     def _look(self) -> tuple[int, dict[str, int]]:
         """(bytes, totals) of what is there now; raises when it cannot be read."""
         if not self._count:
-            return self._programs.measure("dump", self._dump), {}
+            return self._whole(*self._programs.measure("dump", self._dump)), {}
         with tempfile.TemporaryDirectory(prefix="lifeboat-") as folder:
             writer = InventoryWriter(Path(folder) / "now.jsonl")
             for entry in self._counted().values():
@@ -228,6 +228,16 @@ class CommandSource:
         if not tail.rstrip().endswith(self._trailer):
             return "it does not end with its `trailer`"
         return ""
+
+    def _whole(self, tail: bytes, size_bytes: int) -> int:
+        """The size of what was dumped here to be kept; raises SourceError when it was cut off."""
+        told = self._complaint(tail, size_bytes)
+        if told:
+            raise SourceError(
+                f"source {self.name}: what its `dump` wrote of what is there is not whole: {told}",
+                hint="run that command by hand, as the same user",
+            )
+        return size_bytes
 
     def _recorded(self, plains: Mapping[str, Plain]) -> Entry:
         """What the inventory says of the stream."""
@@ -259,7 +269,7 @@ class _Store:
         self._programs = source._programs
 
     def save(self, path: Path) -> None:
-        self._programs.save("dump", self._source._dump, path)
+        self._source._whole(*self._programs.save("dump", self._source._dump, path))
 
     def load(self, path: Path) -> None:
         if self._source._clear:

@@ -91,22 +91,20 @@ class Programs:
         with self._telling(option):
             self._end(self.command(argv), subprocess.DEVNULL, timeout_s)
 
-    def save(self, option: str, argv: Sequence[str], path: Path) -> int:
-        """Its output in the new file `path`; how many bytes. Nothing is an error."""
+    def save(self, option: str, argv: Sequence[str], path: Path) -> tuple[bytes, int]:
+        """Its output in the new file `path`; how it ends, and how many bytes."""
         with self._telling(option), Pipeline(self.command(argv), []) as flow:
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
                 for block in flow.blocks():
                     out.write(block)
                 flow.check()
-            if not flow.plain_bytes:
-                raise SourceError(f"source {self.source}: its `{option}` wrote nothing")
-            return flow.plain_bytes
+            return flow.tail, flow.plain_bytes
 
-    def measure(self, option: str, argv: Sequence[str]) -> int:
-        """How many bytes it writes; they are thrown away."""
+    def measure(self, option: str, argv: Sequence[str]) -> tuple[bytes, int]:
+        """How its output ends, and how many bytes; they are thrown away."""
         with self._telling(option), Pipeline(self.command(argv), []) as flow:
             flow.check()
-            return flow.plain_bytes
+            return flow.tail, flow.plain_bytes
 
     def feed(self, option: str, argv: Sequence[str], path: Path) -> None:
         """Run it with the file itself as its standard input: were we killed, it would read a whole

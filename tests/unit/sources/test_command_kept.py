@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the command source keeps while it restores: whole, compared when it is put back, or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lifeboat.errors import SourceError
+from lifeboat.model import Swap, Workspace
+from lifeboat.sources.command import CommandSource
+
+from tests.unit.contracts.source_contract import Taken, staged
+
+# A store of several files, a line each in its stream. Its `restore` adds, and does not replace. A file
+# beside it makes one program fail: `cut` the dump, without a word; `broken` the dump; `half` the restore.
+SCRIPT = """#!/bin/sh
+cd "$0.d" || exit 1
+case $1 in
+dump)
+  [ -e "$0.broken" ] && exit 1
+  for file in *; do [ -e "$file" ] && echo "$file $(cat "$file")"; done
+  [ -e "$0.cut" ] || echo end ;;
+restore)
+  while read -r file content; do
+    [ "$file" = end ] || echo "$content" >"$file"
+    [ -e "$0.half" ] && exit 1
+  done
+  exit 0 ;;
+clear) rm -f ./* ;;
+count)
+  for file in *; do
+    [ -e "$file" ] && echo "{\\"kind\\": \\"file\\", \\"name\\": \\"$file\\"}"
+  done ;;
+esac
+"""
+
+
+class Application:
+    """The store, the source that protects it, and one backup."""
+
+    def __init__(self, base: Path, *words: str, **options: Any) -> None:
+        self.program = base / "app"
+        self.program.write_text(SCRIPT)
+        self.program.chmod(0o755)
+        self.files = base / "app.d"
+        self.files.mkdir()
+        for name in ("bulk", "secret"):
+            (base / name).mkdir(mode=0o700)
+        self.work = Workspace(base / "bulk", base / "secret")
+        self.source = self.configured(*words, **options)
+        self.write("a", "backed up")
+        self.taken = Taken(self.source, self.work, base / "store")
+
+    def configured(self, *words: str, **options: Any) -> CommandSource:
+        """With `dump`, `restore` and these programs, and options."""
+        named = {word: [str(self.program), word] for word in ("dump", "restore", *words)}
+        return CommandSource(name="app", trailer="end", **named, **options)
+
+    def write(self, name: str, content: str) -> None:
+        (self.files / name).write_text(content + "\n")
+
+    def fault(self, word: str, there: bool = True) -> None:
+        path = self.program.with_name("app." + word)
+        path.touch() if there else path.unlink()
+
+    def staged(self) -> Swap:
+        return staged(self.source, self.taken, self.work)
+
+    def held(self) -> dict[str, str]:
+        return {path.name: path.read_text().strip() for path in sorted(self.files.iterdir())}
+
+
+def test_a_copy_that_was_cut_off_is_never_what_undo_relies_on(tmp_path: Path) -> None:
+    """Its program ends well: only the trailer tells."""
+    app = Application(tmp_path)
+    app.write("a", "newer")
+    swap = app.staged()
+    app.fault("cut")
+
+    with pytest.raises(SourceError, match="is not whole: it does not end with its `trailer`"):
+        app.source.swap(swap)
+
+    assert app.held() == {"a": "newer"}
+    assert not Path(swap.kept).exists()
+    app.source.back(swap)
+    app.source.discard(swap)
+    assert app.held() == {"a": "newer"}
