@@ -22,6 +22,11 @@ _SYSTEM = ("mariadb.sys", "mysql.sys", "mysql.session", "mysql.infoschema")
 _BEGINS = "-- account "
 _ENDS = b"\n-- accounts completed\n"
 _MOST = 64 << 20  # bytes of accounts that are read into memory
+# of one statement, all on one line: nothing of it is run by itself, and none is a command of the client
+_STATEMENT = re.compile(
+    r"(?:(?:CREATE|ALTER) (?:USER|ROLE)|GRANT|REVOKE|SET DEFAULT ROLE) (?:[^'\"`;\\\r\n]"
+    r"|'(?:[^'\\\r\n]|\\[^\r\n]|'')*'|\"(?:[^\"\\\r\n]|\\[^\r\n]|\"\")*\"|`(?:[^`\r\n]|``)*`)*"
+)
 _DENIED = (1044, 1142, 1143, 1227)
 
 
@@ -36,8 +41,16 @@ def written(access: Access) -> str | None:
         raise
     parts = [f"-- the accounts of a {about.flavour} server {about.version}, and what they may do\n"]
     for is_role, user, host in sorted(rows, key=lambda row: (row[0] != "Y", row[1], row[2])):
-        if user not in _SYSTEM:
-            parts.append(_one(access, is_role == "Y", user, host))
+        if user in _SYSTEM:
+            continue
+        statements = _one(access, is_role == "Y", user, host)
+        if all(map(_STATEMENT.fullmatch, statements)):
+            body = "".join(f"{one};\n" for one in statements)
+            parts.append(f"{_BEGINS}{user}@{host}\n{body}")
+        else:  # a line end in a name or a password would begin a line of its own
+            log.warning(
+                "account=%r is not in the backup: it has a line end in it", f"{user}@{host}"
+            )
     return "\n".join(parts) + _ENDS.decode()
 
 
@@ -89,6 +102,14 @@ def create_missing(
     for account in sorted(set(wanted) - existing):
         if account not in known:
             log.warning("source=%s account=%s missing here and in the backup", source, account)
+            continue
+        if not all(map(_STATEMENT.fullmatch, known[account])):
+            log.warning(
+                "source=%s account=%r not made: what the backup has of it is not only statements about"
+                " accounts",
+                source,
+                account,
+            )
             continue
         try:
             access.ask(known[account])
@@ -150,7 +171,7 @@ def _listing(about: About) -> str:
     return "SELECT 'N', User, Host FROM mysql.user"
 
 
-def _one(access: Access, is_role: bool, user: str, host: str) -> str:
+def _one(access: Access, is_role: bool, user: str, host: str) -> list[str]:
     name = literal_name(user) if is_role else f"{literal_name(user)}@{literal_name(host)}"
     asked = [f"SHOW GRANTS FOR {name}"]
     if not is_role:
@@ -166,4 +187,4 @@ def _one(access: Access, is_role: bool, user: str, host: str) -> str:
         re.sub(r"( ON \*\.\* TO \S+) IDENTIFIED .*?( WITH GRANT OPTION)?$", r"\1\2", row)
         for row in rows
     ]
-    return f"{_BEGINS}{user}@{host}\n" + "".join(one + ";\n" for one in statements)
+    return statements

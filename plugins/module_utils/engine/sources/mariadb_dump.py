@@ -16,7 +16,7 @@ from ..inventory import InventoryWriter
 from ..model import Command, Inventory, Stream, Workspace
 from . import mariadb_accounts as accounts
 from . import mariadb_facts as facts
-from .mariadb_server import Access
+from .mariadb_server import SQL_ALONE, Access
 from .mariadb_stream import Found, Scanner
 
 _END = re.compile(rb"\n-- Dump completed(?: on [^\n]+)?\n\s*$")
@@ -69,7 +69,7 @@ class MariaDBDump:
             finish=self._finish,
             by_hand="# an empty database: CREATE DATABASE NEW_DATABASE "
             + facts.options((self.facts["character_set"], self.facts["collation"]))
-            + f"\n{os.path.basename(self._access.programs.client)} --binary-mode"
+            + f"\n{os.path.basename(self._access.programs.client)} {' '.join(SQL_ALONE)}"
             " --default-character-set=utf8mb4 NEW_DATABASE",
         )
         text = accounts.written(self._access)
@@ -81,7 +81,8 @@ class MariaDBDump:
                 self._accounts,
                 accounts.complain,
                 by_hand="# accounts that are there stay as they are; --force goes on after those that\n"
-                f"# cannot be made\n{os.path.basename(self._access.programs.client)} --force",
+                f"# cannot be made\n{os.path.basename(self._access.programs.client)}"
+                f" {' '.join(SQL_ALONE)} --force",
             )
 
     def inventory(self) -> Inventory:

@@ -22,6 +22,8 @@ from ..placement import Placement
 from ..process import run
 from .mariadb_programs import FLAVOURS, Programs, find_programs, flavour_of, number
 
+SQL_ALONE = ("--binary-mode", "--local-infile=0", "--comments")
+_ABOUT_ACCOUNTS = ("CREATE USER", "CREATE ROLE", "ALTER USER", "GRANT", "SET DEFAULT ROLE")
 _ANSWER_S = 3600.0  # a count of a large table takes its time
 # of the client, then of the dump program
 _ERRORS = (
@@ -111,8 +113,12 @@ class Access:
         return self.placement.wrap(Command(argv, env))
 
     def client(self, database: str, *words: str) -> Command:
+        """The client program, which runs SQL alone: no command of its own in it starts a shell
+        (--binary-mode), and no statement of it reads a file of this host. Comments are part of the
+        text of routines.
+        """
         chosen = (f"--database={database}",) if database else ()
-        return self.command(self.programs.client, *words, *chosen)
+        return self.command(self.programs.client, *SQL_ALONE, *words, *chosen)
 
     def ask(self, statements: str | Sequence[str], database: str = "") -> list[list[str]]:
         """Run statements one after the other, in one connection; the rows of all their answers.
@@ -128,13 +134,24 @@ class Access:
                 command, stdin=text.encode("utf-8", "surrogateescape"), timeout_s=_ANSWER_S
             )
         except ProcessError as exc:
-            raise self.explain(exc, database) from exc
+            problem = self.explain(exc, database)
+            if not any(one.startswith(_ABOUT_ACCOUNTS) for one in wanted):
+                raise problem from exc
+            raise self._without_secrets(problem) from None
         lines = answer.decode("utf-8", "surrogateescape").split("\n")[:-1]
         return [[_plain(field) for field in line.split("\t")] for line in lines]
 
     def value(self, query: str, database: str = "") -> str:
         """The one value of the one row of `query`."""
         return self.ask(query, database)[0][0]
+
+    def _without_secrets(self, problem: SourceError) -> SourceError:
+        """The server repeats what it does not understand, and the client says where: a password."""
+        code = problem.code if isinstance(problem, QueryError) else 0
+        if code in _HINTS or isinstance(problem, SourceAbsent):  # their words are the server's own
+            return problem
+        told = f"source {self.source}: {self.where}: a statement about accounts was refused"
+        return QueryError(f"{told} ({code})", code)
 
     def explain(self, exc: ProcessError, database: str = "") -> SourceError:
         """What a client said, in words that name the source and what to do."""

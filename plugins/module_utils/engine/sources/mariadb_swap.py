@@ -151,9 +151,7 @@ class Mover:
 
     def feed(self, database: str, blocks: Iterable[bytes], *words: str) -> None:
         """Run the SQL of a dump in a database; raises ProcessError, SourceError if it is cut off."""
-        command = self._access.client(
-            database, "--batch", "--binary-mode", "--max-allowed-packet=1G", *words
-        )
+        command = self._access.client(database, "--batch", "--max-allowed-packet=1G", *words)
         moved, head, tail, size = Moved(), b"", b"", 0
         with Started(command, subprocess.PIPE, subprocess.DEVNULL) as client:
             sink = client.process.stdin
