@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 from bson import Binary, Int64, ObjectId, Regex, Timestamp
+from lifeboat.errors import SourceError
 from lifeboat.sources import mongodb_session
 from lifeboat.sources.mongodb import MongoDB
 from lifeboat.sources.mongodb_archive import walk
+from lifeboat.sources.mongodb_swap import Room
 
 from tests.unit.contracts.source_contract import SourceContract, Taken, differences, staged
 
@@ -176,8 +178,63 @@ class TestMongoDB(SourceContract):
         source.back(swap)
         assert self.look(ground) == changed
         with self.server.client() as client:
-            kept = [one for one in client.shop.list_collection_names() if one.endswith("new-later")]
+            kept = [one for one in client.shop.list_collection_names() if one.endswith("app-later")]
             assert len(kept) == 1
+            source.discard(swap)
+            assert client.shop[kept[0]].find_one()["made"] == "after the swap"
+
+    def test_what_an_application_makes_in_the_middle_is_put_aside_and_told(
+        self, source, taken, work, ground, monkeypatch
+    ):
+        self.change(ground)
+        changed = self.look(ground)
+        swap = staged(source, taken, work)
+        move = Room._move
+
+        def interrupted(room: Room, name: str, to: str, view: Any) -> None:
+            move(room, name, to, view)
+            if name == "book" or to == "lifeboat-t0k3n-app-book":  # it writes on and on
+                with self.server.client() as client:
+                    client.shop.book.insert_one({"_id": "app"})
+                    monkeypatch.undo() if to != "lifeboat-t0k3n-old-book" else None
+
+        monkeypatch.setattr(Room, "_move", interrupted)
+        with pytest.raises(SourceError, match=r"shop\.book was made anew") as told:
+            source.swap(swap)
+        assert "lifeboat-t0k3n-app-book" in told.value.hint
+        source.back(swap)
+        assert not source.swapped(swap)
+        source.discard(swap)
+        assert self.look(ground) == changed
+        with self.server.client() as client:
+            for name in ("lifeboat-t0k3n-app-book", "lifeboat-t0k3n-ap2-book"):
+                assert [one["_id"] for one in client.shop[name].find()] == ["app"]
+        assert len(self.leftovers(ground)) == 2
+
+    def test_a_swap_that_failed_leaves_nothing_half_done_where_an_application_never_stops(
+        self, source, taken, work, ground, monkeypatch
+    ):
+        swap = staged(source, taken, work)
+        move = Room._move
+
+        def interrupted(room: Room, name: str, to: str, view: Any) -> None:
+            move(room, name, to, view)
+            if name == "book":
+                with self.server.client() as client:
+                    client.shop.book.insert_one({"_id": "app"})
+
+        before = self.look(ground)
+        monkeypatch.setattr(Room, "_move", interrupted)
+        with pytest.raises(SourceError, match="made anew"):
+            source.swap(swap)
+        with pytest.raises(SourceError, match="again and again") as told:
+            source.back(swap)
+        assert "recover" in told.value.hint
+        monkeypatch.undo()
+        with self.server.client() as client:
+            client.shop.drop_collection("lifeboat-t0k3n-app-book")
+        source.back(swap)
+        assert self.look(ground) == before
 
     @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
     def test_a_discard_refuses_while_anything_kept_is_not_back(self, source, taken, work, ground):

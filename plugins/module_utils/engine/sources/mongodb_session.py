@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import MissingDependency, SourceError
 
 NO_SUCH_NAMESPACE = 26
+NAMESPACE_EXISTS = 48
 ANSWER_MS = 10000  # that a server may take to be found
 _DENIED, _WRONG_PASSWORD = 13, 18
 Reply = Mapping[str, Any]

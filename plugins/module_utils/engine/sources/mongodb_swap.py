@@ -11,8 +11,8 @@ kept as `lifeboat-TOKEN-old-NAME`. T is a target's name, N the new one beside it
 
 After a crash at any moment names alone tell: T is new when `new` has it and N is gone. A view is not
 renamed but made again under the other name, then dropped: it holds no data. Both may be there after a
-crash; what is the same under two names is then dropped once. What an application creates in the
-meantime is never dropped.
+crash; what is the same under two names is then dropped once. What an application makes anew under a
+name that is being put back is never dropped, but moved aside: `lifeboat-TOKEN-app-NAME`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from typing import Any
 
 from ..errors import SourceError
 from .mongodb_archive import OURS
-from .mongodb_session import NO_SUCH_NAMESPACE, CommandRefused, Session
+from .mongodb_session import NAMESPACE_EXISTS, NO_SUCH_NAMESPACE, CommandRefused, Session
 
 _LATE_S = 20.0
 _QUIET_S = 0.3
+_OLD, _ASIDE = "old-", ("app-", *(f"ap{number}-" for number in range(2, 10)))  # all of one length
 _DURABLE = {"w": "majority", "j": True}
 Names = dict[str, Any]  # name without prefix -> definition of a view, None of a collection
 
@@ -73,7 +74,17 @@ class Room:
             else:
                 self._move(name, self.kept + name, view)
         for name, view in side.items():
-            self._move(self.side + name, name, view)
+            try:
+                self._move(self.side + name, name, view)
+            except CommandRefused as exc:
+                if exc.code != NAMESPACE_EXISTS:
+                    raise
+                raise SourceError(
+                    f"the collection {self.database}.{name} was made anew by another program while"
+                    " the restore put the new one in its place",
+                    hint="stop the application and restore again; what it wrote meanwhile stays,"
+                    f" as {self._aside()[0]}{name} where the old collection comes back",
+                ) from exc
 
     def swapped(self) -> bool:
         return self._noted() is not None and not self.look()[1]
@@ -87,12 +98,20 @@ class Room:
             if view is not None and name in side and side[name] == view:
                 if name in kept or name not in noted["old"]:
                     self.drop(name)
-            elif view is not None and name in side and name in kept and kept[name] == view:
-                continue  # the old one, whose second name goes below
-            elif (name in noted["new"] and name not in side) or name in kept:
+            elif name in noted["new"] and name not in side:
                 self._move(name, self.side + name, view)
+            elif name in kept and (view is None or kept[name] != view):
+                self._put_aside(name, view)
+            # else it is the old one; where it is a view, its second name goes below
         for name, view in kept.items():
-            self._move(self.kept + name, name, view)
+            while True:  # an application may make it anew; putting aside ends after some times
+                try:
+                    self._move(self.kept + name, name, view)
+                    break
+                except CommandRefused as exc:
+                    if exc.code != NAMESPACE_EXISTS:
+                        raise
+                    self._put_aside(name, None)
 
     def discard(self) -> None:
         if self.swapped():
@@ -143,6 +162,21 @@ class Room:
         if to not in self.session.collections(self.database):
             self.session.ask(self.database, {"create": to, **view})
         self.drop(name)
+
+    def _aside(self) -> list[str]:
+        """Prefixes for what an application has made in the middle of it all."""
+        return [self.kept[: -len(_OLD)] + one for one in _ASIDE]
+
+    def _put_aside(self, name: str, view: Mapping[str, Any] | None) -> None:
+        there = self.session.collections(self.database)
+        free = [one for one in self._aside() if one + name not in there]
+        if not free:
+            raise SourceError(
+                f"another program makes the collection {self.database}.{name} again and again, which"
+                " the restore is putting back",
+                hint="stop the application, then run `lifeboat recover`",
+            )
+        self._move(name, free[0] + name, view)
 
     def _noted(self) -> Any:
         found = self.session.ask(self.database, {"find": self.state, "filter": {"_id": "swap"}})
