@@ -372,10 +372,16 @@ def test_what_differs_after_the_restore_is_an_error_and_taken_back(
     monkeypatch.setattr(s3_load, "load", load_and_somebody_writes)
     with pytest.raises(VerifyError, match="is not what was backed up") as failed:
         source.swap(swap)
+    with pytest.raises(VerifyError, match=r"is not what was there: .*/old still holds it") as mixed:
+        source.back(swap)
+    with pytest.raises(SourceError, match="half loaded"):
+        source.discard(swap)
     monkeypatch.setattr(s3_load, "load", real)
     source.back(swap)
 
-    assert failed.value.detail == "object b is there, and was not in the backup"
+    assert (
+        failed.value.detail == mixed.value.detail == "object b is there, and was not in the backup"
+    )
     assert {key: one[0] for key, one in on_gateway.look().items()} == {"a": b"new"}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lifeboat.errors import SourceError
+from lifeboat.errors import SourceError, VerifyError
 from lifeboat.model import Swap, Workspace
 from lifeboat.sources.command import CommandSource
 
@@ -87,3 +87,29 @@ def test_a_copy_that_was_cut_off_is_never_what_undo_relies_on(tmp_path: Path) ->
     app.source.back(swap)
     app.source.discard(swap)
     assert app.held() == {"a": "newer"}
+
+
+def test_what_is_put_back_is_counted_and_its_copy_stays_until_it_is_right(tmp_path: Path) -> None:
+    """A `restore` that only adds, with no `clear`: forth and back leave a mix, and neither is passed over."""
+    app = Application(tmp_path, "count")
+    app.write("since", "new")
+    (app.files / "a").unlink()
+    swap = app.staged()
+
+    with pytest.raises(VerifyError) as forth:
+        app.source.swap(swap)
+    with pytest.raises(
+        VerifyError, match=r"put back into app is not what was there: .*/old"
+    ) as back:
+        app.source.back(swap)
+    with pytest.raises(SourceError, match="half loaded"):
+        app.source.discard(swap)
+
+    assert forth.value.detail == "file since is there, and was not in the backup"
+    assert back.value.detail == "file a is there, and was not in the backup"
+    assert "give a `clear`" in back.value.hint
+    assert Path(swap.kept).read_text() == "since new\nend\n"
+    app.source = app.configured("count", "clear")  # as the hint says
+    app.source.back(swap)
+    app.source.discard(swap)
+    assert app.held() == {"since": "new"}

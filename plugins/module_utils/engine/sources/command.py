@@ -20,7 +20,7 @@ from ..model import Inventory, Needs, Option, SourceRecord, Stream, Swap, Target
 from ..placement import HERE, Placement
 from ..ports import Plain
 from . import in_place
-from .command_dump import PART, TAIL, CommandDump, Digest, add, digest_of
+from .command_dump import PART, TAIL, CommandDump, Digest, add, agreed, digest_of
 from .command_programs import Entries, Programs
 
 log = logging.getLogger(__name__)
@@ -159,7 +159,7 @@ class CommandSource:
             plains[PART].save(Path(swap.side))
             with open(swap.side, "rb") as saved:
                 self._prove(recorded, digest_of(saved))
-            plains["inventory"].save(in_place.expected(swap))
+            plains["inventory"].save(in_place.expected(Path(swap.side)))
         except BaseException:
             in_place.discard(swap)
             raise
@@ -171,18 +171,18 @@ class CommandSource:
         writer = InventoryWriter(Path(lines))
         with open(swap.side, "rb") as saved:
             add(writer, digest_of(saved).entry)
-        for entry in self._expected(swap).values():
+        for entry in self._expected(Path(swap.side)):
             add(writer, entry)
         return writer.close()
 
     def swap(self, swap: Swap) -> None:
-        in_place.swap(swap, _Store(self, swap))
+        in_place.swap(swap, _Store(self))
 
     def swapped(self, swap: Swap) -> bool:
         return in_place.swapped(swap)
 
     def back(self, swap: Swap) -> None:
-        in_place.back(swap, _Store(self, swap))
+        in_place.back(swap, _Store(self))
 
     def discard(self, swap: Swap) -> None:
         in_place.discard(swap)
@@ -213,14 +213,13 @@ class CommandSource:
     def _counted(self) -> Entries:
         return self._programs.entries("count", self._count) if self._count else {}
 
-    def _expected(self, swap: Swap) -> Entries:
-        """What the backup counted, but for the stream itself; {} when the side is not the backup's."""
+    def _expected(self, path: Path) -> list[Entry]:
+        """What was counted of the stream `path`, but for the stream itself; [] where nothing was."""
         try:
-            with open(in_place.expected(swap), "rb") as lines:
-                entries = list(inventory.read(lines))
+            with open(in_place.expected(path), "rb") as lines:
+                return [one for one in inventory.read(lines) if one["kind"] != PART]
         except FileNotFoundError:
-            return {}
-        return {(one["kind"], one["name"]): one for one in entries if one["kind"] != PART}
+            return []
 
     def _complaint(self, tail: bytes, size_bytes: int) -> str:
         if size_bytes == 0:
@@ -264,12 +263,21 @@ class CommandSource:
 class _Store:
     """in_place.Store by the user's programs."""
 
-    def __init__(self, source: CommandSource, swap: Swap) -> None:
-        self._source, self._swap = source, swap
+    def __init__(self, source: CommandSource) -> None:
+        self._source = source
         self._programs = source._programs
 
     def save(self, path: Path) -> None:
-        self._source._whole(*self._programs.save("dump", self._source._dump, path))
+        source = self._source
+        before = source._counted()
+        source._whole(*self._programs.save("dump", source._dump, path))
+        if source._count:
+            expected = in_place.expected(path)
+            os.close(os.open(expected, os.O_WRONLY | os.O_CREAT, 0o600))
+            writer = InventoryWriter(expected)
+            for entry in agreed(source.name, before, source._counted()):
+                add(writer, entry)
+            writer.close()
 
     def load(self, path: Path) -> None:
         if self._source._clear:
@@ -283,7 +291,7 @@ class _Store:
             log.warning("source=%s what was loaded stays: it has no `clear`", self._source.name)
 
     def compare(self, path: Path) -> list[str]:
-        expected = self._source._expected(self._swap)
-        if not expected or not self._source._count:
+        if not self._source._count or not in_place.expected(path).exists():
             return []
-        return inventory.differences(expected.values(), self._source._counted().values())
+        expected = self._source._expected(path)
+        return inventory.differences(expected, self._source._counted().values())

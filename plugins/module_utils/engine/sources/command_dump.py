@@ -48,6 +48,20 @@ def add(writer: InventoryWriter, entry: Entry) -> None:
     writer.add(**entry)
 
 
+def agreed(source: str, before: Entries, after: Entries) -> list[Entry]:
+    """What was counted around a dump: what differs is uncounted. Raises SourceError for what came or went."""
+    odd = sorted(set(after) ^ set(before))
+    if odd:
+        raise SourceError(
+            "source %s: %s %s came or went while it was dumped" % (source, *odd[0]),
+            hint="run it again; let `count` tell what stays, like tables, and not rows",
+        )
+    return [
+        entry if before[key] == entry else {**entry, "uncounted": True}
+        for key, entry in after.items()
+    ]
+
+
 class CommandDump:
     """One stream. What it held is counted before and after: what differs then is uncounted."""
 
@@ -69,16 +83,8 @@ class CommandDump:
         yield replace(self._stream, tap=self._digest.add)
 
     def inventory(self) -> Inventory:
-        after = self._counted()
-        odd = sorted(set(after) ^ set(self._before))
-        if odd:
-            raise SourceError(
-                "source %s: %s %s came or went while it was dumped" % (self._source, *odd[0]),
-                hint="run it again; let `count` tell what stays, like tables, and not rows",
-            )
         writer = InventoryWriter(self._lines)
         add(writer, self._digest.entry)
-        for key, entry in after.items():
-            changed = {} if self._before[key] == entry else {"uncounted": True}
-            add(writer, {**entry, **changed})
+        for entry in agreed(self._source, self._before, self._counted()):
+            add(writer, entry)
         return writer.close()

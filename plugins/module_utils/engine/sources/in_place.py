@@ -3,14 +3,15 @@
 
 In a private directory of each restore (Target.keep_in), where no user of the data can reach, lie
 
-    new       the side: what is to be loaded
-    old       kept: what was there, saved right before it is touched
-    expected  what the backup's inventory says of `new`, while `new` is the backup's
-    touched   an empty mark: the store is being changed, and is neither old nor new
-    loaded    an empty mark: the store is new
+    new           the side: what is to be loaded
+    old           kept: what was there, saved right before it is touched
+    new.expected  what a store that counts will find when new, or old, is loaded: by the backup's
+    old.expected  inventory, or counted when it was saved
+    touched       an empty mark: the store is being changed, and is neither old nor new
+    loaded        an empty mark: the store is new
 
     swap  1. save as old, unless touched   2. touched   3. load new, compare   4. touched -> loaded
-    back  1. where loaded, save as new     2. loaded -> touched   3. load old   4. no mark
+    back  1. where loaded, save as new     2. loaded -> touched   3. load old, compare   4. no mark
 
 A load is only ever repeated as a whole, so it must replace and not merge. Killed before `touched`,
 the store is as it was. Killed after it, either direction can be completed from the two files. What
@@ -38,7 +39,7 @@ class Store(Protocol):
     """What is replaced. `path` is a file of ours; errors are LifeboatErrors that name the source."""
 
     def save(self, path: Path) -> None:
-        """Write what is there now to the new file `path`."""
+        """Write what is there now to the new file `path`, and what `compare` needs to expected(path)."""
 
     def load(self, path: Path) -> None:
         """Replace what is there by what `path` holds; may be asked again after it was cut off."""
@@ -63,8 +64,9 @@ def make_folder(swap: Swap) -> Path:
     return make_private(folder)
 
 
-def expected(swap: Swap) -> Path:
-    return _folder(swap) / "expected"
+def expected(path: Path) -> Path:
+    """Beside new or old, also while it is being saved."""
+    return path.with_suffix(".expected")
 
 
 def swap(names: Swap, store: Store) -> None:
@@ -103,12 +105,19 @@ def back(names: Swap, store: Store) -> None:
         return
     _wait_for_survivors(names)
     if swapped(names):
-        remove(expected(names))
         _save(store, side)  # the new one with all that was written to it since
         os.rename(_loaded(names), _touched(names))
         sync_directory(side.parent)
     if kept.exists():
         store.load(kept)
+        told = store.compare(kept)
+        if told:
+            raise VerifyError(
+                f"what was put back into {names.target} is not what was there: {kept} still holds it",
+                detail="\n".join(told),
+                hint="see that `restore` replaces what is there (or give a `clear`), and that nothing"
+                " writes to it; then run `lifeboat recover`",
+            )
     else:
         store.empty()
     remove(_touched(names))
