@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from lifeboat.errors import SourceError, UsageError, VerifyError
 from lifeboat.inventory import differences, read
+from lifeboat.sources import tree_merge
 from lifeboat.sources.files import Files
 
 from tests.unit.contracts.source_contract import (
@@ -23,6 +24,7 @@ from tests.unit.contracts.source_contract import (
 
 from .test_files import NOT_UTF8, ROOT, fill, seen
 
+NOBODY = 65534
 needs_root = pytest.mark.skipif(not ROOT, reason="only root may do that")
 
 
@@ -42,6 +44,16 @@ class TestMerge(FileSwapContract):
 
     def make(self, ground):
         return Files(name="uploads", paths=[str(self.top(ground))]).narrowed((), True)
+
+    @pytest.fixture
+    def opened(self, ground):
+        """Another user can come here, and had a directory when the backup was made."""
+        for folder in (ground, *ground.parents):
+            if os.stat(folder).st_uid == os.geteuid():
+                folder.chmod(folder.stat().st_mode | 0o111)
+        for folder in (ground / "shop", self.top(ground), self.top(ground) / "sub"):
+            folder.chmod(0o755)
+        os.chown(self.top(ground) / "sub", NOBODY, NOBODY)
 
     def change(self, ground):
         top = self.top(ground)
@@ -157,6 +169,76 @@ class TestMerge(FileSwapContract):
             source.swap(swap)
         assert list(outside.iterdir()) == []
 
+    @needs_root
+    @pytest.mark.parametrize("name", ["evil", "conf"])
+    def test_whose_a_directory_was_cannot_put_a_file_into_what_is_roots_now(
+        self, opened, source, taken, work, ground, name
+    ):
+        top = self.top(ground)
+        (top / "sub" / "conf").write_text("root's")
+        os.chown(top / "sub", 0, 0)
+        swap = staged(source, taken, work)
+        assert compared(source, taken, swap, work) == []
+        side = Path(swap.side)
+        for folder in (side / "sub", side / side.name / "sub"):
+            assert not _as_nobody(lambda folder=folder: (folder / name).write_text("evil"))
+        source.swap(swap)
+        assert (top / "sub" / "conf").read_text() == "root's"
+        assert not (top / "sub" / "evil").exists()
+
+    @needs_root
+    def test_another_directory_in_the_place_of_what_was_restored_is_not_merged(
+        self, opened, source, taken, work, ground
+    ):
+        top = self.top(ground)
+        os.chown(top, NOBODY, NOBODY)
+        os.chown(top / "sub", 0, 0)
+        swap = staged(source, taken, work)
+        side = Path(swap.side)
+
+        def plant():
+            side.rename(top / "away")
+            (side / side.name / "sub").mkdir(parents=True)
+            (side / side.name / "sub" / "evil").write_text("evil")
+            side.chmod(0o700)
+
+        assert _as_nobody(plant)
+        with pytest.raises(SourceError, match="something else lies at"):
+            source.swap(swap)
+        assert not (top / "sub" / "evil").exists()
+
+    @needs_root
+    @pytest.mark.parametrize("mode", [0o755, 0o700])
+    def test_a_directory_of_roots_is_not_given_away_for_one_that_was_made(
+        self, opened, source, taken, work, ground, monkeypatch, mode
+    ):
+        top = self.top(ground)
+        os.chown(top, NOBODY, NOBODY)
+        (top / "roots").mkdir(mode=mode)
+        (top / "roots" / "conf").write_text("root's")
+        swap = staged(source, taken, work)
+        write_list = tree_merge._write_list
+
+        def then_gone(*given):
+            write_list(*given)
+            shutil.rmtree(top / "sub")
+
+        mkdir = os.mkdir
+
+        def raced(name, mode=0o777, *, dir_fd=None):
+            mkdir(name, mode, dir_fd=dir_fd)
+            if name == "sub" and not (top / "sub" / "conf").exists():
+                _as_nobody(lambda: (top / "roots").rename(top / "sub"))
+
+        monkeypatch.setattr(tree_merge, "_write_list", then_gone)
+        monkeypatch.setattr(os, "mkdir", raced)
+        (top / "sub" / "a").unlink()  # or its loss would be told first
+        with pytest.raises(SourceError) as told:
+            source.swap(swap)
+        assert (top / "sub" / "conf").exists()
+        assert os.stat(top / "sub").st_uid == 0
+        assert "another process has put a directory at sub" in str(told.value)
+
     @pytest.mark.parametrize("end", [".old", ".new"])
     def test_a_link_planted_for_what_is_kept_is_never_followed(
         self, source, taken, work, ground, tmp_path, end
@@ -270,6 +352,24 @@ class TestMerge(FileSwapContract):
         assert [name.rsplit("/", 1)[-1] for name in found] == [".lifeboat-ignore"]
 
 
+def _as_nobody(action):
+    """Whether another user can do it."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            action()
+            status = 0
+        except OSError:
+            pass
+        finally:
+            os._exit(status)
+    return os.waitpid(child, 0)[1] == 0
+
+
 class TestChosen:
     """Only some paths of a source."""
 
@@ -375,7 +475,7 @@ class TestChosen:
     def test_a_byte_that_differs_is_a_difference_here_too(self, source, taken, work, ground):
         chosen = source.narrowed(["big"], True)
         swap = staged(chosen, taken, work)
-        side = Path(swap.side) / "big"
+        side = Path(swap.side) / Path(swap.side).name / "big"
         times = side.stat().st_mtime_ns
         with open(side, "r+b") as content:
             content.write(b"flipped")

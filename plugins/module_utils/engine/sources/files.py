@@ -193,7 +193,8 @@ class Files:
             try:
                 with (
                     anchored(tree.folder) as here,
-                    Pipeline(tree_tar.create(found_as, (), here), []) as flow,
+                    _around(tree.at(here)) as around,
+                    Pipeline(tree_tar.create(found_as, (), around), []) as flow,
                 ):
                     for block in flow.blocks():
                         listing.tap(block)
@@ -271,6 +272,16 @@ class Files:
 
 def _steps(tree: Tree) -> Any:
     return tree_merge if tree.merged else tree_swap
+
+
+@contextmanager
+def _around(tree: Tree) -> Iterator[str]:
+    """The directory that what was restored lies in, under the base name of `side`."""
+    if not tree.merged:
+        yield tree.folder
+        return
+    with tree_swap.closed(tree.side) as opened:
+        yield "/proc/self/fd/%d" % opened
 
 
 def _parts(paths: Sequence[str]) -> list[str]:

@@ -7,6 +7,8 @@ import errno
 import os
 import stat
 
+from ..errors import SourceError
+
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -108,6 +110,10 @@ def _make(folder: int, name: str, model: os.stat_result) -> int:
     os.mkdir(name, 0o700, dir_fd=folder)
     made = os.open(name, _OPEN, dir_fd=folder)
     try:
+        found = os.fstat(made)
+        # the owner of `folder` may have put another directory of ours there, to be given it
+        if found.st_uid != os.geteuid() or found.st_mode & 0o077 or os.listdir(made):
+            raise SourceError("another process has put a directory at %s meanwhile" % name)
         if os.geteuid() == 0:
             os.fchown(made, model.st_uid, model.st_gid)
         os.fchmod(made, stat.S_IMODE(model.st_mode))

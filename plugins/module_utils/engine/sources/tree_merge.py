@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Merge one tree into another that stays, entry by entry, and take exactly that back.
 
-T is the target, S what was restored, K what is kept: S and K lie in T, so that T may be a mount
-point. A directory that is in S and in T stays T's, with its owner and mode, and what it holds is
-merged. Every other entry of S is moved to its place in T; what was there goes to K before. Nothing
-else of T is touched. No link is followed: one in T's is an entry like a file.
+T is the target, S what was restored, K what is kept. S and K lie in T, so that T may be a mount
+point, each in a directory that only we may enter: a directory in S may be another user's, who could
+else add to it before it is moved. A directory that is in S and in T stays T's, with its owner and
+mode, and what it holds is merged. Every other entry of S is moved to its place in T; what was there
+goes to K before. Nothing else of T is touched. No link is followed: one in T's is an entry like a
+file.
 
 What is to be moved, and whether something was there, is written down in K before the first move:
 
@@ -27,6 +29,7 @@ from pathlib import Path
 from ..errors import SourceError
 from ..files import open_regular, remove
 from ..ownership import mounts_within
+from . import tree_swap
 from .tree_beneath import Beneath
 from .tree_swap import Tree, refuse_mounts
 
@@ -71,7 +74,7 @@ def discard(tree: Tree) -> None:
             hint="what was there before lies in %s, what was restored in %s"
             % (tree.kept, tree.side),
         )
-    for name in (tree.unpacked, tree.side, tree.kept):
+    for name in (tree.unpacked, tree.kept, tree.side):  # S last: without it K's list says nothing
         refuse_mounts(name)
         remove(Path(name))
 
@@ -173,20 +176,15 @@ def _listed(tree: Tree) -> bool:
 @contextmanager
 def _three(tree: Tree) -> Iterator[tuple[Beneath, Beneath, Beneath, str]]:
     """T, S and what is kept below K, open; and the name of the list."""
-    opened = os.open(tree.kept, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        found = os.fstat(opened)
-        # in T, which may be another user's, somebody else could have made it, and the list
-        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise SourceError("something else lies at %s" % tree.kept, hint="move it away")
+    with tree_swap.closed(tree.kept) as kept_in, tree_swap.closed(tree.side) as new_in:
         with suppress(FileExistsError):
-            os.mkdir(_KEPT, 0o700, dir_fd=opened)
-        place = "/proc/self/fd/%d/" % opened
-        with (
-            Beneath(tree.target, anchored=True) as target,
-            Beneath(tree.side) as side,
-            Beneath(place + _KEPT) as kept,
-        ):
-            yield target, side, kept, place + _LIST
-    finally:
-        os.close(opened)
+            os.mkdir(_KEPT, 0o700, dir_fd=kept_in)
+        place = "/proc/self/fd/%d/" % kept_in
+        try:
+            new = Beneath("/proc/self/fd/%d/%s" % (new_in, tree.inner))
+        except OSError as exc:
+            raise SourceError(
+                "what was restored is not at %s: %s" % (tree.side, exc.strerror)
+            ) from exc
+        with Beneath(tree.target, anchored=True) as target, new, Beneath(place + _KEPT) as kept:
+            yield target, new, kept, place + _LIST

@@ -70,6 +70,11 @@ class Tree:
         """The directory that side and kept lie in."""
         return os.path.dirname(self.side)
 
+    @property
+    def inner(self) -> str:
+        """In the side of a merge, which is closed to all but us, the name of what was restored."""
+        return os.path.basename(self.side)
+
     def at(self, here: str) -> Tree:
         """The same, reached by another name of its folder; see anchor.py."""
         side, kept = (os.path.join(here, os.path.basename(one)) for one in (self.side, self.kept))
@@ -104,6 +109,23 @@ def closed_directory(name: str) -> Iterator[int]:
         # the umask may have taken bits of the mode
         if found.st_uid != os.geteuid() or found.st_mode & 0o077 or os.listdir(opened):
             raise SourceError(_EXCHANGED % name, hint=_EXCHANGED_HINT)
+        yield opened
+    finally:
+        os.close(opened)
+
+
+@contextmanager
+def closed(name: str) -> Iterator[int]:
+    """A directory that `closed_directory` has made, as an open file."""
+    try:
+        opened = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as exc:
+        raise SourceError("%s cannot be opened: %s" % (name, exc.strerror)) from exc
+    try:
+        found = os.fstat(opened)
+        # it may lie in another user's, where somebody else could have made it, and all it holds
+        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            raise SourceError("something else lies at %s" % name, hint="move it away")
         yield opened
     finally:
         os.close(opened)

@@ -18,6 +18,7 @@ from . import tree_swap, tree_tar
 from .tree_survey import survey
 from .tree_swap import Tree
 
+_IN = "in"  # of the closed directory of a merge: where tar extracts
 _MOST_LINKS = 1000  # that lead out of what is chosen; they are named to tar one by one
 
 
@@ -40,28 +41,47 @@ def unpack(
             "source %s: %d hard links lead out of what was chosen" % (source, len(extra)),
             hint="restore the whole path, with --into another directory, and take what you need",
         )
-    around = _around(tree.chosen, tree.archive_top)
     with tree_swap.closed_directory(tree.unpacked) as opened:
-        extract = tree_tar.extract(opened, [*around, *extra], tree.chosen)
-        plain.feed(through(extract, opened))
-        for name in extra:
-            _take_out(name, opened)
-        try:
-            found = os.stat(tree.top, dir_fd=opened, follow_symlinks=False)
-        except FileNotFoundError:
-            raise VerifyError("source %s: its archive holds no %s" % (source, tree.path)) from None
-        if tree.merged and not stat.S_ISDIR(found.st_mode):
-            raise SourceError(
-                "source %s: %s is a directory here, and none in the backup" % (source, tree.path),
-                hint="restore it without --merge",
-            )
+        if tree.merged:
+            # it stays closed until all is moved out: see tree_merge.py
+            with tree_swap.closed_directory("/proc/self/fd/%d/%s" % (opened, _IN)) as inside:
+                _extract(source, tree, plain, extra, inside, through)
+            new = _IN if tree.top == "." else os.path.join(_IN, tree.top)
+            os.rename(new, tree.inner, src_dir_fd=opened, dst_dir_fd=opened)
+            remove(Path("/proc/self/fd/%d/%s" % (opened, _IN)))
+        else:
+            _extract(source, tree, plain, extra, opened, through)
         tree_swap.require_same(tree.unpacked, opened)
-        if tree.top == ".":
+        if tree.merged or tree.top == ".":
             os.rename(tree.unpacked, tree.side)
             tree_swap.require_same(tree.side, opened)
         else:
             os.rename(tree.top, tree.side, src_dir_fd=opened)
     remove(Path(tree.unpacked))
+
+
+def _extract(
+    source: str,
+    tree: Tree,
+    plain: Plain,
+    extra: Sequence[str],
+    opened: int,
+    through: Callable[[Command, int], Command],
+) -> None:
+    around = _around(tree.chosen, tree.archive_top)
+    extract = tree_tar.extract(opened, [*around, *extra], tree.chosen)
+    plain.feed(through(extract, opened))
+    for name in extra:
+        _take_out(name, opened)
+    try:
+        found = os.stat(tree.top, dir_fd=opened, follow_symlinks=False)
+    except FileNotFoundError:
+        raise VerifyError("source %s: its archive holds no %s" % (source, tree.path)) from None
+    if tree.merged and not stat.S_ISDIR(found.st_mode):
+        raise SourceError(
+            "source %s: %s is a directory here, and none in the backup" % (source, tree.path),
+            hint="restore it without --merge",
+        )
 
 
 def _around(chosen: Sequence[str], top: str) -> list[str]:
