@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 from lifeboat import inventory
 from lifeboat.errors import LifeboatError, ProcessError
+from lifeboat.files import remove
 from lifeboat.model import Command, SourceRecord, Stream, Swap, Workspace
 from lifeboat.pipeline import Pipeline
 
@@ -358,6 +359,39 @@ class FileSwapContract(SourceContract):
         source.discard(swap)
         assert expected is None or self.look(ground) == expected
         assert self.leftovers(ground) == []
+
+
+class KeptContract(FileSwapContract):
+    """For sources that keep what was there beside, where somebody may remove it."""
+
+    @pytest.mark.parametrize("lost", [False, True])
+    def test_an_undo_without_what_was_kept_is_refused(self, source, taken, work, ground, lost):
+        (self.destroy if lost else self.change)(ground)
+        swap = staged(source, taken, work)
+        source.swap(swap)
+        assert source.undoing(swap) == swap
+        new = self.look(ground)
+        remove(Path(swap.kept))
+        with pytest.raises(LifeboatError, match=r"not kept at .* any more, so nothing was undone"):
+            source.undoing(swap)
+        assert self.look(ground) == new
+        source.discard(swap)
+        assert self.look(ground) == new
+        assert self.leftovers(ground) == []
+
+    def test_what_was_kept_comes_back_although_what_was_restored_is_gone(
+        self, source, taken, work, ground
+    ):
+        self.change(ground)
+        changed = self.look(ground)
+        swap = staged(source, taken, work)
+        source.swap(swap)
+        self.destroy_again(swap, ground)
+        source.back(source.undoing(swap))
+        assert self.look(ground) == changed
+
+    def destroy_again(self, swap: Swap, ground: Path) -> None:
+        self.destroy(ground)
 
 
 _CHANGES = ("os.rename", "os.link", "os.remove", "os.rmdir", "shutil.move")

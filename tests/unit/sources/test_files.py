@@ -22,7 +22,7 @@ from lifeboat.sources.files import Files
 from lifeboat.sources.tree_listing import Forward, members
 
 from tests.unit.contracts.source_contract import (
-    FileSwapContract,
+    KeptContract,
     Taken,
     differences,
     planned,
@@ -81,7 +81,7 @@ def fill(top: Path) -> None:
     subprocess.run(["setfacl", "-m", "u:33:r", str(top / "big")], check=True)
 
 
-class TestFiles(FileSwapContract):
+class TestFiles(KeptContract):
     def prepare(self, ground):
         (ground / "shop" / "uploads").mkdir(parents=True)
         fill(ground / "shop" / "uploads")
@@ -446,7 +446,7 @@ class TestFiles(FileSwapContract):
             subprocess.run(["umount", str(inside)], check=True)
 
 
-class TestSeveralPaths(FileSwapContract):
+class TestSeveralPaths(KeptContract):
     """Two directories and a file are one source, and are restored together."""
 
     def prepare(self, ground):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from lifeboat.errors import SourceError, UsageError, VerifyError
+from lifeboat.files import remove
 from lifeboat.inventory import differences, read
 from lifeboat.sources import tree_merge
 from lifeboat.sources.files import Files
@@ -18,6 +19,7 @@ from lifeboat.sources.files import Files
 from tests.unit.contracts.source_contract import (
     TOKEN,
     FileSwapContract,
+    KeptContract,
     Taken,
     staged,
 )
@@ -34,7 +36,7 @@ def compared(source, taken, swap, work):
         return differences(*source.alike(swap, iter(taken.entries), read(lines)))
 
 
-class TestMerge(FileSwapContract):
+class TestMerge(KeptContract):
     def prepare(self, ground):
         (ground / "shop" / "uploads").mkdir(parents=True)
         fill(ground / "shop" / "uploads")
@@ -72,6 +74,11 @@ class TestMerge(FileSwapContract):
     def destroy(self, ground):
         shutil.rmtree(self.top(ground))
 
+    def destroy_again(self, swap, ground):
+        for path in self.top(ground).iterdir():
+            if ".lifeboat-" not in path.name:
+                remove(path)
+
     def look(self, ground):
         found = seen(self.top(ground))
         kept = {name: entry for name, entry in found.items() if ".lifeboat-" not in name}
@@ -102,6 +109,16 @@ class TestMerge(FileSwapContract):
         assert found == changed
         source.discard(swap)
         assert self.leftovers(ground) == []
+
+    def test_an_undo_without_one_file_that_was_kept_is_refused(self, source, taken, work, ground):
+        self.change(ground)
+        swap = staged(source, taken, work)
+        source.swap(swap)
+        new = self.look(ground)
+        (Path(swap.kept) / "tree" / "sub" / "a").unlink()
+        with pytest.raises(SourceError, match="sub/a before the restore is not kept"):
+            source.undoing(swap)
+        assert self.look(ground) == new
 
     def test_an_undo_makes_directories_anew_that_were_removed_since(
         self, source, taken, work, ground

@@ -22,7 +22,7 @@ from lifeboat.sources import sqlite as module
 from lifeboat.sources.sqlite import SQLite
 
 from tests.unit.contracts.source_contract import (
-    FileSwapContract,
+    KeptContract,
     Taken,
     differences,
     planned,
@@ -38,7 +38,7 @@ def sql(path: Path, *statements: str) -> list:
         return [connection.execute(statement).fetchall() for statement in statements][-1]
 
 
-class TestSQLite(FileSwapContract):
+class TestSQLite(KeptContract):
     def prepare(self, ground):
         sql(
             ground / NAME,

@@ -224,6 +224,13 @@ class Files:
                     return False
         return True
 
+    def undoing(self, swap: Swap) -> Swap:
+        for tree in tree_swap.from_notes(swap.note):
+            if tree.existed or os.path.isdir(tree.folder):
+                with anchored(tree.folder) as here:
+                    _steps(tree).require_kept(tree.at(here))
+        return swap
+
     def back(self, swap: Swap) -> None:
         for tree in reversed(tree_swap.from_notes(swap.note)):
             if tree.existed or os.path.isdir(tree.folder):

@@ -202,6 +202,11 @@ class SQLite:
         with _near(swap) as near:
             return sqlite_swap.swapped(near)
 
+    def undoing(self, swap: Swap) -> Swap:
+        with _near(swap) as near:
+            sqlite_swap.require_kept(near)
+        return swap
+
     def back(self, swap: Swap) -> None:
         with _near(swap) as near:
             sqlite_swap.back(near)

@@ -112,6 +112,17 @@ def swapped(names: Swap) -> bool:
     return os.path.lexists(kept) and not _same(kept, target)
 
 
+def require_kept(names: Swap) -> None:
+    """Raise if what was there before cannot be put back, or what is there could not be taken away."""
+    target, _side, kept = _paths(names)
+    if not os.path.lexists(kept) and (names.existed or os.path.lexists(target)):
+        raise SourceError(
+            "what was at %s before the restore is not kept at %s any more, so nothing was undone"
+            % (target, kept),
+            hint="restore a backup from before; `lifeboat confirm` lets go of this restore",
+        )
+
+
 def back(names: Swap) -> None:
     target, side, kept = _paths(names)
     if swapped(names):

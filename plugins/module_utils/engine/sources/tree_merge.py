@@ -57,6 +57,16 @@ def swapped(tree: Tree) -> bool:
         return not any(side.find(name) for name, _had in _read_list(moves))
 
 
+def require_kept(tree: Tree) -> None:
+    """Raise if something that was there before cannot be put back."""
+    if not _listed(tree):
+        raise tree_swap.not_kept(tree.target, tree.kept)
+    with _three(tree) as (target, side, kept, moves):
+        for name, had in _read_list(moves):
+            if had and side.find(name) is None and kept.find(name) is None:
+                raise tree_swap.not_kept(target.shown(name), tree.kept)
+
+
 def back(tree: Tree) -> None:
     if not _listed(tree):
         return

@@ -172,6 +172,20 @@ def back(tree: Tree) -> None:
     sync_directory(Path(tree.target).parent)
 
 
+def require_kept(tree: Tree) -> None:
+    """Raise if what was there before cannot be put back, or what is there could not be taken away."""
+    if not (_old(tree) if tree.existed else swapped(tree) or not os.path.lexists(tree.target)):
+        raise not_kept(tree.target, tree.kept)
+
+
+def not_kept(target: str, kept: str) -> SourceError:
+    return SourceError(
+        "what was at %s before the restore is not kept at %s any more, so nothing was undone"
+        % (target, kept),
+        hint="restore a backup from before; `lifeboat confirm` lets go of this restore",
+    )
+
+
 def _swap_with_old(tree: Tree) -> None:
     if _old(tree) == tree.target:
         _finish_back(tree)
