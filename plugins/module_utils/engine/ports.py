@@ -74,6 +74,9 @@ class Source(Protocol):
 
     It may have `again(failure: LifeboatError) -> bool`: whether a dump that failed so may go well if it
     is begun anew. It is then, once; so only the first stream may fail in such a way.
+
+    It may have `undoing(swap: Swap) -> Swap`: the swap with what has to be known for as long as it is
+    being undone; asked, and noted durably, before `back`. It raises where the undo is impossible now.
     """
 
     kind: str

@@ -155,6 +155,31 @@ def test_a_source_that_is_of_another_kind_by_now_is_not_undone(host: Host, uploa
     assert (uploads / "three").read_text() == "changed"
 
 
+@pytest.mark.parametrize("words", [(), ("--merge",)])
+def test_without_what_was_kept_nothing_is_undone(
+    host: Host, uploads: Path, words: tuple[str, ...]
+) -> None:
+    id_ = host.run()
+    (uploads / "three").write_text("changed")
+    assert host.restore(id_, "--only", "uploads", *words).returncode == 0
+    place = uploads if words else uploads.parent
+    (kept,) = (
+        path for path in place.iterdir() if ".lifeboat-" in path.name and path.suffix == ".old"
+    )
+    kept.rename(host.data / "away")
+
+    done = host.lifeboat("undo", "shop", id_, "--confirm", PHRASE, "--target-host", "h1")
+
+    assert done.returncode == 1
+    assert "is not kept at" in done.stderr
+    assert "nothing was undone" in done.stderr
+    assert "undone: the state" not in done.stdout
+    assert (uploads / "three").read_text() == "three"
+    (host.data / "away").rename(kept)
+    undo(host, id_)
+    assert (uploads / "three").read_text() == "changed"
+
+
 def test_a_run_never_makes_a_destination_that_has_vanished(host: Host) -> None:
     host.run()
     shutil.rmtree(host.disk)

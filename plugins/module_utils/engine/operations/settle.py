@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from ..errors import UsageError
+from ..errors import RestoreError, UsageError
 from ..job import Job
 from ..model import Swap
 from ..ports import Source
@@ -32,9 +32,8 @@ def undo(job: Job, directory: Path) -> Journal:
     """Put back what the last restore replaced; what it restored is kept beside. Raises UsageError if none."""
     for journal in reversed(journals(directory, job.name)):
         if journal.step == SWAPPED:
-            for swap in journal.swaps:  # all must be within reach before the first is touched
-                _source(job, journal, swap).swapped(swap)
-            journal = advance(directory, journal, UNDOING)
+            swaps = [_undoing(_source(job, journal, swap), swap) for swap in journal.swaps]
+            journal = advance(directory, journal, UNDOING, swaps)
             _back(job, journal)
             return advance(directory, journal, UNDONE)
     raise UsageError(f"job {job.name} has no restore that can be undone")
@@ -97,6 +96,19 @@ def settle(job: Job, journal: Journal, directory: Path) -> str:
         _source(job, journal, swap).discard(swap)
     forget(directory, journal)
     return f"{where} was cut off and is taken back; the old state is in place"
+
+
+def _undoing(source: Source, swap: Swap) -> Swap:
+    """The swap as the undo begins; all must be within reach, and kept, before the first is touched."""
+    swapped = source.swapped(swap)
+    note = getattr(source, "undoing", None)
+    if note is None and not swapped:
+        raise RestoreError(
+            f"source {swap.source}: {swap.target} is not as the restore has left it, so nothing was undone",
+            hint="if it was removed since, make it anew, empty, and undo again; what was there before is"
+            f" {swap.kept}, as long as that is there",
+        )
+    return note(swap) if note else swap
 
 
 def _back(job: Job, journal: Journal) -> None:
