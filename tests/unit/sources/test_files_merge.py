@@ -120,6 +120,18 @@ class TestMerge(KeptContract):
             source.undoing(swap)
         assert self.look(ground) == new
 
+    def test_what_another_restore_has_kept_is_not_put_back(self, source, taken, work, ground):
+        self.change(ground)
+        first = staged(source, taken, work)
+        source.swap(first)
+        another = source.plan(taken.record, source.target(taken.record, None), "0ther")
+        source.stage(another, taken.record, taken.plains, work)
+        source.swap(another)
+        shutil.rmtree(another.kept)
+        os.rename(first.kept, another.kept)
+        with pytest.raises(SourceError, match="is not kept at"):
+            source.undoing(another)
+
     def test_an_undo_makes_directories_anew_that_were_removed_since(
         self, source, taken, work, ground
     ):
@@ -344,7 +356,7 @@ class TestMerge(KeptContract):
     def test_a_list_of_moves_that_is_not_ours_moves_nothing(self, source, taken, work, ground):
         swap = staged(source, taken, work)
         source.swap(swap)
-        moves = self.top(ground) / (".lifeboat-" + TOKEN + ".old") / "moves.jsonl"
+        (moves,) = Path(swap.kept).glob("*.jsonl")
         moves.write_text('["../../outside", true]\n')
         with pytest.raises(SourceError, match="not ours"):
             source.back(swap)

@@ -33,7 +33,7 @@ from . import tree_swap
 from .tree_beneath import Beneath
 from .tree_swap import Tree, refuse_mounts
 
-_LIST = "moves.jsonl"  # in K: [name below T, whether something was there]
+_LIST = "%s.jsonl"  # in K, by K's name: [name below T, whether something was there]
 _KEPT = "tree"  # in K: what was there
 
 
@@ -180,7 +180,12 @@ def _read_list(moves: str) -> Iterator[tuple[str, bool]]:
 
 
 def _listed(tree: Tree) -> bool:
-    return os.path.lexists(os.path.join(tree.kept, _LIST))
+    return os.path.lexists(os.path.join(tree.kept, _list(tree)))
+
+
+def _list(tree: Tree) -> str:
+    """Named so that whoever owns T cannot give one restore what another has kept."""
+    return _LIST % os.path.basename(tree.kept)
 
 
 @contextmanager
@@ -197,4 +202,4 @@ def _three(tree: Tree) -> Iterator[tuple[Beneath, Beneath, Beneath, str]]:
                 "what was restored is not at %s: %s" % (tree.side, exc.strerror)
             ) from exc
         with Beneath(tree.target, anchored=True) as target, new, Beneath(place + _KEPT) as kept:
-            yield target, new, kept, place + _LIST
+            yield target, new, kept, place + _list(tree)
