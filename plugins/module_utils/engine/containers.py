@@ -23,6 +23,7 @@ _ANSWER_S = 30.0  # an engine that hangs gives no answer at all
 _FINE_S = 5.0
 _FINE_UNTIL: dict[tuple[str, str, str], float] = {}  # (engine, user, container) -> monotonic
 _STOP_S = 600.0  # a container may have been given a long time to stop
+_AT_REST = ("configured", "created", "initialized", "exited", "stopped", "dead")
 _ABSENT = re.compile(r"no such (container|object|volume)|no (container|volume) with name", re.I)
 _DENIED = re.compile(r"permission denied", re.I)
 _DOWN = re.compile(r"cannot connect|is the docker daemon running|connection refused", re.I)
@@ -138,10 +139,13 @@ class Engine:
 
     def image(self, name: str) -> dict[str, str]:
         """What a container was made from, for the facts of a backup: nothing that is private."""
-        found = self.container(name)
+        return self.image_of(self.container(name))
+
+    def image_of(self, found: Mapping[str, Any]) -> dict[str, str]:
+        """The same, of what `container` gave."""
         return {
             "engine": self.program,
-            "name": str(found.get("Name", name)).lstrip("/"),
+            "name": str(found["Name"]).lstrip("/"),
             "image": str(found.get("ImageName") or found.get("Config", {}).get("Image", "")),
             "image_digest": str(found.get("ImageDigest") or found.get("Image", "")),
         }
@@ -157,15 +161,32 @@ class Engine:
                 hint=f"see `{self.program} volume ls`, and `user` of the job",
             ) from None
 
-    def users(self, volume: str) -> list[Mapping[str, Any]]:
-        """The running containers that have this volume, newest first, as `container` has them."""
-        listed = self.ask("ps", "--quiet", "--no-trunc", "--filter", f"volume={volume}").split()
-        found = [self.container(one) for one in listed]
+    def having(self, volume: str) -> list[Mapping[str, Any]]:
+        """The containers that have this volume, newest first, as `container` has them."""
+        found = []
+        try:
+            listed = self.ask(
+                "ps", "--all", "--quiet", "--no-trunc", "--filter", f"volume={volume}"
+            )
+        except SourceAbsent as exc:
+            raise self._gone("a container", exc) from None
+        for one in listed.split():
+            try:
+                found.append(self.container(one))
+            except SourceAbsent:
+                continue  # it is gone since, and has nothing any more
         return [one for one in found if _has(one, volume)]
+
+    def users(self, volume: str) -> list[Mapping[str, Any]]:
+        """Those that run, or may go on at any moment: paused ones, and ones that are restarted."""
+        return [one for one in self.having(volume) if status_of(one) not in _AT_REST]
 
     def stop(self, container: str) -> None:
         """As its own settings say; what ends only by force ends by force."""
-        self.ask("stop", container, timeout_s=_STOP_S)
+        try:
+            self.ask("stop", container, timeout_s=_STOP_S)
+        except SourceAbsent as exc:  # what is backed up is there: a run must not call it absent
+            raise self._gone(f"container {container}", exc) from None
 
     def start(self, container: str) -> None:
         """Running already = done."""
@@ -187,6 +208,13 @@ class Engine:
             )
         return SourceError(f"{self.where}{exc}", detail=told, hint=exc.hint)
 
+    def _gone(self, what: str, exc: LifeboatError) -> SourceError:
+        return SourceError(
+            f"{self.where}{what} was removed in this moment",
+            detail=exc.detail,
+            hint="see what removes it, and try again",
+        )
+
     def _elsewhere(self, name: str) -> str:
         """podman shows each user only their own: say whose it is, where it can be seen."""
         if self.program == "podman":
@@ -201,6 +229,10 @@ def _first(answer: str) -> Mapping[str, Any]:
     listed = json.loads(answer)
     found: Mapping[str, Any] = listed[0]
     return found
+
+
+def status_of(container: Mapping[str, Any]) -> str:
+    return str(container["State"].get("Status", "")).lower()
 
 
 def _has(container: Mapping[str, Any], volume: str) -> bool:

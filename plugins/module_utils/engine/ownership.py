@@ -9,10 +9,11 @@ import os
 import pwd
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+_SUBUID = Path("/etc/subuid")
 _NOT_FOR_US = (errno.EPERM, errno.ENOTSUP, errno.ENODATA, errno.EINVAL, errno.EACCES)
 
 
@@ -38,6 +39,27 @@ def user_name(uid: int) -> str:
 def known(name: str) -> pwd.struct_passwd:
     """The account of a user of this system; raises KeyError."""
     return pwd.getpwnam(name)
+
+
+def belongs(uid: int, account: pwd.struct_passwd) -> bool:
+    """Whether files of `uid` are this user's: also of the subordinate users of their containers."""
+    if uid == 0:
+        return False
+    return uid == account.pw_uid or any(
+        first <= uid < first + count for first, count in _subordinate(account)
+    )
+
+
+def _subordinate(account: pwd.struct_passwd) -> Iterator[tuple[int, int]]:
+    """(first, how many) of each range; see subuid(5)."""
+    try:
+        lines = _SUBUID.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        name, first, count = (line.split(":") + ["", ""])[:3]
+        if name in (account.pw_name, str(account.pw_uid)) and (first + count).isdecimal():
+            yield int(first or 0), int(count or 0)
 
 
 def group_name(gid: int) -> str:

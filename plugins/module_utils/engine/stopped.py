@@ -13,10 +13,11 @@ from pathlib import Path
 
 from .containers import ENGINES, Engine
 from .errors import LifeboatError, SourceAbsent, SourceError
-from .files import read_small, remove, write
+from .files import open_regular, remove, write
 
 log = logging.getLogger(__name__)
 _NOTES = "stopped-*.json"
+_MOST = 1 << 20  # bytes of a note
 
 
 @contextmanager
@@ -28,13 +29,19 @@ def stopped(engine: Engine, containers: Sequence[str], folder: Path, name: str) 
     if not containers:
         yield
         return
-    write(note, json.dumps({"engine": engine.program, "containers": list(containers)}).encode())
+    told = {"engine": engine.program, "user": engine.user, "containers": list(containers)}
+    write(note, json.dumps(told).encode())
     try:
         for one in containers:
             engine.stop(one)
         yield
     finally:
-        left = start(engine, list(reversed(containers)))
+        left, gone = start(engine, list(reversed(containers)))
+        if gone:
+            raise SourceError(
+                f"{engine.where}container {', '.join(gone)} was stopped, and is gone since",
+                hint=f"see what removed it, make it anew, and remove {note}",
+            )
         if left:
             raise SourceError(
                 f"{engine.where}container {', '.join(left)} was stopped and does not start again",
@@ -43,18 +50,20 @@ def stopped(engine: Engine, containers: Sequence[str], folder: Path, name: str) 
         remove(note)
 
 
-def start(engine: Engine, containers: Sequence[str]) -> list[str]:
-    """Start each; those that did not start. One that is no longer there is not missed."""
-    left = []
+def start(engine: Engine, containers: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Start each; those that did not start, and those that are no longer there."""
+    left: list[str] = []
+    gone: list[str] = []
     for one in containers:
         try:
             engine.start(one)
         except SourceAbsent:
-            log.warning("container=%s gone, not started again", one)
+            log.error("container=%s gone, not started again", one)
+            gone.append(one)
         except LifeboatError as exc:
             log.error("container=%s not started again: %s", one, " | ".join(exc.lines()))
             left.append(one)
-    return left
+    return left, gone
 
 
 def notes(folder: Path) -> list[Path]:
@@ -63,25 +72,42 @@ def notes(folder: Path) -> list[Path]:
 
 
 def resume(folder: Path) -> list[str]:
-    """Start what a killed process had stopped, as the user who stopped it; a sentence for each note."""
+    """Start what a killed process had stopped; a sentence for each note.
+
+    A note says as whom: root's may say anybody, any other user's only that user.
+    """
     told = []
     for note in notes(folder):
         try:
-            body = json.loads(read_small(note))
+            content, writer = _read(note)
+            body = json.loads(content)
             engine, names = str(body["engine"]), [str(one) for one in body["containers"]]
-            user = pwd.getpwuid(os.lstat(note).st_uid).pw_name
+            user = str(body.get("user", writer))
         except FileNotFoundError:
             continue
         except (OSError, ValueError, KeyError, TypeError, LifeboatError) as exc:
             told.append(f"{note} cannot be read: {exc}")
             continue
-        if engine not in ENGINES or any(one.startswith("-") for one in names):
+        theirs = writer in ("root", user)
+        if engine not in ENGINES or not theirs or any(one.startswith("-") for one in names):
             told.append(f"{note} is not what lifeboat writes")
             continue
-        left = start(Engine(engine, user), list(reversed(names)))
+        left, gone = start(Engine(engine, user), list(reversed(names)))
+        if gone:
+            told.append(
+                f"container {', '.join(gone)} was stopped for a backup and is gone since: make it"
+                f" anew, and remove {note}"
+            )
+            continue
         if left:
             told.append(f"container {', '.join(left)} was stopped for a backup and does not start")
             continue
         remove(note)
         told.append(f"container {', '.join(names)} was stopped for a backup and runs again")
     return told
+
+
+def _read(note: Path) -> tuple[bytes, str]:
+    """(content, who wrote it), of one and the same file: its name may lead to another in a moment."""
+    with os.fdopen(open_regular(note, os.O_RDONLY), "rb") as there:
+        return there.read(_MOST), pwd.getpwuid(os.fstat(there.fileno()).st_uid).pw_name

@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 from lifeboat.model import Workspace
 
+from tests.integration.rescue.host import Host
+
 ROOT = Path(__file__).resolve().parents[3]
 LABNS = str(ROOT / "tests" / "lab" / "labns")
 IMAGE = "localhost/lb-test"
@@ -155,3 +157,32 @@ def work(tmp_path: Path) -> Workspace:
     for name in ("bulk", "secret"):
         (tmp_path / name).mkdir(mode=0o700)
     return Workspace(tmp_path / "bulk", tmp_path / "secret")
+
+
+@pytest.fixture
+def volume(engines: None) -> Iterator[str]:
+    name = "lb-vol-" + secrets.token_hex(4)
+    podman("volume", "create", "--label", "project=wiki", name)
+    yield name
+    for one in podman("ps", "-aq", "--filter", f"volume={name}").split():
+        podman("rm", "-f", "-t", "0", one)
+    podman("volume", "rm", "-f", name, check=False)
+
+
+@pytest.fixture
+def user(volume: str, make_container: Callable[..., Container]) -> Container:
+    """A container that runs and has written into the volume, as users of its own."""
+    made = make_container("-v", f"{volume}:/data")
+    made.run("sh", "-c", """
+        echo one >/data/one; mkdir /data/below; echo two >/data/below/two; ln -s one /data/link
+        chown 33:33 /data/below /data/below/two; chmod 0750 /data/below; truncate -s 1M /data/sparse
+    """)  # fmt: skip
+    return made
+
+
+@pytest.fixture
+def host(tmp_path: Path, volume: str) -> Host:
+    made = Host(tmp_path)
+    made.job["sources"] = {"files": {"type": "volume", "podman": volume}}
+    made.configure()
+    return made

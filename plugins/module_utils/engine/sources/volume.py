@@ -14,7 +14,7 @@ from typing import Any
 
 from ..anchor import anchored
 from ..containers import Engine
-from ..errors import ConfigError, SourceAbsent, SourceError, VerifyError
+from ..errors import ConfigError, LifeboatError, SourceAbsent, SourceError, VerifyError
 from ..model import Inventory, Needs, Option, SourceRecord, Stream, Swap, Target, Workspace
 from ..placement import HERE, Placement
 from ..ports import Plain
@@ -61,7 +61,9 @@ class Volume:
         self.name = name
         self.optional = optional
         self._volume = docker or podman or ""
-        self._engine = Engine("docker" if docker else "podman", placement.owner, f"source {name}: ")
+        # docker is one for all: root asks it itself, not as a user whose settings say which docker
+        owner = "" if docker else placement.owner
+        self._engine = Engine("docker" if docker else "podman", owner, f"source {name}: ")
         self._running = running
         self._exclude = tuple(exclude)
         self._tree = VolumeTree(name, self._engine)
@@ -76,8 +78,11 @@ class Volume:
 
     def check(self) -> dict[str, Any]:
         place = facts.place(self._engine, self._volume)
-        using = [facts.name_of(one) for one in self._engine.users(self._volume)]
-        return {"tar": tree_tar.version(), "path": place, "used by": ", ".join(using)}
+        using = self._engine.users(self._volume)
+        if self._running == "stop":
+            facts.require_stoppable(self._engine, using)
+        names = ", ".join(facts.name_of(one) for one in using)
+        return {"tar": tree_tar.version(), "path": place, "used by": names}
 
     @contextmanager
     def open(self, work: Workspace) -> Iterator[_VolumeDump]:
@@ -91,6 +96,8 @@ class Volume:
             )
         if using and self._running == "copy":
             facts.refuse_databases(self._engine, self._volume, place)
+        if self._running == "stop":
+            facts.require_stoppable(self._engine, using)
         at_rest = self._running != "copy" or not using
         with ExitStack() as held:
             if self._running == "stop":
@@ -107,16 +114,11 @@ class Volume:
                 lambda _path: self._tree.create(place, self._excluded()),
                 False,
             )
+            dump.look = self._look
             dump.by_hand = self._by_hand()
             dump.private = {"containers": [facts.private(one) for one in using]}
             held.callback(dump.abandon)
             yield dump
-            began = [facts.name_of(one) for one in self._engine.users(self._volume)]
-            if self._running == "stop" and began:
-                raise SourceError(
-                    f"source {self.name}: {', '.join(began)} was started while the volume was read",
-                    hint="see what starts it: a unit of systemd, another job",
-                )
 
     # -- verify
 
@@ -134,13 +136,17 @@ class Volume:
             place = facts.place(self._engine, name)
         except SourceAbsent:
             return Target(label, name, False)
+        label += f" at {place}"
         refusals = tree_target.forbidding(Path(place), None)
-        using = [facts.name_of(one) for one in self._engine.users(name)]
+        using = self._engine.users(name)
         if using and self._running == "refuse":
-            refusals.append(f"volume {name} is in use by {', '.join(using)}: stop them before")
+            names = ", ".join(facts.name_of(one) for one in using)
+            refusals.append(f"volume {name} is in use by {names}: stop them before")
+        refusals += facts.unstoppable(using)
         counted = {"files": 0, "size_bytes": 0}
         tree_target.add_up(place, counted)
-        return Target(label, name, True, counted["size_bytes"], counted, tuple(refusals))
+        note = {"place": place}
+        return Target(label, name, True, counted["size_bytes"], counted, tuple(refusals), note)
 
     def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
         if not target.exists:
@@ -148,6 +154,11 @@ class Volume:
             words = [f"--label={key}={value}" for key, value in sorted(labels.items())]
             self._engine.ask("volume", "create", *words, target.name)
         place = facts.place(self._engine, target.name)
+        if target.exists and place != target.note["place"]:
+            raise SourceError(
+                f"source {self.name}: volume {target.name} lies elsewhere now: {place}",
+                hint="see what has made it anew, and restore again",
+            )
         one = {**facts.TREE, "within": "/", "target": place, "chosen": []}
         tree = tree_target.plan(one, token)
         note = {
@@ -176,7 +187,7 @@ class Volume:
                 f"source {self.name}: {new[0]} has begun to use volume {swap.target} meanwhile",
                 hint="stop it, or restore again",
             )
-        self._at_rest(swap, tree_swap.swap)
+        self._at_rest(swap, tree_swap.swap, inverse=tree_swap.back)
 
     def swapped(self, swap: Swap) -> bool:
         tree = _tree(swap)
@@ -188,20 +199,32 @@ class Volume:
         running = {facts.name_of(one) for one in self._engine.users(swap.target)}
         return running >= set(swap.note["running"])
 
+    def undoing(self, swap: Swap) -> Swap:
+        """Who uses it today: those are stopped, and those are started again."""
+        tree = _tree(swap)
+        if os.path.isdir(tree.folder):
+            tree_swap.refuse_mounts(tree.target)
+        using = self._engine.users(swap.target)
+        facts.require_stoppable(self._engine, using)
+        running = [facts.name_of(one) for one in using]
+        return replace(swap, note={**swap.note, "running": running, "undone": True})
+
     def back(self, swap: Swap) -> None:
-        self._at_rest(swap, tree_swap.back)
+        moves = not _old_in_place(_tree(swap))  # or nobody has to stop
+        self._at_rest(swap, tree_swap.back, stop=moves, again=swap.note["running"])
 
     def discard(self, swap: Swap) -> None:
         tree = _tree(swap)
-        old = os.path.lexists(tree.target) and os.lstat(tree.target).st_ino == tree.inode
-        if swap.note["made"] and old and not os.path.lexists(tree.kept):
-            self._tree.clear(tree)  # the volume was made for a restore that was taken back
-            self._engine.ask("volume", "rm", swap.target)
+        if not os.path.isdir(tree.folder):
             return
-        if os.path.isdir(tree.folder):
-            self._tree.clear(tree)
-            with anchored(tree.folder) as here:
-                tree_swap.discard(tree.at(here))
+        self._tree.clear(tree)
+        with self._tree.held(tree) as there:
+            tree_swap.discard(there)
+            # made for a restore that was taken back; after an undo it may be in use again
+            made = swap.note["made"] and not swap.note.get("undone")
+            unused = made and _old_in_place(there) and _is_empty(there.target)
+        if unused and not self._engine.having(swap.target):
+            self._engine.ask("volume", "rm", swap.target)
 
     # -- inside
 
@@ -225,20 +248,66 @@ class Volume:
             )
         return words
 
-    def _at_rest(self, swap: Swap, act: Callable[[Tree], None]) -> None:
-        """Do it while no container uses the volume; then those that the journal names run again."""
-        for one in self._engine.users(swap.target):
-            self._engine.stop(facts.name_of(one))
+    def _look(self, told: dict[str, Any]) -> None:
+        """Whether it was at rest as long as it was read; `told` is corrected where it may have not been."""
+        began = [facts.name_of(one) for one in self._engine.users(self._volume)]
+        if began and self._running != "copy":
+            raise SourceError(
+                f"source {self.name}: {', '.join(began)} was started while the volume was read",
+                hint="see what starts it: a unit of systemd, another job",
+            )
+        if began:
+            place = facts.place(self._engine, self._volume)
+            facts.refuse_databases(self._engine, self._volume, place)
+            told["at_rest"] = False
+
+    def _at_rest(
+        self,
+        swap: Swap,
+        act: Callable[[Tree], None],
+        *,
+        stop: bool = True,
+        inverse: Callable[[Tree], None] | None = None,
+        again: Sequence[str] = (),
+    ) -> None:
+        """Do it while no container uses the volume; what was stopped runs again then, and so does `again`.
+
+        Where it fails, `inverse` is done.
+        """
         tree = _tree(swap)
-        if os.path.isdir(tree.folder):
-            with anchored(tree.folder) as here:
-                act(tree.at(here))
-        left = start(self._engine, list(reversed(swap.note["running"])))
+        stopped: list[str] = []
+        try:
+            if os.path.isdir(tree.folder):
+                with self._tree.held(tree) as there:
+                    if stop:
+                        tree_swap.refuse_mounts(tree.target)
+                        self._stop(swap.target, stopped)
+                    try:
+                        act(there)
+                        if stop:  # what has begun meanwhile may have the tree that is gone
+                            self._stop(swap.target, stopped)
+                    except (LifeboatError, OSError):
+                        if inverse:
+                            inverse(there)
+                        raise
+        finally:
+            left: list[str] = []
+            if os.path.lexists(tree.target) or not os.path.isdir(tree.folder):
+                wanted = dict.fromkeys([*stopped, *again])
+                left, _gone = start(self._engine, list(reversed(list(wanted))))
         if left:
             raise SourceError(
                 f"source {self.name}: {', '.join(left)} was stopped and does not start again",
                 hint=f"see why: {self._engine.program} logs {left[0]}",
             )
+
+    def _stop(self, volume: str, stopped: list[str]) -> None:
+        """Stop what uses the volume, and add it to `stopped` before."""
+        using = self._engine.users(volume)
+        facts.require_stoppable(self._engine, using)
+        for name in map(facts.name_of, using):
+            stopped.append(name)
+            self._engine.stop(name)
 
 
 class _VolumeDump(TreeDump):
@@ -246,11 +315,27 @@ class _VolumeDump(TreeDump):
 
     by_hand: str
     private: Mapping[str, Any]
+    look: Callable[[dict[str, Any]], None]
 
     def streams(self) -> Iterator[Stream]:
         for stream in super().streams():
             yield replace(stream, by_hand=self.by_hand)
+        self.look(self.facts["volume"])
 
 
 def _tree(swap: Swap) -> Tree:
     return tree_swap.from_notes(swap.note)[0]
+
+
+def _old_in_place(tree: Tree) -> bool:
+    try:
+        return os.lstat(tree.target).st_ino == tree.inode
+    except FileNotFoundError:
+        return False
+
+
+def _is_empty(folder: str) -> bool:
+    try:
+        return not os.listdir(folder)
+    except PermissionError:  # of a user of the containers
+        return False

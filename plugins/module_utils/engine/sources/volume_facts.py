@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..containers import Engine
+from .. import ownership
+from ..anchor import anchored
+from ..containers import Engine, status_of
 from ..errors import SourceError
 from . import tree_tar
 
@@ -27,7 +30,64 @@ def place(engine: Engine, volume: str) -> str:
             f"{engine.where}volume {volume} is not a plain one of this host",
             hint="back up what it is mounted from, as `files`",
         )
-    return str(found["Mountpoint"])
+    where = str(found["Mountpoint"])
+    if os.path.normpath(where) != where or not os.path.isabs(where):
+        raise SourceError(f"{engine.where}volume {volume} is said to lie at {where!r}")
+    if _of_another(engine):
+        with anchored(os.path.dirname(where)) as here:
+            require_theirs(engine, here, os.path.basename(where))
+    return where
+
+
+def require_theirs(engine: Engine, here: str, *names: str) -> None:
+    """Raise unless the anchored directory `here`, and what is there of `names`, belong to the user whose
+    podman told root where a volume lies: what it tells is theirs to write.
+    """
+    if not _of_another(engine):
+        return
+    account = ownership.known(engine.user)
+    for name in ("", *names):
+        path = os.path.join(here, name)
+        try:
+            opened = os.open(path, os.O_PATH | os.O_CLOEXEC | (os.O_NOFOLLOW if name else 0))
+        except FileNotFoundError:
+            continue
+        try:
+            found = os.fstat(opened)
+        finally:
+            os.close(opened)
+        ours = ownership.belongs(found.st_uid, account)
+        if not ours or not stat.S_ISDIR(found.st_mode):
+            raise SourceError(
+                f"{engine.where}{path} is not a directory of the user {engine.user}, whose"
+                " podman says that a volume lies there",
+                hint="see `podman volume inspect` as that user; root touches nothing of others there",
+            )
+
+
+def _of_another(engine: Engine) -> bool:
+    return os.geteuid() == 0 and engine.user != "root"
+
+
+def unstoppable(using: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Why these containers cannot be stopped and started again as they are."""
+    told = []
+    for one in using:
+        if (one.get("HostConfig") or {}).get("AutoRemove"):
+            told.append(
+                f"container {name_of(one)} was made with --rm, and is lost when it is stopped: end"
+                " what runs it before (a systemd unit, compose)"
+            )
+        elif status_of(one) == "paused":
+            told.append(f"container {name_of(one)} is paused: let it go on, or stop it")
+    return told
+
+
+def require_stoppable(engine: Engine, using: Sequence[Mapping[str, Any]]) -> None:
+    """Raises SourceError."""
+    for told in unstoppable(using):
+        what, _colon, hint = told.partition(": ")
+        raise SourceError(engine.where + what, hint=hint)
 
 
 def public(
@@ -43,7 +103,7 @@ def public(
             "labels": dict(engine.volume(volume).get("Labels") or {}),
             "at_rest": at_rest,
         },
-        "containers": [engine.image(name_of(one)) for one in using],
+        "containers": [engine.image_of(one) for one in using],
     }
 
 

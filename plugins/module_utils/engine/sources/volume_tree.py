@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,8 +23,11 @@ from ..model import Command, Inventory
 from ..pipeline import Pipeline
 from ..ports import Plain
 from . import tree_swap, tree_tar, tree_unpack
+from . import volume_facts as facts
 from .tree_listing import Listing
 from .tree_swap import Tree
+
+_CLEAR_S = 6 * 3600.0  # millions of files
 
 
 @dataclass(frozen=True)
@@ -37,15 +41,23 @@ class VolumeTree:
         """tar of all that lies at `place`, named as it is seen from there."""
         return self._through(tree_tar.create(".", options, place))
 
+    @contextmanager
+    def held(self, tree: Tree) -> Iterator[Tree]:
+        """The same by names that stay (anchor.py), and that root may touch."""
+        names = [os.path.basename(one) for one in (tree.target, tree.side, tree.kept)]
+        with anchored(tree.folder) as here:
+            facts.require_theirs(self.engine, here, *names)
+            yield tree.at(here)
+
     def unpack(self, tree: Tree, plain: Plain) -> None:
         """Restore beside; after a failure nothing is left there."""
-        with anchored(tree.folder) as here:
+        with self.held(tree) as there:
             self.clear(tree)
             try:
-                tree_unpack.unpack(self.source, tree.at(here), plain, self._into)
+                tree_unpack.unpack(self.source, there, plain, self._into)
             except BaseException:
                 self.clear(tree)
-                for one in (tree.at(here).unpacked, tree.at(here).side):
+                for one in (there.unpacked, there.side):
                     remove(Path(one))
                 raise
         os.sync()  # before a rename makes it the truth
@@ -59,8 +71,8 @@ class VolumeTree:
         owners = os.geteuid() == 0 or self.engine.rootless
         listing = Listing(writer, tree.top, found_as, owners=owners)
         try:
-            with anchored(tree.folder) as here:
-                command = self._through(tree_tar.create(found_as, (), here))
+            with self.held(tree) as there:
+                command = self._through(tree_tar.create(found_as, (), there.folder))
                 with Pipeline(command, []) as flow:
                     for block in flow.blocks():
                         listing.tap(block)
@@ -79,7 +91,7 @@ class VolumeTree:
             return  # nothing may be removed then: tree_swap.discard tells why
         for one in (tree.side, tree.kept, tree.unpacked):
             tree_swap.refuse_mounts(one)
-            self.engine.ask("unshare", "rm", "-rf", "--", one)
+            self.engine.ask("unshare", "rm", "-rf", "--", one, timeout_s=_CLEAR_S)
 
     def _through(self, command: Command) -> Command:
         if not self.engine.rootless:
