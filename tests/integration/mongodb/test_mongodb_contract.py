@@ -166,6 +166,22 @@ class TestMongoDB(SourceContract):
         source.discard(swap)
         assert self.leftovers(ground) == []
 
+    @pytest.mark.parametrize("gone", ["old-book", "state"])
+    def test_an_undo_without_what_was_kept_is_refused(self, source, taken, work, ground, gone):
+        self.change(ground)
+        swap = staged(source, taken, work)
+        source.swap(swap)
+        new = self.look(ground)
+        assert source.undoing(swap) == swap
+        with self.server.client() as client:
+            names = client.shop.list_collection_names()
+            kept = [one for one in names if one.startswith("lifeboat-")]
+            (name,) = (one for one in kept if one.endswith(gone))
+            client.shop.drop_collection(name)
+        with pytest.raises(SourceError, match="not kept any more, so nothing was undone"):
+            source.undoing(swap)
+        assert self.look(ground) == new
+
     def test_what_an_application_makes_after_the_swap_is_not_lost_by_an_undo(
         self, source, taken, work, ground
     ):

@@ -321,6 +321,26 @@ def test_a_database_that_cannot_be_renamed_stays_as_it_was(
     assert set(server.databases()) == {"postgres", "shop"}
 
 
+@pytest.mark.parametrize("gone", ["target", "kept"])
+def test_an_undo_without_one_of_its_databases_is_refused(
+    server: Server, backup: Backup, work: Workspace, gone: str
+) -> None:
+    server.sql("DELETE FROM public.book WHERE id > 3", "shop")
+    source = server.source()
+    swap = source.plan(backup.record, source.target(backup.record, None), "t6")
+    source.stage(swap, backup.record, backup.plains, work)
+    source.swap(swap)
+    assert source.undoing(swap) == swap
+    name = getattr(swap, gone)
+    server.sql(f"DROP DATABASE {name}")
+    with pytest.raises(SourceError, match=f"{name}' is not there any more, so nothing was undone"):
+        source.undoing(swap)
+    if gone == "target":
+        server.sql("CREATE DATABASE shop")
+        source.back(source.undoing(swap))
+        assert server.sql("SELECT count(*) FROM public.book", "shop") == "3"
+
+
 def test_the_kept_database_is_not_discarded_when_it_is_the_last(
     server: Server, backup: Backup, work: Workspace
 ) -> None:

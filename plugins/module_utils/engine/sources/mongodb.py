@@ -268,6 +268,12 @@ class MongoDB:
         with self._rooms(swap) as rooms:
             return all(room.swapped() for room in rooms)
 
+    def undoing(self, swap: Swap) -> Swap:
+        with self._rooms(swap) as rooms:
+            for room in rooms:
+                room.require_kept()
+        return swap
+
     def back(self, swap: Swap) -> None:
         with self._rooms(swap) as rooms:
             for room in reversed(rooms):

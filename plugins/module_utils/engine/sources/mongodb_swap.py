@@ -89,6 +89,17 @@ class Room:
     def swapped(self) -> bool:
         return self._noted() is not None and not self.look()[1]
 
+    def require_kept(self) -> None:
+        """Raise if a collection that was there before cannot be put back."""
+        noted = self._noted() or {"old": ["its record"]}
+        lost = sorted(set(noted["old"]) - set(self.look()[2]))
+        if lost:
+            raise SourceError(
+                f"in the database {self.database} what was there before the restore is not kept any"
+                f" more, so nothing was undone: {self.kept}{lost[0]} is missing",
+                hint="restore a backup from before; `lifeboat confirm` lets go of this restore",
+            )
+
     def back(self) -> None:
         noted = self._noted()
         if noted is None:

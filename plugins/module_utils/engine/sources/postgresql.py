@@ -265,6 +265,19 @@ class PostgreSQL:
             now = naming.oid(admin, swap.target)
             return now not in (0, swap.note["target_oid"]) and not naming.oid(admin, swap.side)
 
+    def undoing(self, swap: Swap) -> Swap:
+        with self._server.admin(swap.target) as admin:
+            kept = not swap.existed or naming.oid(admin, swap.kept)
+        if not kept or not self.swapped(swap):
+            what = swap.target if kept else swap.kept
+            raise SourceError(
+                f"source {self.name}: database {what!r} is not there any more, so nothing was undone",
+                hint="restore a backup from before; `lifeboat confirm` lets go of this restore"
+                if not kept
+                else f"make it anew, empty, and undo again: that brings back {swap.kept!r}",
+            )
+        return swap
+
     def back(self, swap: Swap) -> None:
         if self.swapped(swap):
             moves = [(swap.kept, swap.target)] if swap.existed else []
