@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lifeboat.errors import SourceError
 from lifeboat.model import Workspace
+from lifeboat.sources import redis_swap
 from lifeboat.sources.redis_master import Master
 
 from tests.unit.contracts.source_contract import Taken, staged
@@ -180,3 +182,74 @@ def test_a_restore_has_not_ended_before_it_would_survive_a_crash(
     assert content(restore.server) == restore.new
     source.discard(swap)
     restore.server.stop()
+
+
+@pytest.fixture
+def forgetful(make_server, work: Workspace, tmp_path: Path):  # type: ignore[no-untyped-def]
+    """A server that keeps nothing on disk."""
+    server = make_server("redis")
+    yield Restore(server, work, tmp_path / "store")
+    server.stop()
+
+
+def killed_at_the_handover(restore: Restore, monkeypatch: pytest.MonkeyPatch) -> Any:
+    swap = restore.begin()
+    monkeypatch.setattr(Master, "hand_over", lambda *_words: os.kill(os.getpid(), signal.SIGKILL))
+    assert killed_before(1000, lambda: restore.server.source().swap(swap))
+    monkeypatch.undo()
+    return swap
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+@pytest.mark.parametrize("since", ["lost by a power cut", "given by a stranger"])
+def test_data_that_nobody_knows_is_not_taken_for_the_old(
+    forgetful: Restore, since: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swap = killed_at_the_handover(forgetful, monkeypatch)
+    server, source, kept = forgetful.server, forgetful.server.source(), Path(swap.kept)
+    (server.data / "dump.rdb").unlink()  # of the fixture
+    if since == "lost by a power cut":
+        server.restart()
+    else:
+        server.cli("REPLICAOF", "NO", "ONE")
+        server.cli("CLIENT", "UNPAUSE")  # or ten minutes later
+        server.cli("FLUSHALL")
+        server.pour(("SET", "evil", "1"))
+    for ask in (source.swapped, source.back, source.discard):
+        with pytest.raises(SourceError, match="holds neither") as told:
+            ask(swap)
+    assert str(kept) in told.value.hint
+    server.stop()  # as the hint says
+    (server.data / "dump.rdb").write_bytes(kept.read_bytes())
+    server.start()
+    forgetful.end(swap, "back")
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may listen below 1024")
+def test_no_stranger_can_become_the_master_after_a_kill(
+    forgetful: Restore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swap = killed_at_the_handover(forgetful, monkeypatch)
+    assert forgetful.server.cli("ROLE").split("\n")[0] == "slave"
+    port = int(forgetful.server.cli("ROLE").split("\n")[2])
+    assert 0 < port < 1024
+    forgetful.end(swap, "back")
+
+
+def test_an_application_that_empties_the_server_at_once_takes_nothing_from_an_undo(
+    forgetful: Restore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mark goes with everything else, before it is read."""
+    swap, source = forgetful.begin(), forgetful.server.source()
+    real = redis_swap._unpause
+
+    def unpause(server: Any) -> None:
+        real(server)
+        forgetful.server.cli("FLUSHALL")
+
+    monkeypatch.setattr(redis_swap, "_unpause", unpause)
+    source.swap(swap)
+    monkeypatch.undo()
+    assert source.swapped(swap)
+    forgetful.end(swap, "back")

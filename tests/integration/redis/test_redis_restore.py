@@ -206,6 +206,7 @@ def test_a_server_that_cannot_reach_us_keeps_its_data(
     swap = staged(source, taken, work)
     with pytest.raises(SourceError, match="did not come to fetch"):
         source.swap(swap)
+    assert "role:master" in server.cli("INFO", "replication")  # of nobody who comes after us
     assert not source.swapped(swap)
     source.back(swap)
     source.discard(swap)

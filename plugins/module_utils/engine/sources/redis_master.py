@@ -8,6 +8,7 @@ loads the whole of it or nothing, and rewrites its AOF itself. One file, one ser
 from __future__ import annotations
 
 import ctypes
+import errno
 import hmac
 import os
 import secrets
@@ -24,6 +25,8 @@ _HANDSHAKE_S = 10.0  # a stranger may not hold us for longer
 _SILENT_S = 5.0
 _SEND_S = 120.0  # without a byte taken
 _CLONE_NEWNET = 0x40000000
+_PRIVILEGED = range(600, 1024)  # where nobody but root can listen once we have gone
+_TRIES = 50
 _MOST_WORDS, _LONGEST_WORD = 32, 4096
 
 
@@ -136,7 +139,7 @@ class Master:
 def _listening(address: str, family: int, network: str) -> socket.socket:
     """A socket stays in the namespace it was made in; a thread may be in one of its own."""
     if not network:
-        return socket.create_server((address, 0), family=family)
+        return _bound(address, family)
     made: list[socket.socket] = []
     failed: list[OSError] = []
 
@@ -146,7 +149,7 @@ def _listening(address: str, family: int, network: str) -> socket.socket:
                 libc = ctypes.CDLL(None, use_errno=True)
                 if libc.setns(namespace.fileno(), _CLONE_NEWNET) != 0:
                     raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-            made.append(socket.create_server((address, 0), family=family))
+            made.append(_bound(address, family))
         except OSError as exc:
             failed.append(exc)
 
@@ -156,6 +159,20 @@ def _listening(address: str, family: int, network: str) -> socket.socket:
     for exc in failed:
         raise exc
     return made[0]
+
+
+def _bound(address: str, family: int) -> socket.socket:
+    """Where we may, at a port below 1024: after a kill the server goes on asking there, with its password."""
+    for _try in range(_TRIES):
+        try:
+            port = secrets.choice(_PRIVILEGED)
+            return socket.create_server((address, port), family=family)
+        except PermissionError:
+            break
+        except OSError as exc:
+            if exc.errno != errno.EADDRINUSE:
+                raise
+    return socket.create_server((address, 0), family=family)
 
 
 def _same(given: bytes, password: str) -> bool:
