@@ -133,8 +133,11 @@ class Source(Protocol):
     def swapped(self, swap: Swap) -> bool:
         """Whether the new state is in place. Decided from the world, not from memory."""
 
-    def back(self, swap: Swap) -> None:
-        """The inverse of `swap`: the kept state is in place again, the new one lies at swap.side."""
+    def back(self, swap: Swap) -> str | None:
+        """The inverse of `swap`: the kept state is in place again, the new one lies at swap.side.
+
+        Returns, in words, what could not be put back since it was allowed to be lost; None = nothing.
+        """
 
     def discard(self, swap: Swap) -> None:
         """Remove whichever of side and kept is not in place. Never the target. Already gone = done."""

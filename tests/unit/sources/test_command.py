@@ -63,6 +63,7 @@ class TestCommand(FileSwapContract):
         named = {word: [program, word] for word in ("dump", "restore", "clear", "check")}
         if self.counted:
             named["count"] = [program, "count"]
+        given = {"restore_without_copy": True, **given}  # for what is lost before it is restored
         return CommandSource(name="app", **{**named, **given})
 
     def change(self, ground: Path) -> None:
@@ -356,6 +357,7 @@ class TestCommand(FileSwapContract):
             ({"dump": [""]}, "dump: write a program"),
             ({"extension": "a/b"}, "extension: 'a/b'"),
             ({"cwd": "relative"}, "cwd: 'relative'"),
+            ({"clear": []}, "restore_without_copy: give a `clear`"),
             ({"trailer": "x" * 3000}, "trailer: write at most 2048 bytes"),
         ],
     )

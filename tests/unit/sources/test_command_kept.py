@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from lifeboat.errors import SourceError, VerifyError
 from lifeboat.model import Swap, Workspace
+from lifeboat.operations.journal import SWAPPING, Journal
+from lifeboat.operations.settle import settle
 from lifeboat.sources.command import CommandSource
 
 from tests.unit.contracts.source_contract import Taken, staged
@@ -113,3 +117,102 @@ def test_what_is_put_back_is_counted_and_its_copy_stays_until_it_is_right(tmp_pa
     app.source.back(swap)
     app.source.discard(swap)
     assert app.held() == {"since": "new"}
+
+
+@pytest.mark.parametrize("moment", ["before it is planned", "before it is swapped"])
+def test_nothing_is_overwritten_that_could_not_be_kept(tmp_path: Path, moment: str) -> None:
+    app = Application(tmp_path, "clear", "count")
+    app.write("precious", "x")
+    if moment == "before it is planned":
+        app.fault("broken")
+        refusals = app.source.target(app.taken.record, None).refusals
+        app.fault("broken", there=False)
+        assert len(refusals) == 1
+        assert (
+            "its `dump` failed: app stopped with status 1; mend that, or set restore_wit"
+            in refusals[0]
+        )
+    swap = app.staged()
+    app.fault("broken")
+
+    with pytest.raises(SourceError, match="its `dump` failed"):
+        app.source.swap(swap)
+
+    assert app.held() == {"a": "backed up", "precious": "x"}
+
+
+@pytest.mark.parametrize("lose", [False, True])
+def test_what_could_be_read_when_it_was_looked_at_is_always_kept(
+    tmp_path: Path, lose: bool
+) -> None:
+    app = Application(tmp_path, "clear", restore_without_copy=lose)
+    swap = app.staged()
+    app.fault("broken")
+
+    with pytest.raises(SourceError, match="its `dump` failed"):
+        app.source.swap(swap)
+
+    app.fault("broken", there=False)
+    app.source.swap(swap)
+    assert Path(swap.kept).read_text() == "a backed up\nend\n"
+    Path(swap.kept).unlink()
+    with pytest.raises(SourceError, match="is gone: it cannot be put back"):
+        app.source.back(swap)
+    assert app.held() == {"a": "backed up"}
+
+
+def test_who_says_so_may_restore_over_what_cannot_be_read(tmp_path: Path) -> None:
+    """As on the night when the application is too broken for its own dump."""
+    app = Application(tmp_path, "clear", restore_without_copy=True)
+    app.write("a", "unreadable")
+    app.fault("broken")
+
+    target = app.source.target(app.taken.record, None)
+    swap = app.staged()
+    app.source.swap(swap)
+
+    assert (target.exists, target.refusals) == (False, ())
+    assert "cannot be kept, for it cannot be read" in target.label
+    assert app.held() == {"a": "backed up"}
+    assert not Path(swap.kept).exists()
+    app.source.discard(swap)
+
+
+def test_taking_back_what_was_not_kept_says_that_it_is_empty(tmp_path: Path) -> None:
+    app = Application(tmp_path, "clear", restore_without_copy=True)
+    app.fault("broken")
+    app.fault("half")
+    swap = app.staged()
+    with pytest.raises(SourceError, match="its `restore` failed"):
+        app.source.swap(swap)
+    begun = datetime(2026, 11, 21, tzinfo=timezone.utc)
+    journal = Journal("shop", "t0k3n", "the-backup", SWAPPING, begun, (swap,))
+    job = cast(Any, SimpleNamespace(name="shop", source=lambda _name: app.source))
+    app.source.back(swap)  # cut off before it was noted: it is asked again, and says the same
+
+    told = settle(job, journal, tmp_path)
+
+    assert told.endswith(
+        "is taken back; the old state is in place, but nothing of app was kept: it is empty now"
+    )
+    assert app.held() == {}
+    assert not Path(swap.side).parent.exists()
+
+
+def test_what_was_half_loaded_stays_open_until_something_can_clear_it(tmp_path: Path) -> None:
+    app = Application(tmp_path, "clear", restore_without_copy=True)
+    app.fault("broken")
+    app.fault("half")
+    swap = app.staged()
+    with pytest.raises(SourceError, match="its `restore` failed"):
+        app.source.swap(swap)
+    cleared, app.source = app.source, app.configured()
+
+    with pytest.raises(SourceError, match="what was loaded stays") as failed:
+        app.source.back(swap)
+    with pytest.raises(SourceError, match="half loaded"):
+        app.source.discard(swap)
+
+    assert failed.value.hint == "give it a `clear` that empties it, then run `lifeboat recover`"
+    cleared.back(swap)
+    assert app.held() == {}

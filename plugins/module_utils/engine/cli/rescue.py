@@ -102,7 +102,7 @@ def undo(session: Session, asked: Any, out: Output) -> int:
             )
         last = done[-1]
         for swap in last.swaps:
-            what = "what it was before" if swap.existed else "it was not there, and goes:"
+            what = "what it was before" if swap.existed else "nothing was kept of it, and it goes:"
             out.note(f"{swap.target}: {what} {iso(last.begun_at)}")
         interactive = asked.confirm is None and has_terminal()
         pass_gate(undo_ask(job, last, asked, asked.confirm, interactive), out)

@@ -25,6 +25,7 @@ from .journal import (
     journals,
 )
 
+_OLD = "the old state is in place"
 KEPT_FOR = timedelta(days=7)  # what a restore replaced stays so long, unless confirmed before
 
 
@@ -82,20 +83,19 @@ def settle(job: Job, journal: Journal, directory: Path) -> str:
         _let_go(job, directory, journal)
         return f"{where}: letting go of what it replaced was cut off and is now complete"
     if journal.step == UNDOING:
-        _back(job, journal)
+        state = _back(job, journal)
         advance(directory, journal, UNDONE)
-        return f"{where}: its undo was cut off and is now complete; the old state is in place"
+        return f"{where}: its undo was cut off and is now complete; {state}"
     if journal.step == SWAPPING and all(
         _source(job, journal, swap).swapped(swap) for swap in journal.swaps
     ):
         advance(directory, journal, SWAPPED)
         return f"{where} was cut off after the last swap; the new state is in place"
-    if journal.step == SWAPPING:
-        _back(job, journal)
+    state = _back(job, journal) if journal.step == SWAPPING else _OLD
     for swap in journal.swaps:
         _source(job, journal, swap).discard(swap)
     forget(directory, journal)
-    return f"{where} was cut off and is taken back; the old state is in place"
+    return f"{where} was cut off and is taken back; {state}"
 
 
 def _undoing(source: Source, swap: Swap) -> Swap:
@@ -111,10 +111,11 @@ def _undoing(source: Source, swap: Swap) -> Swap:
     return note(swap) if note else swap
 
 
-def _back(job: Job, journal: Journal) -> None:
-    """Every source, also one that was cut off in its middle: `back` knows what is left to do."""
-    for swap in reversed(journal.swaps):
-        _source(job, journal, swap).back(swap)
+def _back(job: Job, journal: Journal) -> str:
+    """Every source, also one that was cut off in its middle: `back` knows what is left to do. What is
+    in place then, in words."""
+    lost = [_source(job, journal, swap).back(swap) for swap in reversed(journal.swaps)]
+    return ", but ".join([_OLD, *filter(None, lost)])
 
 
 def _source(job: Job, journal: Journal, swap: Swap) -> Source:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import shlex
@@ -23,7 +22,6 @@ from . import in_place
 from .command_dump import PART, TAIL, CommandDump, Digest, add, agreed, digest_of
 from .command_programs import Entries, Programs
 
-log = logging.getLogger(__name__)
 _CHECK_S = 600.0
 _EXTENSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
@@ -33,7 +31,8 @@ class CommandSource:
     replace what is there: where it only adds, `clear` empties first. All are argument lists.
 
     `check` is asked before a dump. `count` writes what there is, an inventory entry a line. `trailer`:
-    what the stream must end with, but for white space.
+    what the stream must end with, but for white space. `restore_without_copy`: where what is there cannot be
+    read, it may be overwritten with nothing kept; taking back is `clear` alone then.
     """
 
     kind = "command"
@@ -48,6 +47,7 @@ class CommandSource:
         Option("cwd"),
         Option("env", "variables", default={}),
         Option("user", default=""),
+        Option("restore_without_copy", "boolean", default=False),
     )
 
     def __init__(
@@ -64,6 +64,7 @@ class CommandSource:
         cwd: str | None = None,
         env: Mapping[str, Any] | None = None,
         user: str = "",
+        restore_without_copy: bool = False,
         placement: Placement = HERE,
         optional: bool = False,
     ) -> None:
@@ -74,6 +75,7 @@ class CommandSource:
         self._extension = extension
         self._trailer = trailer.strip().encode("utf-8")
         self._cwd = cwd
+        self._may_lose = restore_without_copy
         self._programs = Programs(name, placement, cwd, dict(env or {}), user)
         wrong = ""
         if not dump or not all(argv[0] for argv in (dump, restore, clear, check, count) if argv):
@@ -84,6 +86,8 @@ class CommandSource:
             wrong = f"cwd: {cwd!r}: write an absolute path"
         elif len(self._trailer) > TAIL // 2:
             wrong = "trailer: write at most %d bytes" % (TAIL // 2)
+        elif restore_without_copy and not clear:
+            wrong = "restore_without_copy: give a `clear`: without a copy, that alone can take back"
         if wrong:
             raise ConfigError(f"source {name}: {wrong}")
 
@@ -130,7 +134,8 @@ class CommandSource:
             refusals.append("a command restores where it is configured to, never into another name")
         if not self._restore:
             refusals.append("source %s has no `restore` command" % self.name)
-        size_bytes, totals, exists = 0, dict[str, int](), False
+        size_bytes, exists = 0, False
+        totals: Mapping[str, int] = {}
         try:
             for argv in filter(None, (self._dump, self._restore, self._clear)):
                 self._programs.look(argv)
@@ -142,9 +147,13 @@ class CommandSource:
         if not refusals:
             try:
                 size_bytes, totals = self._look()
-                exists = bool(size_bytes or totals)
+                exists = True
             except LifeboatError as exc:
-                label += " (which cannot be kept, for it cannot be read: %s)" % exc
+                why = "what is there cannot be kept, for it cannot be read: %s" % exc
+                if self._may_lose:
+                    label += " (%s)" % why
+                else:
+                    refusals.append(why + "; mend that, or set restore_without_copy to lose it")
         return Target(label, self.name, exists, size_bytes, totals, tuple(refusals))
 
     def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
@@ -176,13 +185,13 @@ class CommandSource:
         return writer.close()
 
     def swap(self, swap: Swap) -> None:
-        in_place.swap(swap, _Store(self))
+        in_place.swap(swap, _Store(self), self._may_lose)
 
     def swapped(self, swap: Swap) -> bool:
         return in_place.swapped(swap)
 
-    def back(self, swap: Swap) -> None:
-        in_place.back(swap, _Store(self))
+    def back(self, swap: Swap) -> str | None:
+        return in_place.back(swap, _Store(self), self._may_lose)
 
     def discard(self, swap: Swap) -> None:
         in_place.discard(swap)
@@ -199,16 +208,14 @@ class CommandSource:
             facts["directory"] = self._cwd
         return facts
 
-    def _look(self) -> tuple[int, dict[str, int]]:
+    def _look(self) -> tuple[int, Mapping[str, int]]:
         """(bytes, totals) of what is there now; raises when it cannot be read."""
-        if not self._count:
-            return self._whole(*self._programs.measure("dump", self._dump)), {}
+        size_bytes = self._whole(*self._programs.measure("dump", self._dump))
         with tempfile.TemporaryDirectory(prefix="lifeboat-") as folder:
             writer = InventoryWriter(Path(folder) / "now.jsonl")
             for entry in self._counted().values():
                 add(writer, entry)
-            totals = dict(writer.close().totals)
-        return totals.get("size_bytes", 0), totals
+            return size_bytes, writer.close().totals
 
     def _counted(self) -> Entries:
         return self._programs.entries("count", self._count) if self._count else {}
@@ -285,10 +292,13 @@ class _Store:
         self._programs.feed("restore", self._source._restore, path)
 
     def empty(self) -> None:
-        if self._source._clear:
-            self._programs.run("clear", self._source._clear)
-        else:
-            log.warning("source=%s what was loaded stays: it has no `clear`", self._source.name)
+        if not self._source._clear:
+            raise SourceError(
+                f"source {self._source.name}: what was loaded stays, for nothing was kept, and it has no"
+                " `clear`",
+                hint="give it a `clear` that empties it, then run `lifeboat recover`",
+            )
+        self._programs.run("clear", self._source._clear)
 
     def compare(self, path: Path) -> list[str]:
         if not self._source._count or not in_place.expected(path).exists():

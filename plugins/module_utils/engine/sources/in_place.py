@@ -10,8 +10,11 @@ In a private directory of each restore (Target.keep_in), where no user of the da
     touched       an empty mark: the store is being changed, and is neither old nor new
     loaded        an empty mark: the store is new
 
+    emptied       an empty mark: nothing was kept, and what was loaded is taken away again
+
     swap  1. save as old, unless touched   2. touched   3. load new, compare   4. touched -> loaded
     back  1. where loaded, save as new     2. loaded -> touched   3. load old, compare   4. no mark
+                                                               where nothing was kept: empty, emptied
 
 A load is only ever repeated as a whole, so it must replace and not merge. Killed before `touched`,
 the store is as it was. Killed after it, either direction can be completed from the two files. What
@@ -22,6 +25,7 @@ only steps that change it.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import time
 from contextlib import suppress
@@ -32,6 +36,7 @@ from ..errors import LifeboatError, SourceError, VerifyError
 from ..files import make_private, remove, sync_directory, write
 from ..model import Swap, Target
 
+log = logging.getLogger(__name__)
 _LET_GO_S = 60.0  # for a program that outlived a killed restore
 
 
@@ -45,7 +50,7 @@ class Store(Protocol):
         """Replace what is there by what `path` holds; may be asked again after it was cut off."""
 
     def empty(self) -> None:
-        """Take away what was loaded where nothing was before, as far as that is possible."""
+        """Take away what was loaded where nothing was kept; raises when that is not possible."""
 
     def compare(self, path: Path) -> list[str]:
         """How what is there now differs from what was loaded from `path`, in words."""
@@ -69,7 +74,8 @@ def expected(path: Path) -> Path:
     return path.with_suffix(".expected")
 
 
-def swap(names: Swap, store: Store) -> None:
+def swap(names: Swap, store: Store, may_lose: bool = False) -> None:
+    """`may_lose`: where what is there could not be read when it was looked at, nothing has to be kept."""
     side, kept = Path(names.side), Path(names.kept)
     if swapped(names):
         return
@@ -77,11 +83,8 @@ def swap(names: Swap, store: Store) -> None:
         raise SourceError(f"source {names.source}: nothing lies at {side} to be loaded")
     _wait_for_survivors(names)
     if not _touched(names).exists():
-        try:
-            _save(store, kept)
-        except LifeboatError:
-            if names.existed:
-                raise  # nothing was touched yet
+        _save(store, kept, may_lose and not names.existed)
+        remove(_emptied(names))
         write(_touched(names), b"")
     store.load(side)
     told = store.compare(side)
@@ -99,13 +102,14 @@ def swapped(names: Swap) -> bool:
     return _loaded(names).exists()
 
 
-def back(names: Swap, store: Store) -> None:
+def back(names: Swap, store: Store, may_lose: bool = False) -> str | None:
+    """What could not be put back, in words. `may_lose`: what cannot be read now is not kept at the side."""
     side, kept = Path(names.side), Path(names.kept)
     if not swapped(names) and not _touched(names).exists():
-        return
+        return _lost(names)
     _wait_for_survivors(names)
     if swapped(names):
-        _save(store, side)  # the new one with all that was written to it since
+        _save(store, side, may_lose)  # the new one with all that was written to it since
         os.rename(_loaded(names), _touched(names))
         sync_directory(side.parent)
     if kept.exists():
@@ -118,10 +122,18 @@ def back(names: Swap, store: Store) -> None:
                 hint="see that `restore` replaces what is there (or give a `clear`), and that nothing"
                 " writes to it; then run `lifeboat recover`",
             )
+        remove(_touched(names))
+    elif names.existed:
+        raise SourceError(
+            f"source {names.source}: {names.target} is half loaded, and {kept}, which holds what was"
+            " there, is gone: it cannot be put back",
+            hint="put that file back, or restore a backup by hand",
+        )
     else:
         store.empty()
-    remove(_touched(names))
+        os.rename(_touched(names), _emptied(names))
     sync_directory(side.parent)
+    return _lost(names)
 
 
 def discard(names: Swap) -> None:
@@ -136,8 +148,9 @@ def discard(names: Swap) -> None:
         os.rmdir(_folder(names).parent)
 
 
-def _save(store: Store, path: Path) -> None:
-    """Into a new file that takes the place of `path` once it is whole and on the disk."""
+def _save(store: Store, path: Path, may_lose: bool) -> None:
+    """Into a new file that takes the place of `path` once it is whole and on the disk. What cannot be read
+    is only missed where it may be lost; what finds no room here always is."""
     part = path.with_name(path.name + ".part")
     remove(part)
     try:
@@ -151,8 +164,11 @@ def _save(store: Store, path: Path) -> None:
             f"what is there cannot be kept in {path.parent}: {exc.strerror}",
             hint="make room there; nothing was touched",
         ) from exc
-    except BaseException:
+    except BaseException as exc:
         remove(part)
+        if may_lose and isinstance(exc, LifeboatError):
+            log.warning("what is there is not kept: %s", exc)
+            return
         raise
     sync_directory(path.parent)
 
@@ -185,6 +201,12 @@ def _free(path: Path) -> bool:
     return True
 
 
+def _lost(names: Swap) -> str | None:
+    if not _emptied(names).exists():
+        return None
+    return f"nothing of {names.target} was kept: it is empty now"
+
+
 def _folder(names: Swap) -> Path:
     return Path(names.side).parent
 
@@ -195,3 +217,7 @@ def _touched(names: Swap) -> Path:
 
 def _loaded(names: Swap) -> Path:
     return _folder(names) / "loaded"
+
+
+def _emptied(names: Swap) -> Path:
+    return _folder(names) / "emptied"
