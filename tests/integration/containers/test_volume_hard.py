@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,6 +100,24 @@ def test_an_undo_that_fails_leaves_the_containers_running(host: Host, user: Cont
     done = host.lifeboat("undo", "shop", id_, *gate, before=CANNOT_BE_PUT_BACK)
     assert done.returncode != 0
     assert user.running
+
+
+@pytest.mark.parametrize("lost", ["kept", "volume"])
+def test_an_undo_without_what_was_kept_is_refused_before_anything_stops(
+    host: Host, user: Container, volume: str, lost: str
+) -> None:
+    id_ = restored(host)
+    if lost == "kept":
+        place = Path(podman("volume", "inspect", "-f", "{{.Mountpoint}}", volume))
+        for one in place.parent.glob("*.old"):
+            shutil.rmtree(one)
+    else:
+        podman("rm", "-f", "-t", "0", user.name)
+        podman("volume", "rm", volume)
+    done = host.lifeboat("undo", "shop", id_, "--confirm", PHRASE, "--target-host", "h1")
+    assert done.returncode != 0
+    assert "is not kept at" in done.stderr
+    assert lost == "volume" or user.running
 
 
 def test_a_volume_that_is_used_after_an_undo_is_nobodys_to_remove(

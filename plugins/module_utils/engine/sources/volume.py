@@ -202,8 +202,11 @@ class Volume:
     def undoing(self, swap: Swap) -> Swap:
         """Who uses it today: those are stopped, and those are started again."""
         tree = _tree(swap)
-        if os.path.isdir(tree.folder):
-            tree_swap.refuse_mounts(tree.target)
+        if not os.path.isdir(tree.folder):  # the volume was removed
+            raise tree_swap.not_kept(tree.target, tree.kept)
+        with self._tree.held(tree) as there:
+            tree_swap.require_kept(there)
+        tree_swap.refuse_mounts(tree.target)
         using = self._engine.users(swap.target)
         facts.require_stoppable(self._engine, using)
         running = [facts.name_of(one) for one in using]
