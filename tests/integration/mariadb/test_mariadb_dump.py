@@ -359,21 +359,19 @@ def test_missing_accounts_are_made_with_their_grants_and_others_left(
     assert "account=ghost@nowhere missing" in caplog.text
 
 
-def test_names_and_engines_that_cannot_be_counted_are_told_and_restored(
+def test_engines_that_cannot_be_counted_are_told_and_restored(
     bank: Server, work: Workspace, tmp_path: Path
 ) -> None:
     bank.sql(
-        "CREATE TABLE `two\nlines` (id int); INSERT INTO `two\nlines` VALUES (1), (2);"
         "CREATE TABLE one_m (id int) ENGINE = MyISAM; INSERT INTO one_m VALUES (1);"
         "CREATE TABLE merged (id int) ENGINE = MERGE UNION = (one_m)",
         "bank",
     )
     source = bank.source("bank")
     taken = Taken(source, work, tmp_path / "store")
-    assert taken.record.totals["uncounted"] == 2
+    assert taken.record.totals["uncounted"] == 1
     swap = staged(source, taken, work, "bank_copy")
     assert differences(source, taken, swap, work) == []
-    assert bank.sql("SELECT COUNT(*) FROM `two\nlines`", swap.side) == "2"
     source.discard(swap)
 
 

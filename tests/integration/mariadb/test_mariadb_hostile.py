@@ -9,7 +9,7 @@ import pytest
 from lifeboat.errors import SourceError
 from lifeboat.model import Workspace
 
-from tests.unit.contracts.source_contract import Taken, differences, staged
+from tests.unit.contracts.source_contract import Taken, staged
 
 from .conftest import Server
 
@@ -35,19 +35,6 @@ def as_app(shop: Server, statement: bytes, character_set: str = "utf8mb4") -> No
     words = ["--binary-mode", "--comments", "--password=x", "--database=shop"]
     argv = [*shop.argv("mariadb", "app"), *words, f"--default-character-set={character_set}"]
     subprocess.run(argv, input=b"DELIMITER ;;;\n" + statement + b"\n;;;\n", check=True)
-
-
-def refused_or_harmless(shop: Server, work: Workspace, store: Path, into: str = "shop") -> bool:
-    """Whether it was refused; else what is restored is what was there."""
-    source = shop.source()
-    try:
-        taken = Taken(source, work, store)
-        swap = staged(source, taken, work, into)
-    except SourceError:
-        return True
-    assert differences(source, taken, swap, work) == []
-    source.discard(swap)
-    return False
 
 
 def test_accounts_in_an_archive_start_no_shell(
@@ -121,3 +108,78 @@ def test_what_the_server_says_of_an_account_shows_no_hash(shop: Server) -> None:
         access.ask("CREATE USER `x`@`y` IDENTIFIED WITH 'caching_sha2_password' AS 0x24SECRET")
     assert "SECRET" not in f"{told.value} {told.value.detail} {told.value.__cause__}"
     assert "1064" in str(told.value)
+
+
+SPLIT = b"SELECT '\xe8\\' -- ' ;; CREATE DATABASE pwned ;; -- \n"
+# what the dump writes after a program stands in this one, as a string: nothing has changed back
+PRETENDING = (
+    b"SELECT ';;\nDELIMITER ;\n/*!50003 SET character_set_client = utf8mb4 */ ;\nDELIMITER ;;\n"
+    b"', '\xe8\\', ' ;; CREATE DATABASE pwned ;; -- '"
+)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        b"CREATE PROCEDURE p() " + SPLIT,
+        b"CREATE PROCEDURE p() " + PRETENDING,
+        b"CREATE EVENT e ON SCHEDULE EVERY 1 DAY DISABLE DO SELECT '\xe8\\'",
+        b"CREATE TRIGGER r BEFORE INSERT ON t FOR EACH ROW SET @a = '\xe8\\', @b = ' ;; DROP"
+        b" DATABASE shop ;; -- '",
+        b"CREATE VIEW v AS SELECT '\xe8\\' AS a, ' AS b; CREATE DATABASE pwned; -- ' AS c",
+    ],
+    ids=["procedure", "pretending", "event", "trigger", "view"],
+)
+def test_text_in_another_character_set_is_never_run(
+    shop: Server, work: Workspace, tmp_path: Path, statement: bytes
+) -> None:
+    source = shop.source()
+    sound = Taken(source, work, tmp_path / "sound")
+    as_app(shop, statement, "sjis")
+    before = shop.look("shop")
+    taken = Taken(source, work, tmp_path / "store")
+    assert [one for one in taken.warnings if "only by hand" in one]
+    with pytest.raises(SourceError, match="take text in it for statements") as told:
+        staged(source, taken, work)
+    assert "utf8mb4" in told.value.hint
+    swap = staged(source, sound, work)  # nor from the database that is replaced
+    with pytest.raises(SourceError, match="take text in it for statements"):
+        source.swap(swap)
+    source.back(swap)
+    source.discard(swap)
+    assert "pwned" not in shop.databases()
+    assert shop.look("shop") == before
+    assert shop.leftovers() == []
+
+
+@pytest.mark.parametrize(
+    ("made", "named"),
+    [
+        ("CREATE TABLE `a\r\nb` (a int)", "table 'a"),
+        ("CREATE TABLE `a\nDELIMITER ;;\nb` (a int)", "table 'a"),
+        ("CREATE TABLE b (`a\nDELIMITER ;;\nb` int)", "a column of 'b'"),
+        ("CREATE TABLE b (a int, KEY `a\nb` (a))", "an index of 'b'"),
+        ("CREATE TABLE b (a int, CONSTRAINT `a\nb` CHECK (a > 0))", "a constraint of 'b'"),
+        ("CREATE VIEW v AS SELECT 1 AS b FROM (SELECT 2 AS `a\nb`) c", "view 'v'"),
+        ("CREATE PROCEDURE `a\nb`() SELECT 1", "routine 'a"),
+    ],
+)
+def test_a_name_with_a_line_end_is_refused_at_a_backup_and_a_restore(
+    shop: Server, work: Workspace, tmp_path: Path, made: str, named: str
+) -> None:
+    taken = Taken(shop.source(), work, tmp_path / "store")
+    as_app(shop, made.encode())
+    with pytest.raises(SourceError) as told:
+        shop.source().check()
+    assert named in str(told.value)
+    assert named in shop.source().target(taken.record, None).refusals[0]
+
+
+def test_a_name_with_a_line_end_made_during_a_dump_is_an_error(
+    shop: Server, work: Workspace
+) -> None:
+    with shop.source().open(work) as dump:
+        stream = next(iter(dump.streams()))
+        as_app(shop, b"CREATE TABLE `a\nb` (a int)")
+        with pytest.raises(SourceError, match="line end"):
+            stream.finish(0, "")

@@ -152,6 +152,10 @@ class MariaDB:
             told = refusals(access, record.facts, name)
             size_bytes, totals = (0, {})
             if exists:
+                told += [
+                    f"{one} of the live database has a line end in its name: rename it"
+                    for one in facts.broken_names(access, name)
+                ]
                 size_bytes, totals = facts.size_bytes(access, name), facts.totals(access, name)
         label = f"database {name} on {self._server.place}"
         return Target(label, name, exists, size_bytes, totals, tuple(told))
@@ -232,6 +236,7 @@ class MariaDB:
                 hint="run `lifeboat recover`",
             )
         facts.refuse_unreadable(access, self.name, self.database)
+        facts.refuse_names(access, self.name, self.database)
         facts.refuse_programs(access, self.name)
 
     def _load(self, access: Access, mover: Mover, database: str, lines: BinaryIO) -> None:

@@ -17,7 +17,7 @@ from ..model import Command, Inventory, Stream, Workspace
 from . import mariadb_accounts as accounts
 from . import mariadb_facts as facts
 from .mariadb_server import SQL_ALONE, Access
-from .mariadb_stream import Found, Scanner
+from .mariadb_stream import MISREAD, Found, Scanner
 
 _END = re.compile(rb"\n-- Dump completed(?: on [^\n]+)?\n\s*$")
 _MOST_PACKET = "--max-allowed-packet=1G"
@@ -100,9 +100,12 @@ class MariaDBDump:
                 detail="\n".join(found.lacking),
                 hint="grant the user its rights: site.yml does",
             )
+        facts.refuse_names(self._access, self._source, self._database)  # made meanwhile
         told = tuple(self._warnings) + tuple(line for line in said.splitlines() if line.strip())
         if found.odd_triggers:
             told += (f"only by hand can be restored: the triggers {', '.join(found.odd_triggers)}",)
+        if found.misread:
+            told += (f"only by hand can be restored: {MISREAD}",)
         if not self.facts["accounts"] and accounts.written(self._access) is None:
             told += (f"user {self._about.user} may not read accounts: they are not in this backup",)
         return told

@@ -142,16 +142,50 @@ def counted(access: Access, name: str) -> list[tuple[str, str, int]]:
 
 
 def uncountable(access: Access, name: str) -> list[tuple[str, str]]:
-    """[(kind, name)] of what cannot be counted in a dump: names that hold a line end, and tables
-    whose rows a dump leaves out.
-    """
+    """[(kind, name)] of what cannot be counted in a dump: tables whose rows it leaves out."""
     engines = ", ".join(literal(one) for one in _WITHOUT_ROWS)
     left_out = access.ask(
         "SELECT 'table', TABLE_NAME FROM information_schema.TABLES"
         f" WHERE {same('TABLE_SCHEMA', name)} AND ENGINE IN ({engines})"
     )
-    all_ = tables(access, name) + programs(access, name)
-    return [(row[0], row[1]) for row in left_out] + [one for one in all_ if "\n" in one[1]]
+    return [(row[0], row[1]) for row in left_out]
+
+
+def broken_names(access: Access, name: str) -> list[str]:
+    """What has a line end in a name: ["table a\\nb"]. In a dump it cannot be told from a line's own."""
+    asked = [
+        f"SELECT '{kind}', {shown} FROM information_schema.{table}"
+        f" WHERE {same(schema, name)} AND ({column} LIKE '%\n%' OR {column} LIKE '%\r%')"
+        for kind, table, schema, shown, column in (
+            ("table", "TABLES", "TABLE_SCHEMA", "TABLE_NAME", "TABLE_NAME"),
+            ("a column of", "COLUMNS", "TABLE_SCHEMA", "TABLE_NAME", "COLUMN_NAME"),
+            ("an index of", "STATISTICS", "TABLE_SCHEMA", "TABLE_NAME", "INDEX_NAME"),
+            (
+                "a constraint of",
+                "TABLE_CONSTRAINTS",
+                "TABLE_SCHEMA",
+                "TABLE_NAME",
+                "CONSTRAINT_NAME",
+            ),
+            ("a partition of", "PARTITIONS", "TABLE_SCHEMA", "TABLE_NAME", "PARTITION_NAME"),
+            # strings have theirs written as \\n
+            ("view", "VIEWS", "TABLE_SCHEMA", "TABLE_NAME", "VIEW_DEFINITION"),
+            ("trigger", "TRIGGERS", "TRIGGER_SCHEMA", "TRIGGER_NAME", "TRIGGER_NAME"),
+            ("routine", "ROUTINES", "ROUTINE_SCHEMA", "ROUTINE_NAME", "ROUTINE_NAME"),
+            ("event", "EVENTS", "EVENT_SCHEMA", "EVENT_NAME", "EVENT_NAME"),
+        )
+    ]
+    return sorted({f"{row[0]} {row[1]!r}" for row in access.ask(asked)})
+
+
+def refuse_names(access: Access, source: str, name: str) -> None:
+    told = broken_names(access, name)
+    if told:
+        raise SourceError(
+            f"source {source}: names in database {name!r} have a line end in them, and could not be"
+            f" restored: {_first(told)}",
+            hint="rename it",
+        )
 
 
 def warnings(access: Access, name: str) -> list[str]:

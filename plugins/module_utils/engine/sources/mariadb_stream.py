@@ -42,6 +42,41 @@ _PROGRAM = b"\nDELIMITER ;;\n"
 _PROGRAM_ENDS = b";;\nDELIMITER ;\n"
 
 
+# Where one of these is set for a program, a byte of a letter may be \\ or `: the client, which reads
+# utf8mb4, would end a string elsewhere than the server, and take what stands in it for statements.
+_SWALLOWING = re.compile(rb"character_set_client *= *(?:big5|cp932|gb18030|gbk|sjis)\b")
+_SWALLOWED = re.compile(rb"[\x80-\xff][\\`]")
+
+
+MISREAD = (
+    "a view, routine, trigger or event in the SQL was made by a client of big5, cp932, gb18030, gbk or"
+    " sjis, and the client program could take text in it for statements"
+)
+MISREAD_HINT = "make it anew by a client of utf8mb4; from a backup by hand, see its RESTORE.md"
+
+
+class Misread:
+    """Whether the client could read SQL otherwise than the server; give it blocks of any size.
+
+    True once it is so. From the first such character set on all is looked at, rows too: what seems to
+    set another may itself stand in a string.
+    """
+
+    def __init__(self) -> None:
+        self._held, self._swallowing, self._found = b"", False, False
+
+    def __call__(self, block: bytes) -> bool:
+        text = self._held + block
+        self._held = text[-100:]
+        if not self._swallowing:
+            begins = _SWALLOWING.search(text)
+            if begins is None:
+                return False
+            self._swallowing, text = True, text[begins.end() :]
+        self._found = self._found or _SWALLOWED.search(text) is not None
+        return self._found
+
+
 @dataclass
 class Found:
     """What a dump holds. A table's rows are None where its name hides them from us."""
@@ -50,6 +85,7 @@ class Found:
     others: set[tuple[str, str]] = field(default_factory=set)  # ("view", "v1"), ("trigger", ..)
     lacking: list[str] = field(default_factory=list)  # what the user may not see
     odd_triggers: list[str] = field(default_factory=list)  # whose beginning cannot be read
+    misread: bool = False  # the client would take text for statements
 
 
 class Scanner:
@@ -64,8 +100,10 @@ class Scanner:
         self._apart = False  # each row on a line of its own, as newer programs write them
         self._program = b""  # what stands between DELIMITER ;; and DELIMITER ;, None = outside
         self._trigger = ""  # the last that was dropped
+        self._misread = Misread()
 
     def __call__(self, block: bytes) -> None:
+        self.found.misread = self._misread(block)
         self._held += block
         while self._step():
             pass
@@ -202,8 +240,11 @@ class Moved:
         self._held = bytearray(b"\n")
         self._inside = False  # of the statement of a trigger, a routine or an event
         self._begun = False
+        self._misread = Misread()
 
     def __call__(self, block: bytes) -> bytes:
+        if self._misread(block):
+            raise SourceError(MISREAD, hint=MISREAD_HINT)
         self._held += block
         out = bytearray()
         while True:

@@ -23,7 +23,7 @@ from ..process import Started, run, write_all
 from . import mariadb_facts as facts
 from .mariadb_dump import complain, dump
 from .mariadb_server import Access, QueryError, identifier, literal
-from .mariadb_stream import Moved
+from .mariadb_stream import MISREAD, MISREAD_HINT, Misread, Moved
 
 log = logging.getLogger(__name__)
 PACKED = "_lifeboat_packed"  # the table
@@ -237,6 +237,8 @@ class Mover:
             text = run(replace(command, accepts=accepts), timeout_s=600.0)
         except ProcessError as exc:
             raise self._access.explain(exc) from exc
+        if Misread()(text):
+            raise SourceError(MISREAD, hint=MISREAD_HINT)
         told = complain(text[:64], text[-4096:], len(text))
         if told:
             raise SourceError(f"views and routines cannot be set aside: {told}")
