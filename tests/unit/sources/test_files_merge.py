@@ -36,6 +36,7 @@ def compared(source, taken, swap, work):
         return differences(*source.alike(swap, iter(taken.entries), read(lines)))
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 class TestMerge(KeptContract):
     def prepare(self, ground):
         (ground / "shop" / "uploads").mkdir(parents=True)
@@ -119,6 +120,18 @@ class TestMerge(KeptContract):
         with pytest.raises(SourceError, match="sub/a before the restore is not kept"):
             source.undoing(swap)
         assert self.look(ground) == new
+
+    def test_a_confirm_needs_nothing_of_what_was_left_of_the_restored(
+        self, source, taken, work, ground
+    ):
+        self.change(ground)
+        swap = staged(source, taken, work)
+        source.swap(swap)
+        new = self.look(ground)
+        remove(Path(swap.side))
+        source.discard(swap)
+        assert self.look(ground) == new
+        assert self.leftovers(ground) == []
 
     def test_what_another_restore_has_kept_is_not_put_back(self, source, taken, work, ground):
         self.change(ground)
@@ -235,6 +248,24 @@ class TestMerge(KeptContract):
         with pytest.raises(SourceError, match="something else lies at"):
             source.swap(swap)
         assert not (top / "sub" / "evil").exists()
+
+    @needs_root
+    @pytest.mark.parametrize("end", [".old", ".new"])
+    def test_a_directory_of_roots_in_the_place_of_ours_is_not_removed(
+        self, opened, source, taken, work, ground, end
+    ):
+        top = self.top(ground)
+        os.chown(top, NOBODY, NOBODY)
+        (top / "roots").mkdir()
+        (top / "roots" / "conf").write_text("root's")
+        swap = staged(source, taken, work)
+        source.swap(swap)
+        source.back(swap)
+        name = top / Path(swap.side).with_suffix(end).name
+        assert _as_nobody(lambda: (name.rename(top / "away"), (top / "roots").rename(name)))
+        with pytest.raises(SourceError, match="something else lies at"):
+            source.discard(swap)
+        assert (name / "conf").read_text() == "root's"
 
     @needs_root
     @pytest.mark.parametrize("mode", [0o755, 0o700])

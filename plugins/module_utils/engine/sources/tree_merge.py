@@ -27,11 +27,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import SourceError
-from ..files import open_regular, remove
+from ..files import open_regular
 from ..ownership import mounts_within
 from . import tree_swap
 from .tree_beneath import Beneath
-from .tree_swap import Tree, refuse_mounts
+from .tree_swap import Tree
 
 _LIST = "%s.jsonl"  # in K, by K's name: [name below T, whether something was there]
 _KEPT = "tree"  # in K: what was there
@@ -78,15 +78,14 @@ def back(tree: Tree) -> None:
 
 
 def discard(tree: Tree) -> None:
-    if _listed(tree) and not swapped(tree):
+    if _listed(tree) and os.path.lexists(tree.side) and not swapped(tree):
         raise SourceError(
             "%s is merged only in part, so nothing was removed" % tree.target,
             hint="what was there before lies in %s, what was restored in %s"
             % (tree.kept, tree.side),
         )
     for name in (tree.unpacked, tree.kept, tree.side):  # S last: without it K's list says nothing
-        refuse_mounts(name)
-        remove(Path(name))
+        tree_swap.remove_closed(name)
 
 
 def _forth(name: str, had: bool, target: Beneath, side: Beneath, kept: Beneath) -> None:

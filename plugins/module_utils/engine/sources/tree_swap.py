@@ -131,6 +131,17 @@ def closed(name: str) -> Iterator[int]:
         os.close(opened)
 
 
+def remove_closed(name: str) -> None:
+    """Remove what `closed_directory` has made, and nothing that somebody may have put in its place."""
+    if not os.path.lexists(name):
+        return
+    refuse_mounts(name)
+    with closed(name) as opened:
+        for entry in os.listdir(opened):
+            remove(Path("/proc/self/fd/%d" % opened, entry))
+    os.rmdir(name)
+
+
 def require_same(name: str, opened: int) -> None:
     """Raise unless `name` is still the directory that was opened."""
     try:
