@@ -179,7 +179,7 @@ class Engine:
 
     def users(self, volume: str) -> list[Mapping[str, Any]]:
         """Those that run, or may go on at any moment: paused ones, and ones that are restarted."""
-        return [one for one in self.having(volume) if status_of(one) not in _AT_REST]
+        return [one for one in self.having(volume) if not at_rest(one)]
 
     def stop(self, container: str) -> None:
         """As its own settings say; what ends only by force ends by force."""
@@ -233,6 +233,10 @@ def _first(answer: str) -> Mapping[str, Any]:
 
 def status_of(container: Mapping[str, Any]) -> str:
     return str(container["State"].get("Status", "")).lower()
+
+
+def at_rest(container: Mapping[str, Any]) -> bool:
+    return status_of(container) in _AT_REST
 
 
 def _has(container: Mapping[str, Any], volume: str) -> bool:

@@ -27,8 +27,15 @@ from lifeboat.sources import tree_dump
 whole = tree_dump.TreeDump.streams
 def streams(self):
     yield from whole(self)
-    subprocess.run(["podman", "start", %r])
+    subprocess.run(["podman", "start", %(name)r])
+    if %(ends)r:
+        subprocess.run(["podman", "stop", "-t", "2", %(name)r])
 tree_dump.TreeDump.streams = streams
+"""
+KILLED_WHILE_PUT_BACK = """
+import os, signal
+from lifeboat.sources import volume
+volume.tree_swap.back = lambda tree: os.kill(os.getpid(), signal.SIGKILL)
 """
 CANNOT_BE_PUT_BACK = """
 from lifeboat.errors import SourceError
@@ -82,15 +89,26 @@ def test_what_begins_before_the_exchange_runs_on_the_restored_tree(
     assert user.run("cat", "/data/one") == "one"
 
 
+@pytest.mark.parametrize("killed", [False, True])
 def test_an_undo_starts_those_that_it_stopped_and_no_other(
-    host: Host, user: Container, volume: str, make_container: Callable[..., Container]
+    host: Host,
+    user: Container,
+    volume: str,
+    make_container: Callable[..., Container],
+    killed: bool,
 ) -> None:
     later = make_container("-v", f"{volume}:/data")
     podman("stop", "-t", "2", later.name)
     id_ = restored(host)
     podman("start", later.name)
     podman("stop", "-t", "2", user.name)
-    undo(host, id_)
+    if killed:
+        gate = ("--confirm", PHRASE, "--target-host", "h1")
+        done = host.lifeboat("undo", "shop", id_, *gate, before=KILLED_WHILE_PUT_BACK)
+        assert (done.returncode, later.running) == (-9, False)
+        assert host.lifeboat("recover").returncode == 0
+    else:
+        undo(host, id_)
     assert (later.running, user.running) == (True, False)
 
 
@@ -137,14 +155,15 @@ def test_a_volume_that_is_used_after_an_undo_is_nobodys_to_remove(
     assert [one.name for one in place.iterdir()] == ["new"]
 
 
-@pytest.mark.parametrize("how", ["refuse", "copy"])
+@pytest.mark.parametrize(("how", "ends"), [("refuse", False), ("copy", False), ("copy", True)])
 def test_what_begins_in_the_middle_is_not_called_at_rest(
-    host: Host, user: Container, how: str
+    host: Host, user: Container, how: str, ends: bool
 ) -> None:
     podman("stop", "-t", "2", user.name)
     host.job["sources"]["files"]["running"] = how
     host.configure()
-    done = host.lifeboat("run", "shop", before=BEGINS_WHILE_IT_IS_READ % user.name)
+    begins = BEGINS_WHILE_IT_IS_READ % {"name": user.name, "ends": ends}
+    done = host.lifeboat("run", "shop", before=begins)
     if how == "refuse":
         assert "was started while the volume was read" in done.stderr
         assert done.returncode == 1

@@ -9,11 +9,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..anchor import anchored
-from ..containers import Engine
+from ..containers import Engine, at_rest
 from ..errors import ConfigError, LifeboatError, SourceAbsent, SourceError, VerifyError
 from ..model import Inventory, Needs, Option, SourceRecord, Stream, Swap, Target, Workspace
 from ..placement import HERE, Placement
@@ -98,7 +99,7 @@ class Volume:
             facts.refuse_databases(self._engine, self._volume, place)
         if self._running == "stop":
             facts.require_stoppable(self._engine, using)
-        at_rest = self._running != "copy" or not using
+        quiet = self._running != "copy" or not using
         with ExitStack() as held:
             if self._running == "stop":
                 held.enter_context(
@@ -109,12 +110,12 @@ class Volume:
             )
             dump = _VolumeDump(
                 self.name,
-                facts.public(self._engine, self._volume, at_rest, using),
+                facts.public(self._engine, self._volume, quiet, using),
                 Path(folder) / "inventory.jsonl",
                 lambda _path: self._tree.create(place, self._excluded()),
                 False,
             )
-            dump.look = self._look
+            dump.look = partial(self._look, facts.started(self._engine.having(self._volume)))
             dump.by_hand = self._by_hand()
             dump.private = {"containers": [facts.private(one) for one in using]}
             held.callback(dump.abandon)
@@ -251,9 +252,16 @@ class Volume:
             )
         return words
 
-    def _look(self, told: dict[str, Any]) -> None:
-        """Whether it was at rest as long as it was read; `told` is corrected where it may have not been."""
-        began = [facts.name_of(one) for one in self._engine.users(self._volume)]
+    def _look(self, before: Mapping[str, str], told: dict[str, Any]) -> None:
+        """Whether it was at rest as long as it was read; `told` is corrected where it may have not been.
+
+        `before`: when which container was started, as it was then: one may have ended again.
+        """
+        having = self._engine.having(self._volume)
+        running = {facts.name_of(one) for one in having if not at_rest(one)}
+        began = sorted(
+            running | {one for one, _at in facts.started(having).items() - before.items()}
+        )
         if began and self._running != "copy":
             raise SourceError(
                 f"source {self.name}: {', '.join(began)} was started while the volume was read",

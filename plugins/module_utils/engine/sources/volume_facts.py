@@ -69,6 +69,12 @@ def _of_another(engine: Engine) -> bool:
     return os.geteuid() == 0 and engine.user != "root"
 
 
+def started(having: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """When each of these was started last, of those that ever were."""
+    found = {name_of(one): str(one["State"].get("StartedAt", "")) for one in having}
+    return {name: at for name, at in found.items() if not at.startswith("0001-")}
+
+
 def unstoppable(using: Sequence[Mapping[str, Any]]) -> list[str]:
     """Why these containers cannot be stopped and started again as they are."""
     told = []
