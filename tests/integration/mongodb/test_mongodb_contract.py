@@ -113,6 +113,17 @@ class TestMongoDB(SourceContract):
         assert {"shop.book title_1", "shop.book by year", "shop.book _id_"} <= indexes
         assert taken.record.totals["indexes"] == len(indexes)
 
+    def test_an_index_that_is_not_as_it_was_is_a_difference(self, source, taken, work, ground):
+        swap = staged(source, taken, work)
+        assert differences(source, taken, swap, work) == []
+        with self.server.client() as client:
+            new = client.shop["lifeboat-t0k3n-new-book"]
+            new.drop_index("title_1")
+            new.create_index("title")
+        told = differences(source, taken, swap, work)
+        assert len(told) == 1
+        assert "index shop.book title_1: definition is" in told[0]
+
     def test_that_it_is_not_one_instant_is_said(self, taken):
         assert taken.record.facts["consistency"] == "none"
         assert any("different moments" in one for one in taken.warnings)

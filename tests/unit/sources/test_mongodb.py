@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from lifeboat.inventory import InventoryWriter, read
-from lifeboat.sources.mongodb_archive import Walk
+from lifeboat.sources.mongodb_archive import Collection, Walk, definition, read_extended
 from lifeboat.sources.mongodb_dump import parts
+from lifeboat.sources.mongodb_restore import NEVER, make_indexes
 from lifeboat.sources.mongodb_session import CommandRefused
 from lifeboat.sources.mongodb_swap import Room
 
@@ -142,6 +143,8 @@ class Memory:
     def __init__(self, **holds: Any) -> None:
         self.holds: dict[str, Any] = dict(holds)  # name -> ("view", options) or anything
         self.noted: Any = None
+        self.expiring: dict[str, Any] = {}
+        self.asked: list[Mapping[str, Any]] = []
         self.ends = 10**6
 
     def collections(self, _database: str) -> Mapping[str, Any]:
@@ -152,7 +155,11 @@ class Memory:
             for name, what in self.holds.items()
         }
 
+    def rows(self, _database: str, _command: Mapping[str, Any]) -> list[Any]:
+        return [one for one in (self.noted, *self.expiring.values()) if one]
+
     def ask(self, _database: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.asked.append(command)
         if "find" in command:
             return {"cursor": {"firstBatch": [self.noted] if self.noted else []}}
         if self.ends == 0:
@@ -160,6 +167,9 @@ class Memory:
         self.ends -= 1
         if "insert" in command:
             self.noted = command["documents"][0]
+        elif "update" in command:
+            one = command["updates"][0]["u"]
+            self.expiring[one["_id"]] = one
         elif "renameCollection" in command:
             name, to = (command[key].split(".", 1)[1] for key in ("renameCollection", "to"))
             assert to not in self.holds
@@ -169,7 +179,7 @@ class Memory:
             self.holds[command["create"]] = ("view", options)
         elif "drop" in command:
             if command["drop"] == "state":
-                self.noted = None
+                self.noted, self.expiring = None, {}
             elif self.holds.pop(command["drop"], None) is None:
                 raise CommandRefused("ns not found", 26)
         return {}
@@ -242,3 +252,63 @@ def test_an_undo_with_views_killed_at_any_command_is_completed(moment):
     assert there(swapping) == OLD
     swapping.discard()
     assert memory.holds == OLD
+
+
+# -- indexes
+
+
+def test_nothing_expires_before_it_is_swapped_in():
+    """Or documents of an old backup would be gone before they are counted."""
+    swapping = room()
+    memory: Any = swapping.session
+    index = {"name": "seen_1", "key": {"seen": {"$numberInt": "1"}}, "expireAfterSeconds": 3600}
+    metadata = json.dumps({"indexes": [index, {"name": "x_1", "key": {"x": 1}, "ns": "shop.b"}]})
+    make_indexes(swapping, Collection("shop", "b", "", metadata))
+    made = next(one for one in memory.asked if "createIndexes" in one)["indexes"]
+    assert made == [
+        {"name": "seen_1", "key": {"seen": 1}, "expireAfterSeconds": NEVER},
+        {"name": "x_1", "key": {"x": 1}},
+    ]
+    assert not any("collMod" in one for one in memory.asked)
+    swapping.swap()
+    done = [one for one in memory.asked if "collMod" in one or "renameCollection" in one]
+    at = done.index(
+        {
+            "collMod": "lifeboat-t-new-b",
+            "index": {"name": "seen_1", "expireAfterSeconds": 3600},
+        }
+    )
+    assert at < done.index({"renameCollection": "shop.lifeboat-t-new-b", "to": "shop.b"})
+    swapping.back()
+    swapping.discard()
+    assert memory.expiring == {}
+    assert memory.holds == OLD
+
+
+def test_an_index_without_the_collation_of_its_collection_is_made_without():
+    swapping = room()
+    told = {"options": {"collation": {"locale": "de"}}, "indexes": [{"name": "x", "key": {"x": 1}}]}
+    make_indexes(swapping, Collection("shop", "b", "", json.dumps(told)))
+    asked: Any = swapping.session
+    assert asked.asked[-1]["indexes"][0]["collation"] == {"locale": "simple"}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"key": {"b": 1, "a": 1}, "unique": True},
+        {"key": {"a": 1, "b": -1}, "unique": True},
+        {"key": {"a": 1, "b": 1}},
+        {"key": {"a": 1, "b": 1}, "unique": True, "sparse": True},
+        {"key": {"a": 1, "b": 1}, "unique": True, "expireAfterSeconds": 1},
+        {"key": {"a": 1, "b": 1}, "unique": True, "collation": {"locale": "de"}},
+        {"key": {"a": 1, "b": 1}, "unique": True, "partialFilterExpression": {"a": 1}},
+        {"key": {"a": 1, "b": 1}, "unique": True, "capped": True},
+        {"key": {"a": 1, "b": 1}, "unique": True, "validator": {"a": {"$exists": True}}},
+    ],
+)
+def test_another_definition_is_another_and_a_servers_own_additions_are_none(other):
+    whole = {"v": 2, "key": {"a": 1.0, "b": 1}, "unique": True, "sparse": False, "ns": "shop.b"}
+    archived = {"key": {"a": {"$numberInt": "1"}, "b": {"$numberInt": "1"}}, "unique": True}
+    assert definition(whole) == definition(read_extended(archived))
+    assert definition(other) != definition(whole)

@@ -240,8 +240,9 @@ class MongoDB:
                     )
                     plains[part].feed(self._placement.wrap(Command(argv)))
                     for database in held:
+                        room = self._room(session, swap, names[database])
                         for one in walked.ours(database):
-                            restoring.make_indexes(session, names[database], swap.side, one)
+                            restoring.make_indexes(room, one)
             except BaseException:
                 with suppress(LifeboatError):  # what is left is discarded with the journal
                     self._clear(session, swap)

@@ -42,11 +42,20 @@ class Collection:
     @property
     def indexes(self) -> list[dict[str, Any]]:
         """The definitions of its indexes, in extended JSON; _id's own is among them."""
-        try:
-            listed = json.loads(self.metadata).get("indexes") or []
-        except (ValueError, AttributeError):
-            return []
+        listed = self._described("indexes", [])
         return [one for one in listed if isinstance(one, dict) and "name" in one]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What it was created with, in extended JSON."""
+        return dict(self._described("options", {}))
+
+    def _described(self, what: str, otherwise: Any) -> Any:
+        try:
+            told = json.loads(self.metadata).get(what)
+        except (ValueError, AttributeError):
+            return otherwise
+        return told if isinstance(told, type(otherwise)) else otherwise
 
 
 class Walk:
@@ -111,9 +120,11 @@ class Walk:
                     inventory.add("view", full)
                     continue
                 rows = self.counts.get((database, one.data_name), 0)
-                inventory.add("collection", full, rows=rows)
+                told = definition(read_extended(one.options))
+                inventory.add("collection", full, rows=rows, definition=told)
                 for index in one.indexes:
-                    inventory.add("index", f"{full} {index['name']}")
+                    told = definition(read_extended(index))
+                    inventory.add("index", f"{full} {index['name']}", definition=told)
 
     # -- inside
 
@@ -186,6 +197,36 @@ class Walk:
             told = [str(document.get(key, "")) for key in ("db", "collection", "type", "metadata")]
             kind = told[2] if told[2] in ("view", "timeseries") else ""
             self.collections.append(Collection(told[0], told[1], kind, told[3]))
+
+
+def read_extended(value: Mapping[str, Any]) -> Any:
+    """Extended JSON as a server's answer would have it."""
+    from bson import json_util
+
+    return json_util.loads(json.dumps(value))
+
+
+def definition(described: Mapping[str, Any]) -> str:
+    """What makes an index or a collection this one, the same from an archive and from a server.
+
+    Left out is what a server may add or choose itself: versions, sizes, weights, ids.
+    """
+    from bson import json_util
+
+    told: dict[str, Any] = {
+        one: True for one in ("unique", "sparse", "capped") if described.get(one)
+    }
+    if "key" in described:
+        pairs = described["key"].items()
+        told["key"] = [[name, int(to) if isinstance(to, float) else to] for name, to in pairs]
+    if "expireAfterSeconds" in described:
+        told["expires"] = True  # when, is set with the swap
+    for one in ("partialFilterExpression", "validator"):
+        if described.get(one):
+            told[one] = described[one]
+    if described.get("collation"):
+        told["collation"] = [described["collation"].get(one) for one in ("locale", "strength")]
+    return json_util.dumps(told, json_options=json_util.RELAXED_JSON_OPTIONS, sort_keys=True)
 
 
 def walk(stream: BinaryIO) -> Walk:

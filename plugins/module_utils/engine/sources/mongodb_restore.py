@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..inventory import InventoryWriter
-from .mongodb_archive import OURS, SYSTEM, Collection
+from .mongodb_archive import OURS, SYSTEM, Collection, definition, read_extended
 from .mongodb_session import Session
+from .mongodb_swap import Room
 
 # By servers on some system, or by patterns of the tools.
 _FORBIDDEN = re.compile(r'[/\\. "$*<>:|?\0]')
+NEVER = (1 << 31) - 1  # seconds: the most that a TTL index takes, 68 years
 _NAMESPACE_BYTES = 255  # database.collection, from server 4.4; before, it was 120
 
 
@@ -57,21 +58,29 @@ def mapping(names: Mapping[str, str], side: str) -> tuple[str, ...]:
     return words
 
 
-def make_indexes(session: Session, database: str, side: str, collection: Collection) -> None:
+def make_indexes(room: Room, collection: Collection) -> None:
     """Make the indexes of one restored collection, as its archive describes them.
 
     Not by mongorestore, which adds the namespace to each: other servers than MongoDB's refuse that,
-    and `v`; which version of its own index it makes is the server's to choose.
+    and `v`; which version of its own index it makes is the server's to choose. Nothing expires before
+    it was compared: the swap sets when (`Room.swap`).
     """
-    from bson import json_util
-
     wanted = []
+    expiring = []
     for one in collection.indexes:
         if one["name"] != "_id_" and not one.get("clustered"):
-            made = json_util.loads(json.dumps(one))
+            made = read_extended(one)
             wanted.append({key: made[key] for key in made if key not in ("ns", "v")})
+            if collection.options.get("collation"):  # or it would get this one
+                wanted[-1].setdefault("collation", {"locale": "simple"})
+            if "expireAfterSeconds" in made:
+                expiring.append({key: made[key] for key in ("name", "expireAfterSeconds")})
+                wanted[-1]["expireAfterSeconds"] = NEVER
+    if expiring:
+        room.note_expiring(collection.name, expiring)
     if wanted:
-        session.ask(database, {"createIndexes": side + collection.name, "indexes": wanted})
+        name = room.side + collection.name
+        room.session.ask(room.database, {"createIndexes": name, "indexes": wanted})
 
 
 def count(
@@ -88,6 +97,7 @@ def count(
     # By reading, not from the server's statistics, which may be off.
     counting = {"aggregate": name, "pipeline": [{"$count": "rows"}], "cursor": {}}
     answer = next(iter(session.rows(database, counting)), {"rows": 0})
-    writer.add("collection", plain, rows=int(answer["rows"]))
+    made = definition(told.get("options") or {})
+    writer.add("collection", plain, rows=int(answer["rows"]), definition=made)
     for one in session.rows(database, {"listIndexes": name}):
-        writer.add("index", f"{plain} {one['name']}")
+        writer.add("index", f"{plain} {one['name']}", definition=definition(one))

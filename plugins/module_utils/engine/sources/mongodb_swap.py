@@ -6,7 +6,8 @@ what is restored lies in the target database itself, as `lifeboat-TOKEN-new-NAME
 kept as `lifeboat-TOKEN-old-NAME`. T is a target's name, N the new one beside it, K the kept one:
 
     swap  1. write down, in lifeboat-TOKEN-state, which names there are as T and as N
-          2. every old T -> K         3. every N -> T: with the last one the swap is done
+          2. every old T -> K         3. every N is given the time after which its documents expire
+          4. every N -> T: with the last one the swap is done
     back  1. every new T -> N         2. every K -> T
 
 After a crash at any moment names alone tell: T is new when `new` has it and N is gone. A view is not
@@ -18,7 +19,7 @@ name that is being put back is never dropped, but moved aside: `lifeboat-TOKEN-a
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +74,7 @@ class Room:
                 self.drop(name)  # likewise; it is moved again below
             else:
                 self._move(name, self.kept + name, view)
+        self._set_expiring(side)
         for name, view in side.items():
             try:
                 self._move(self.side + name, name, view)
@@ -173,6 +175,20 @@ class Room:
         if to not in self.session.collections(self.database):
             self.session.ask(self.database, {"create": to, **view})
         self.drop(name)
+
+    def note_expiring(self, name: str, indexes: Sequence[Mapping[str, Any]]) -> None:
+        """[{"name": …, "expireAfterSeconds": …}] of a new collection, for the swap to set."""
+        noted = {"_id": "expiring " + name, "of": name, "indexes": list(indexes)}
+        update = {"q": {"_id": noted["_id"]}, "u": noted, "upsert": True}
+        command = {"update": self.state, "updates": [update], "writeConcern": _DURABLE}
+        self.session.ask(self.database, command)
+
+    def _set_expiring(self, side: Names) -> None:
+        """From here on the server may remove documents: they have been compared."""
+        for noted in self.session.rows(self.database, {"find": self.state, "filter": {}}):
+            for index in noted["indexes"] if noted.get("of") in side else ():
+                command = {"collMod": self.side + noted["of"], "index": index}
+                self.session.ask(self.database, command)
 
     def _aside(self) -> list[str]:
         """Prefixes for what an application has made in the middle of it all."""
