@@ -214,8 +214,9 @@ class Volume:
         return replace(swap, note={**swap.note, "running": running, "undone": True})
 
     def back(self, swap: Swap) -> None:
-        moves = not _old_in_place(_tree(swap))  # or nobody has to stop
-        self._at_rest(swap, tree_swap.back, stop=moves, again=swap.note["running"])
+        # taking back what never was in place need stop nobody; an undo may have been cut off anywhere
+        moves = swap.note.get("undone") or not _old_in_place(_tree(swap))
+        self._at_rest(swap, tree_swap.back, stop=bool(moves), again=swap.note["running"])
 
     def discard(self, swap: Swap) -> None:
         tree = _tree(swap)

@@ -45,7 +45,10 @@ def require_theirs(engine: Engine, here: str, *names: str) -> None:
     """
     if not _of_another(engine):
         return
-    account = ownership.known(engine.user)
+    try:
+        account = ownership.known(engine.user)
+    except KeyError:
+        raise SourceError(f"{engine.where}there is no user {engine.user} on this host") from None
     for name in ("", *names):
         path = os.path.join(here, name)
         try:
