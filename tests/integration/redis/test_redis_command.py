@@ -19,12 +19,12 @@ from .test_redis_contract import content, fill
 
 DUMPER = "dump-s3cret"
 _KILL_AFTER_LOAD = """
-import os, lifeboat.sources.redis_swap as swapping
-real = swapping._wait_for_aof
+import os, lifeboat.sources.redis_wait as waiting
+real = waiting.for_aof
 def wait(server, master=None):
     real(server, master)
     os.kill(os.getpid(), 9)
-swapping._wait_for_aof = wait
+waiting.for_aof = wait
 """
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from lifeboat.errors import SourceError
 from lifeboat.model import Workspace
-from lifeboat.sources import redis_swap
+from lifeboat.sources import redis_wait
 from lifeboat.sources.redis_master import Master
 
 from tests.unit.contracts.source_contract import Taken, staged
@@ -242,13 +242,13 @@ def test_an_application_that_empties_the_server_at_once_takes_nothing_from_an_un
 ) -> None:
     """The mark goes with everything else, before it is read."""
     swap, source = forgetful.begin(), forgetful.server.source()
-    real = redis_swap._unpause
+    real = redis_wait.unpause
 
     def unpause(server: Any) -> None:
         real(server)
         forgetful.server.cli("FLUSHALL")
 
-    monkeypatch.setattr(redis_swap, "_unpause", unpause)
+    monkeypatch.setattr(redis_wait, "unpause", unpause)
     source.swap(swap)
     monkeypatch.undo()
     assert source.swapped(swap)

@@ -22,7 +22,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -33,20 +32,15 @@ from ..files import remove, sync_directory, write
 from ..model import Swap
 from ..pipeline import Pipeline
 from . import redis_rdb as rdb
-from .redis_client import Refused, Server, keyspace
-from .redis_dump import save_file
+from . import redis_wait as wait
+from .redis_client import Server, keyspace
 from .redis_master import Master
 from .redis_target import network_of
 
 _NEW, _OLD = "new", "old"
-_PAUSE_MS = 600_000  # so long at most writes wait for a restore that was killed
 _COME_S = 30.0
-_STALLED_S = 60.0
-_STEP_S = 0.1
-_MOST_S = 6 * 3600.0
 # Or the old data might go before the new is there; or we would have to speak TLS on this host's loopback.
 _WANTED = {"repl-diskless-load": "disabled", "tls-replication": "no"}
-_PROGRESS = ("loading", "loading_loaded_bytes", "master_sync_in_progress", "master_sync_left_bytes")
 
 
 def swap(server: Server, names: Swap) -> None:
@@ -66,7 +60,7 @@ def swapped(server: Server, names: Swap) -> bool:
 
 def discard(server: Server, names: Swap) -> None:
     settle(server, names)
-    if _applied(names).exists():  # a restart may have brought the mark back, see _clean_file
+    if _applied(names).exists():  # a restart may have brought the mark back, see wait.clean_file
         try:
             server.ask("DEL", _mark(names))
         except SourceError:
@@ -82,16 +76,16 @@ def settle(server: Server, names: Swap) -> None:
     if not _loading(names).exists():
         return
     noted = json.loads(_loading(names).read_bytes())
-    info = _calm(server)
+    info = wait.calm(server)
     if info["role"] == "slave" and _mine(info, noted):
         server.ask("REPLICAOF", "NO", "ONE")
     for name, value in noted["settings"].items():
         server.ask("CONFIG", "SET", name, value)
-    _wait_for_aof(server)
+    wait.for_aof(server)
     if "live" not in noted:
         noted["live"] = _live(server, names, noted, info)
         write(_loading(names), json.dumps(noted).encode())
-    _unpause(server)
+    wait.unpause(server)
     if noted["live"] == _NEW:
         write(_applied(names), b"")
     else:
@@ -100,7 +94,7 @@ def settle(server: Server, names: Swap) -> None:
     if server.ask("GET", _mark(names)):
         server.ask("DEL", _mark(names))
         if info.get("aof_enabled") == "0":
-            _clean_file(server)
+            wait.clean_file(server)
     remove(_loading(names))
     sync_directory(_loading(names).parent)
 
@@ -160,10 +154,10 @@ def _replace(server: Server, names: Swap, keep: str, bring: str, word: str) -> N
 def _load(server: Server, names: Swap, master: Master, noted: dict[str, Any], bring: str) -> None:
     keep = Path(noted["keep"])
     server.ask("DEL", _mark(names))
-    _pause(server)
+    wait.pause(server)
     save(server, keep)
     _refuse_newer(Path(bring), keep, server)
-    _pause(server)
+    wait.pause(server)
     for name in noted["settings"]:
         if name == "masterauth":
             server.ask("CONFIG", "SET", name, last=master.password)
@@ -176,13 +170,13 @@ def _load(server: Server, names: Swap, master: Master, noted: dict[str, Any], br
     master.hand_over(size, blocks, _COME_S)
     expected = {number: keys for number, (keys, _expiring) in _counted(bring).items()}
     expected[0] = expected.get(0, 0) + 1  # the mark
-    found = _wait_until_loaded(server, master)
+    found = wait.until_loaded(server, master)
     if found != expected:
         raise SourceError(
             f"{server.where} holds other numbers of keys than it was given",
             detail=f"given: {expected}\nfound: {found}",
         )
-    _wait_for_aof(server, master)
+    wait.for_aof(server, master)
     noted["live"] = noted["word"]  # before anybody can write, or take the mark away
     write(_loading(names), json.dumps(noted).encode())
 
@@ -256,81 +250,6 @@ def _refuse_newer(bring: Path, keep: Path, server: Server) -> None:
             f"{server.where} writes RDB version {versions[1]} and does not read {versions[0]}",
             hint="restore on the product and version that the backup is from, or a newer one",
         )
-
-
-def _calm(server: Server) -> dict[str, str]:
-    """What INFO says once the server is not loading."""
-    until = time.monotonic() + _MOST_S
-    info = server.info()
-    while info.get("loading") == "1":
-        if time.monotonic() > until:
-            raise SourceError(f"{server.where} does not end loading its data")
-        time.sleep(_STEP_S)
-        info = server.info()
-    return info
-
-
-def _wait_until_loaded(server: Server, master: Master) -> dict[int, int]:
-    """The keys of each database, while nobody but us can have changed them."""
-    seen: tuple[str | None, ...] = ()
-    since = time.monotonic()
-    while True:
-        info = server.info()
-        if info.get("master_link_status") == "up" and info.get("loading") == "0":
-            return keyspace(info)
-        now = tuple(info.get(name) for name in _PROGRESS)
-        if now != seen:
-            seen, since = now, time.monotonic()
-        elif time.monotonic() - since > _STALLED_S:
-            raise SourceError(
-                f"{server.where} fetched the data and does not load it", hint="see its log"
-            )
-        master.keep_alive()
-        time.sleep(_STEP_S)
-
-
-def _wait_for_aof(server: Server, master: Master | None = None) -> None:
-    """A rewritten AOF is what makes the new data last: until then a restart brings the old."""
-    until = time.monotonic() + _MOST_S
-    while True:
-        info = server.info()
-        busy = "1" in (info.get("aof_rewrite_in_progress"), info.get("aof_rewrite_scheduled"))
-        if info.get("aof_enabled") != "1" or not busy:
-            break
-        if time.monotonic() > until:
-            raise SourceError(f"{server.where} does not end the rewrite of its AOF")
-        if master is not None:
-            master.keep_alive()
-        time.sleep(_STEP_S)
-    if info.get("aof_enabled") == "1" and info.get("aof_last_bgrewrite_status") != "ok":
-        raise SourceError(
-            f"{server.where} could not rewrite its AOF", hint="see its log: most often a full disk"
-        )
-
-
-def _pause(server: Server) -> None:
-    """Let writers wait, so that what is kept has their last word. Servers before 6.2 cannot."""
-    try:
-        server.ask("CLIENT", "PAUSE", str(_PAUSE_MS), "WRITE")
-    except Refused:
-        pass
-
-
-def _unpause(server: Server) -> None:
-    try:
-        server.ask("CLIENT", "UNPAUSE")
-    except Refused:
-        pass
-
-
-def _clean_file(server: Server) -> None:
-    """What the server fetched lies on its disk with the mark in it: have it saved without."""
-    try:
-        save_file(server)
-    except (
-        SourceError
-    ):  # no memory to fork, say: the data is right, and a restart brings the mark back
-        server.info()
 
 
 def _counts(path: str) -> Path:
