@@ -52,7 +52,7 @@ class Killer:
                     raise Killed
             return ask(access, wanted, database)
 
-        def feeding(mover: Mover, database: str, blocks: Any, *words: str) -> None:
+        def feeding(mover: Mover, database: str, blocks: Any, *words: str) -> Any:
             text = b"".join(blocks)
             for part in (0, 3, 6):
                 if self._now():
@@ -61,7 +61,7 @@ class Killer:
                         with pytest.raises(SourceError):  # cut off: told as such, and run so far
                             feed(mover, database, [done], "--force")
                     raise Killed
-            feed(mover, database, [text], *words)
+            return feed(mover, database, [text], *words)
 
         patch.setattr(Access, "ask", asking)
         patch.setattr(Mover, "feed", feeding)

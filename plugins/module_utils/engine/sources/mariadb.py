@@ -176,13 +176,16 @@ class MariaDB:
             mover = Mover(access)
             clause = facts.options((wanted["character_set"], wanted["collation"]))
             needed = {*wanted["accounts"], *wanted["definers"]}
-            accounts.create_missing(access, self.name, needed, known)
             mover.drop(swap.side)
+            made = accounts.create_missing(access, self.name, needed, known)
             try:
                 access.ask(f"CREATE DATABASE {identifier(swap.side)} {clause}")
-                plains["database"].read(lambda lines: self._load(access, mover, swap.side, lines))
-                mover.pack(swap.side)
+                awake = plains["database"].read(
+                    lambda lines: self._load(access, mover, swap.side, lines)
+                )
+                mover.pack(swap.side, awake)
             except BaseException:
+                accounts.drop(access, made)
                 mover.drop(swap.side)
                 raise
 
@@ -239,9 +242,9 @@ class MariaDB:
         facts.refuse_names(access, self.name, self.database)
         facts.refuse_programs(access, self.name)
 
-    def _load(self, access: Access, mover: Mover, database: str, lines: BinaryIO) -> None:
+    def _load(self, access: Access, mover: Mover, database: str, lines: BinaryIO) -> set[bytes]:
         try:
-            mover.feed(database, iter(lambda: lines.read(_BLOCK), b""))
+            return mover.feed(database, iter(lambda: lines.read(_BLOCK), b""), asleep=True)
         except ProcessError as exc:
             problem = access.explain(exc, database)
             hint = problem.hint or "the live database was not touched"

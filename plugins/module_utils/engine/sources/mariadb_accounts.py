@@ -94,10 +94,11 @@ def read(lines: BinaryIO) -> dict[str, list[str]]:
 
 def create_missing(
     access: Access, source: str, wanted: Collection[str], known: Mapping[str, list[str]]
-) -> None:
+) -> list[str]:
     """Make those of `wanted` that the server lacks, with their grants; alter no other. Those that
-    cannot be made are told: the data is restored all the same.
+    cannot be made are told: the data is restored all the same. The accounts that are made.
     """
+    made = []
     existing = {f"{user}@{host}" for user, host in access.ask("SELECT User, Host FROM mysql.user")}
     for account in sorted(set(wanted) - existing):
         if account not in known:
@@ -111,10 +112,48 @@ def create_missing(
                 account,
             )
             continue
+        made.append(account)
         try:
             access.ask(known[account])
         except SourceError as exc:
             log.warning("source=%s account=%s not made: %s", source, account, exc)
+    return made
+
+
+def drop(access: Access, made: Collection[str]) -> None:
+    """Take back what `create_missing` made."""
+    for account in made:
+        user, _at, host = account.rpartition("@")
+        kind, name = ("USER", f"{literal_name(user)}@{literal_name(host)}")
+        if not host:
+            kind, name = ("ROLE", literal_name(user))
+        try:
+            access.ask(f"DROP {kind} IF EXISTS {name}")
+        except SourceError as exc:
+            log.warning("account=%s made for this restore, and not removed: %s", account, exc)
+
+
+def of_routines(access: Access, database: str) -> list[str]:
+    """The rights in single routines of a database, which are dropped with them: GRANTs to be run in it."""
+    try:
+        rows = access.ask(
+            "SELECT User, Host, Routine_name, Routine_type, Proc_priv FROM mysql.procs_priv"
+            f" WHERE {same('Db', database)}"
+        )
+    except QueryError as exc:
+        if exc.code in _DENIED:
+            log.warning("database=%s the rights in its single routines cannot be read", database)
+            return []
+        raise
+    grants = []
+    for user, host, name, kind, given in rows:
+        words = [one for one in given.split(",") if one and one != "Grant"]
+        to = literal_name(user) + (f"@{literal_name(host)}" if host else "")
+        grants.append(
+            f"GRANT {', '.join(words) or 'USAGE'} ON {kind} {identifier(name)} TO {to}"
+            + (" WITH GRANT OPTION" if "Grant" in given.split(",") else "")
+        )
+    return [one for one in grants if _STATEMENT.fullmatch(one)]
 
 
 def prepare(

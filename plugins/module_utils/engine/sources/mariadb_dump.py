@@ -104,6 +104,10 @@ class MariaDBDump:
         told = tuple(self._warnings) + tuple(line for line in said.splitlines() if line.strip())
         if found.odd_triggers:
             told += (f"only by hand can be restored: the triggers {', '.join(found.odd_triggers)}",)
+        if found.passing:
+            told += (
+                f"not compared at a restore, for they end: the events {', '.join(found.passing)}",
+            )
         if found.misread:
             told += (f"only by hand can be restored: {MISREAD}",)
         if not self.facts["accounts"] and accounts.written(self._access) is None:

@@ -10,7 +10,7 @@ of its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from ..errors import SourceError
@@ -38,6 +38,12 @@ _TRIGGER = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _TRIGGER_BEGINS = b"/*!50003 CREATE*/"  # a routine begins with CREATE, an event with /*!50106
+_EVENT = re.compile(
+    rb"^(/\*!50106 CREATE\*/ (?:/\*!50117 DEFINER=[^\n]*?\*/ )?/\*!50106 EVENT %s ON SCHEDULE"
+    rb" (AT |EVERY [^\n]*? ENDS )?[^\n]*? ?ON COMPLETION (NOT )?PRESERVE )(ENABLE|DISABLE)\b"
+    % _NAME,
+    re.MULTILINE,
+)
 _PROGRAM = b"\nDELIMITER ;;\n"
 _PROGRAM_ENDS = b";;\nDELIMITER ;\n"
 
@@ -85,6 +91,7 @@ class Found:
     others: set[tuple[str, str]] = field(default_factory=set)  # ("view", "v1"), ("trigger", ..)
     lacking: list[str] = field(default_factory=list)  # what the user may not see
     odd_triggers: list[str] = field(default_factory=list)  # whose beginning cannot be read
+    passing: list[str] = field(default_factory=list)  # events that the server drops when they end
     misread: bool = False  # the client would take text for statements
 
 
@@ -163,6 +170,10 @@ class Scanner:
             if self._trigger and not _TRIGGER.search(self._program):
                 self.found.odd_triggers.append(self._trigger)
             self._trigger, self._step = "", self._line
+            for event in _EVENT.finditer(self._program):
+                if event.group(3) and event.group(4):
+                    self.found.passing.append(_text(event.group(2)))
+                    self.found.others.discard(("event", _text(event.group(2))))
         else:
             if line == b"DELIMITER ;;":  # between two events the first one's is not taken back
                 self._dropped(self._program.rstrip(b"\n").rpartition(b"\n")[2])
@@ -233,10 +244,13 @@ class Moved:
     """A dump's SQL on its way into a database of another name: triggers lose the name of theirs.
 
     The server keeps a trigger's text as it was typed. With its database in it, it would be made in
-    the live one. Give it blocks, each gives what may go on; `close()` gives the rest.
+    the live one. Give it blocks, each gives what may go on; `close()` gives the rest. `asleep` disables
+    events, which the server would run where they are not yet to run.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, asleep: bool = False) -> None:
+        self.awake: set[bytes] = set()  # the names of the events that were put to sleep
+        self._asleep = asleep
         self._held = bytearray(b"\n")
         self._inside = False  # of the statement of a trigger, a routine or an event
         self._begun = False
@@ -254,7 +268,7 @@ class Moved:
                 break
             piece = bytes(self._held[: at + len(mark)])
             del self._held[: len(piece)]
-            out += _without_database(piece) if self._inside else piece
+            out += self._program(piece) if self._inside else piece
             self._inside = not self._inside
             if not self._inside:  # its line end may begin the next mark
                 del out[-1:]
@@ -265,6 +279,12 @@ class Moved:
             del self._held[:cut]
         return self._after_first(bytes(out))
 
+    def _program(self, piece: bytes) -> bytes:
+        if self._asleep:
+            self.awake.update(one.group(2) for one in _EVENT.finditer(piece) if one[5] == b"ENABLE")
+            piece = _EVENT.sub(rb"\1DISABLE", piece)
+        return _without_database(piece)
+
     def close(self) -> bytes:
         return self._after_first(bytes(self._held))
 
@@ -274,6 +294,11 @@ class Moved:
             self._begun = True
             return out[1:]
         return out
+
+
+def awakened(text: bytes, awake: Collection[bytes]) -> bytes:
+    """The SQL of a dump with those events enabled that `Moved` put to sleep."""
+    return _EVENT.sub(lambda one: one[1] + b"ENABLE" if one[2] in awake else one[0], text)
 
 
 def _without_database(program: bytes) -> bytes:

@@ -12,25 +12,33 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from ..errors import ProcessError, SourceError
 from ..model import Swap
 from ..process import Started, run, write_all
+from . import mariadb_accounts as accounts
 from . import mariadb_facts as facts
 from .mariadb_dump import complain, dump
 from .mariadb_server import Access, QueryError, identifier, literal
-from .mariadb_stream import MISREAD, MISREAD_HINT, Misread, Moved
+from .mariadb_stream import MISREAD, MISREAD_HINT, Misread, Moved, Scanner, awakened
 
 log = logging.getLogger(__name__)
 PACKED = "_lifeboat_packed"  # the table
 _PIECE = 256 << 10  # bytes of SQL in a row of it: any server takes a statement of twice that
+_GRANTS = -1  # the row of the rights in routines, which go with them: GRANTs, in hexadecimal digits
+_TEXT = ("utf-8", "surrogateescape")
 _ATTEMPTS = 10
 _LOCK_WAIT_S = 3
 _IN_USE = (1205, 1213)  # a lock was not given in time
+_ERROR = re.compile(r"^ERROR (\d+)", re.MULTILINE)
+# a view's table, column, function or definer is not there
+_BROKEN = {1049, 1054, 1146, 1305, 1356, 1449}
+_NOT_THERE = (1133, 1141, 1305, 1396)  # a routine or an account that a right is about
 _DROPPED = {"package_body": "PACKAGE BODY"}
 
 
@@ -79,6 +87,8 @@ class Mover:
         if self._exists(swap.side):
             self._make_like(swap.target, swap.side)
         self.unpack(swap.target)
+        if swap.existed and self.packed(swap.kept):
+            self._regrant(swap.target, swap.kept)
         if facts.tables(self._access, swap.side):
             raise SourceError(f"database {swap.side!r} has come to hold tables that are not ours")
         self.drop(swap.side)
@@ -109,16 +119,20 @@ class Mover:
         if swap.existed:
             self.drop(swap.kept)
 
-    def pack(self, database: str) -> None:
-        """Turn what is text in a database into rows of a table. Goes on where it was cut off."""
+    def pack(self, database: str, awake: Collection[bytes] = ()) -> None:
+        """Turn what is text in a database into rows of a table. Goes on where it was cut off. Those of
+        its events that are `awake` will be enabled when it is unpacked.
+        """
         table = f"{identifier(database)}.{identifier(PACKED)}"
         if not self.packed(database) or self._access.value(f"SELECT COUNT(*) FROM {table}") == "0":
-            text = self._programs(database)
+            text = awakened(self._programs(database), awake)
+            grants = "\n".join(accounts.of_routines(self._access, database)).encode(*_TEXT)
             pieces = [text[at : at + _PIECE] for at in range(0, len(text), _PIECE)]
             rows = [
                 f"INSERT INTO {table} VALUES ({n}, 0x{piece.hex()})"
                 for n, piece in enumerate(pieces)
             ]
+            rows.append(f"INSERT INTO {table} VALUES ({_GRANTS}, '{grants.hex()}')")
             made = f"CREATE TABLE IF NOT EXISTS {table} (n INT PRIMARY KEY, piece LONGBLOB) ENGINE=InnoDB"
             # all the rows or none: that it has rows says that nothing is missing
             self._access.ask([made, "START TRANSACTION", *rows, "COMMIT"])
@@ -136,23 +150,50 @@ class Mover:
                 self.feed(database, [text], *(() if strict else ("--force",)))
         except ProcessError as exc:
             problem = self._access.explain(exc, database)
-            if strict or exc.status < 0 or not isinstance(problem, QueryError):
+            if strict or exc.status < 0 or not self._only_broken(database, text, exc.detail):
                 raise problem from exc
             log.warning("database=%s not all could be made again: %s", database, exc.detail)
+        self._regrant(database, database)
         self._access.ask(f"DROP TABLE {identifier(database)}.{identifier(PACKED)}")
+
+    def _only_broken(self, database: str, text: bytes, said: str) -> bool:
+        """Whether nothing is missing but views of what is not there."""
+        codes = {int(code) for code in _ERROR.findall(said)}
+        scanner = Scanner()
+        scanner(text)
+        missing = scanner.close().others - set(facts.programs(self._access, database))
+        sequences = {("sequence", name) for _kind, name in facts.tables(self._access, database)}
+        return bool(codes) and codes <= _BROKEN and {k for k, _ in missing - sequences} <= {"view"}
+
+    def _regrant(self, database: str, packed: str) -> None:
+        """Give the rights in routines that the table in `packed` holds in `database`."""
+        table = f"{identifier(packed)}.{identifier(PACKED)}"
+        for row in self._access.ask(f"SELECT piece FROM {table} WHERE n = {_GRANTS}"):
+            for grant in bytes.fromhex(row[0]).decode(*_TEXT).split("\n"):
+                try:
+                    self._access.ask(grant or "SELECT 1", database)
+                except QueryError as exc:
+                    if exc.code not in _NOT_THERE:
+                        raise
+                    log.warning("database=%s not given again: %s", database, grant)
 
     def text(self, database: str) -> bytes:
         """The SQL that a packed database holds; b"" = the pack was cut off before anything changed."""
         table = f"{identifier(database)}.{identifier(PACKED)}"
         return b"".join(
             bytes.fromhex(row[0])
-            for row in self._access.ask(f"SELECT HEX(piece) FROM {table} ORDER BY n")
+            for row in self._access.ask(f"SELECT HEX(piece) FROM {table} WHERE n >= 0 ORDER BY n")
         )
 
-    def feed(self, database: str, blocks: Iterable[bytes], *words: str) -> None:
-        """Run the SQL of a dump in a database; raises ProcessError, SourceError if it is cut off."""
+    def feed(
+        self, database: str, blocks: Iterable[bytes], *words: str, asleep: bool = False
+    ) -> set[bytes]:
+        """Run the SQL of a dump in a database; raises ProcessError, SourceError if it is cut off.
+
+        The names of the events that were disabled on the way, if `asleep`.
+        """
         command = self._access.client(database, "--batch", "--max-allowed-packet=1G", *words)
-        moved, head, tail, size = Moved(), b"", b"", 0
+        moved, head, tail, size = Moved(asleep), b"", b"", 0
         with Started(command, subprocess.PIPE, subprocess.DEVNULL) as client:
             sink = client.process.stdin
             try:
@@ -165,9 +206,13 @@ class Mover:
                 pass  # its status tells
             client.process.wait()
             client.raise_unless_accepted()
+            said = client.said()
         told = complain(head, tail, size)
         if told:
             raise SourceError(told)
+        if _ERROR.search(said):  # with --force its status does not tell
+            raise ProcessError(f"{command.program} went on after an error", status=1, detail=said)
+        return moved.awake
 
     def drop(self, database: str) -> None:
         self._patiently([f"DROP DATABASE IF EXISTS {identifier(database)}"], [database])

@@ -1,0 +1,151 @@
+"""What hangs on a database, and a dump does not hold, is there after a restore and after its undo."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from lifeboat.errors import SourceError
+from lifeboat.model import Workspace
+from lifeboat.sources.mariadb_swap import Mover
+
+from tests.unit.contracts.source_contract import Taken, differences, staged
+
+from .conftest import Server
+
+
+@pytest.fixture
+def shop(server: Server) -> Server:
+    server.drop("shop", *[one for one in server.databases() if "_lb_" in one])
+    server.sql(
+        "CREATE DATABASE shop; CREATE TABLE shop.t (a int); INSERT INTO shop.t VALUES (0);"
+        "CREATE OR REPLACE USER app@localhost"
+    )
+    return server
+
+
+def test_rights_in_single_routines_survive_a_restore_and_its_undo(
+    shop: Server, work: Workspace, tmp_path: Path
+) -> None:
+    shop.sql(
+        "CREATE PROCEDURE p() SELECT 1; CREATE FUNCTION `f x`() RETURNS int RETURN 1;"
+        "GRANT EXECUTE ON PROCEDURE p TO app@localhost;"
+        "GRANT EXECUTE, ALTER ROUTINE ON FUNCTION `f x` TO app@localhost WITH GRANT OPTION",
+        "shop",
+    )
+    rights = "SHOW GRANTS FOR app@localhost"
+    before = sorted(shop.sql(rights).split("\n"))
+    assert len(before) == 3
+    source = shop.source()
+    swap = staged(source, Taken(source, work, tmp_path / "store"), work)
+    source.swap(swap)
+    assert sorted(shop.sql(rights).split("\n")) == before
+    source.back(swap)
+    assert sorted(shop.sql(rights).split("\n")) == before
+    source.discard(swap)
+
+
+def test_an_event_whose_time_has_passed_is_no_difference(
+    shop: Server, work: Workspace, tmp_path: Path
+) -> None:
+    shop.sql(
+        "CREATE EVENT once ON SCHEDULE AT NOW() + INTERVAL 1 DAY DO SELECT 1;"
+        "CREATE EVENT ends ON SCHEDULE EVERY 1 DAY ENDS NOW() + INTERVAL 2 DAY DO SELECT 1;"
+        "CREATE EVENT kept ON SCHEDULE AT NOW() + INTERVAL 1 DAY ON COMPLETION PRESERVE DO SELECT 1;"
+        "CREATE EVENT ever ON SCHEDULE EVERY 1 DAY DISABLE DO SELECT 1",
+        "shop",
+    )
+    source = shop.source()
+    taken = Taken(source, work, tmp_path / "store")
+    assert "not compared at a restore, for they end: the events ends, once" in taken.warnings
+    swap = staged(source, taken, work)
+    assert differences(source, taken, swap, work) == []
+    source.discard(swap)
+    year = int(time.strftime("%Y"))
+    dump = taken.plains["database"].path
+    dump.write_bytes(
+        dump.read_bytes()
+        .replace(b"'%d-" % year, b"'2020-")
+        .replace(b"'%d-" % (year + 1), b"'2020-")
+    )
+    swap = staged(source, taken, work)
+    assert differences(source, taken, swap, work) == []
+    source.swap(swap)
+    events = "SELECT EVENT_NAME, STATUS FROM information_schema.EVENTS ORDER BY 1"
+    assert shop.sql(events).split("\n") == ["ever\tDISABLED", "kept\tDISABLED"]
+    source.back(swap)
+    assert shop.sql(events).count("ENABLED") == 3
+    source.discard(swap)
+
+
+def test_events_run_where_they_are_at_home_alone(
+    shop: Server, work: Workspace, tmp_path: Path
+) -> None:
+    shop.sql("CREATE EVENT e ON SCHEDULE EVERY 1 SECOND DO UPDATE t SET a = a + 1", "shop")
+    source = shop.source()
+    taken = Taken(source, work, tmp_path / "store")
+    seen, pack = [], Mover.pack
+
+    def packing(mover: Mover, database: str, *awake: set[bytes]) -> None:
+        seen.append(
+            shop.sql(
+                "SELECT STATUS FROM information_schema.EVENTS"
+                f" WHERE EVENT_SCHEMA = '{database}' AND EVENT_SCHEMA <> 'shop'"
+            )
+        )
+        pack(mover, database, *awake)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Mover, "pack", packing)
+        swap = staged(source, taken, work)
+    assert seen == ["DISABLED"]
+    source.swap(swap)
+    assert shop.sql("SELECT STATUS FROM information_schema.EVENTS") == "ENABLED"
+    source.discard(swap)
+
+
+def test_an_undo_that_is_refused_a_trigger_can_be_done_again(
+    shop: Server, work: Workspace, tmp_path: Path
+) -> None:
+    shop.sql("CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW SET NEW.a = 1", "shop")
+    source = shop.source()
+    swap = staged(source, Taken(source, work, tmp_path / "store"), work)
+    source.swap(swap)
+    shop.sql("SET GLOBAL lock_wait_timeout = 1")
+    rename, holds = Mover._rename, []
+
+    def renaming(mover: Mover, moves: list[tuple[str, str]]) -> None:
+        rename(mover, moves)
+        argv = [*shop.argv("mariadb"), "--unbuffered", "--database=shop"]
+        holds.append(subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        holds[0].stdin.write(b"BEGIN; SELECT * FROM t;\n")
+        holds[0].stdin.flush()
+        assert holds[0].stdout.readline() == b"a\n", holds[0].poll()
+
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Mover, "_rename", renaming)
+            with pytest.raises(SourceError, match="1205"):
+                source.back(swap)
+    finally:
+        shop.sql("SET GLOBAL lock_wait_timeout = 86400")
+        for hold in holds:
+            hold.kill()
+            hold.communicate()
+    source.back(swap)
+    assert shop.sql("SELECT TRIGGER_NAME FROM information_schema.TRIGGERS") == "tr"
+    source.discard(swap)
+
+
+def test_a_failed_restore_leaves_no_accounts(shop: Server, work: Workspace, tmp_path: Path) -> None:
+    shop.sql("GRANT ALL ON shop.* TO app@localhost WITH GRANT OPTION")
+    source = shop.source()
+    taken = Taken(source, work, tmp_path / "store")
+    shop.sql("DROP USER app@localhost")
+    dump = taken.plains["database"].path
+    dump.write_bytes(dump.read_bytes().replace(b"UNLOCK", b"XUNLOCK"))
+    with pytest.raises(SourceError):
+        staged(source, taken, work)
+    assert shop.sql("SELECT COUNT(*) FROM mysql.user WHERE User = 'app'") == "0"
