@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 PACKED = "_lifeboat_packed"  # the table
 _PIECE = 256 << 10  # bytes of SQL in a row of it: any server takes a statement of twice that
 _GRANTS = -1  # the row of the rights in routines, which go with them: GRANTs, in hexadecimal digits
+_VIEWS = -2  # the row of the views that the dump program leaves out, for they are broken
 _TEXT = ("utf-8", "surrogateescape")
 _ATTEMPTS = 10
 _LOCK_WAIT_S = 3
@@ -132,7 +133,9 @@ class Mover:
                 f"INSERT INTO {table} VALUES ({n}, 0x{piece.hex()})"
                 for n, piece in enumerate(pieces)
             ]
+            broken = "\n".join(self._broken_views(database, text)).encode(*_TEXT)
             rows.append(f"INSERT INTO {table} VALUES ({_GRANTS}, '{grants.hex()}')")
+            rows.append(f"INSERT INTO {table} VALUES ({_VIEWS}, '{broken.hex()}')")
             made = f"CREATE TABLE IF NOT EXISTS {table} (n INT PRIMARY KEY, piece LONGBLOB) ENGINE=InnoDB"
             # all the rows or none: that it has rows says that nothing is missing
             self._access.ask([made, "START TRANSACTION", *rows, "COMMIT"])
@@ -153,6 +156,18 @@ class Mover:
             if strict or exc.status < 0 or not self._only_broken(database, text, exc.detail):
                 raise problem from exc
             log.warning("database=%s not all could be made again: %s", database, exc.detail)
+        for view in self._lines(database, _VIEWS):
+            try:
+                self._access.ask(view, database)
+            except QueryError as exc:
+                if exc.code not in _BROKEN:
+                    raise
+                log.warning(
+                    "database=%s a view was broken, and can be made again only when what it"
+                    " names is there: %s",
+                    database,
+                    view,
+                )
         self._regrant(database, database)
         self._access.ask(f"DROP TABLE {identifier(database)}.{identifier(PACKED)}")
 
@@ -167,15 +182,34 @@ class Mover:
 
     def _regrant(self, database: str, packed: str) -> None:
         """Give the rights in routines that the table in `packed` holds in `database`."""
+        for grant in self._lines(packed, _GRANTS):
+            try:
+                self._access.ask(grant, database)
+            except QueryError as exc:
+                if exc.code not in _NOT_THERE:
+                    raise
+                log.warning("database=%s not given again: %s", database, grant)
+
+    def _lines(self, packed: str, row: int) -> list[str]:
+        """The statements that one row of the table in `packed` holds."""
         table = f"{identifier(packed)}.{identifier(PACKED)}"
-        for row in self._access.ask(f"SELECT piece FROM {table} WHERE n = {_GRANTS}"):
-            for grant in bytes.fromhex(row[0]).decode(*_TEXT).split("\n"):
-                try:
-                    self._access.ask(grant or "SELECT 1", database)
-                except QueryError as exc:
-                    if exc.code not in _NOT_THERE:
-                        raise
-                    log.warning("database=%s not given again: %s", database, grant)
+        held = self._access.ask(f"SELECT piece FROM {table} WHERE n = {row}")
+        return [
+            one
+            for found in held
+            for one in bytes.fromhex(found[0]).decode(*_TEXT).split("\n")
+            if one
+        ]
+
+    def _broken_views(self, database: str, text: bytes) -> list[str]:
+        """The views that a dump of them lacks, as statements, to be run in the database."""
+        scanner = Scanner()
+        scanner(text)
+        there = {one for one in facts.programs(self._access, database) if one[0] == "view"}
+        lacking = sorted(there - scanner.close().others)
+        asked = [f"SHOW CREATE VIEW {identifier(name)}" for _view, name in lacking]
+        rows = self._access.ask(asked, database) if asked else []
+        return [row[1].replace("CREATE ", "CREATE OR REPLACE ", 1) for row in rows]
 
     def text(self, database: str) -> bytes:
         """The SQL that a packed database holds; b"" = the pack was cut off before anything changed."""
