@@ -183,3 +183,13 @@ def test_a_name_with_a_line_end_made_during_a_dump_is_an_error(
         as_app(shop, b"CREATE TABLE `a\nb` (a int)")
         with pytest.raises(SourceError, match="line end"):
             stream.finish(0, "")
+
+
+def test_an_event_that_the_dump_program_never_ends_with_is_refused(
+    shop: Server, work: Workspace, tmp_path: Path
+) -> None:
+    taken = Taken(shop.source(), work, tmp_path / "store")
+    as_app(shop, b"CREATE EVENT e ON SCHEDULE EVERY 1 DAY DISABLE DO SELECT 'a;;b'")
+    with pytest.raises(SourceError, match="never ends with ;; in an event: e"):
+        shop.source().check()
+    assert "event e" in shop.source().target(taken.record, None).refusals[0]

@@ -156,6 +156,11 @@ class MariaDB:
                     f"{one} of the live database has a line end in its name: rename it"
                     for one in facts.broken_names(access, name)
                 ]
+                told += [
+                    f"event {one} of the live database has ;; in it, with which the dump program never"
+                    " ends: write it without"
+                    for one in facts.endless_events(access, name)
+                ]
                 size_bytes, totals = facts.size_bytes(access, name), facts.totals(access, name)
         label = f"database {name} on {self._server.place}"
         return Target(label, name, exists, size_bytes, totals, tuple(told))

@@ -178,7 +178,20 @@ def broken_names(access: Access, name: str) -> list[str]:
     return sorted({f"{row[0]} {row[1]!r}" for row in access.ask(asked)})
 
 
+def endless_events(access: Access, name: str) -> list[str]:
+    """The events with which mariadb-dump never ends (10.11): it looks for another delimiter than ;;."""
+    text = "CONCAT_WS(' ', EVENT_NAME, EVENT_DEFINITION, EVENT_COMMENT)"
+    query = f"SELECT EVENT_NAME FROM information_schema.EVENTS WHERE {same('EVENT_SCHEMA', name)}"
+    return [row[0] for row in access.ask(f"{query} AND {text} LIKE '%;;%'")]
+
+
 def refuse_names(access: Access, source: str, name: str) -> None:
+    endless = endless_events(access, name)
+    if endless:
+        raise SourceError(
+            f"source {source}: the dump program never ends with ;; in an event: {_first(endless)}",
+            hint="write the event without it",
+        )
     told = broken_names(access, name)
     if told:
         raise SourceError(
