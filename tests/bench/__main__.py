@@ -37,7 +37,8 @@ from tests.bench.plain import SQLiteFile, Tree  # noqa: E402
 
 Measured = Union[Database, MariaDB, Tree, SQLiteFile]
 
-PYTHON = os.path.join(sys.base_prefix, "bin", "python3")  # as the launcher: isolated, no venv
+# As the launcher on a host: the system's own, isolated, no venv.
+PYTHON = shutil.which("python3", path="/usr/bin") or os.path.join(sys.base_prefix, "bin", "python3")
 LIBRARIES = sysconfig.get_path("purelib")
 LIMIT_RATIO = 1.10
 LIMIT_RESTORE = 1.15
