@@ -178,7 +178,11 @@ class Mover:
         scanner(text)
         missing = scanner.close().others - set(facts.programs(self._access, database))
         sequences = {("sequence", name) for _kind, name in facts.tables(self._access, database)}
-        return bool(codes) and codes <= _BROKEN and {k for k, _ in missing - sequences} <= {"view"}
+        return (
+            bool(codes)
+            and codes <= _BROKEN
+            and {kind for kind, _name in missing - sequences} <= {"view"}
+        )
 
     def _regrant(self, database: str, packed: str) -> None:
         """Give the rights in routines that the table in `packed` holds in `database`."""

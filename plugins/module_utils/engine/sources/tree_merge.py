@@ -200,5 +200,5 @@ def _three(tree: Tree) -> Iterator[tuple[Beneath, Beneath, Beneath, str]]:
             raise SourceError(
                 "what was restored is not at %s: %s" % (tree.side, exc.strerror)
             ) from exc
-        with Beneath(tree.target, anchored=True) as target, new, Beneath(place + _KEPT) as kept:
+        with new, Beneath(tree.target, anchored=True) as target, Beneath(place + _KEPT) as kept:
             yield target, new, kept, place + _list(tree)
