@@ -73,7 +73,10 @@ def test_an_event_whose_time_has_passed_is_no_difference(
     swap = staged(source, taken, work)
     assert differences(source, taken, swap, work) == []
     source.swap(swap)
-    events = "SELECT EVENT_NAME, STATUS FROM information_schema.EVENTS ORDER BY 1"
+    events = (
+        "SELECT EVENT_NAME, STATUS FROM information_schema.EVENTS"
+        " WHERE EVENT_SCHEMA = 'shop' ORDER BY 1"
+    )
     assert shop.sql(events).split("\n") == ["ever\tDISABLED", "kept\tDISABLED"]
     source.back(swap)
     assert shop.sql(events).count("ENABLED") == 3
@@ -102,7 +105,8 @@ def test_events_run_where_they_are_at_home_alone(
         swap = staged(source, taken, work)
     assert seen == ["DISABLED"]
     source.swap(swap)
-    assert shop.sql("SELECT STATUS FROM information_schema.EVENTS") == "ENABLED"
+    events = "SELECT STATUS FROM information_schema.EVENTS WHERE EVENT_SCHEMA = 'shop'"
+    assert shop.sql(events) == "ENABLED"
     source.discard(swap)
 
 

@@ -30,9 +30,11 @@ class Server:
         self.data = self.folder / "data"
         self.data.mkdir()
         self.settings = list(settings)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = 65535
+        while self.port > 55535:  # a cluster has another one, 10000 higher
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                self.port = probe.getsockname()[1]
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
