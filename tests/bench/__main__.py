@@ -130,12 +130,16 @@ class Bench:
         self.database.drop("bench_floor")
         return seconds
 
+    def restoring(self, *words: str) -> tuple[str, ...]:
+        """The words of a restore of the newest backup that passes the gate of production."""
+        newest = max(path.stem for path in (self.folder / "disk").glob("catalog/*/bench/*.json"))
+        gate = ("--target-host", "bench", "--confirm", "RESTORE PRODUCTION")
+        return ("restore", "bench", newest, "--identity", str(self.folder / "key"), *gate, *words)
+
     def restore(self, root: Path) -> tuple[float, float]:
         """(seconds, own peak memory in MB) of a restore into another name, and let go of."""
-        newest = max(path.stem for path in (self.folder / "disk").glob("catalog/*/bench/*.json"))
-        words = ("restore", "bench", newest, "--into", self.database.into("bench_new"))
-        words += ("--identity", str(self.folder / "key"), "--target-host", "bench")
-        measured = self.lifeboat(root, *words, "--confirm", "RESTORE PRODUCTION")
+        words = self.restoring("--into", self.database.into("bench_new"))
+        measured = self.lifeboat(root, *words)
         self.lifeboat(root, "confirm", "bench")
         self.database.drop("bench_new")
         return measured
