@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from lifeboat.errors import SourceAbsent
 from lifeboat.inventory import InventoryWriter, read
+from lifeboat.sources import mongodb_session
 from lifeboat.sources.mongodb_archive import Collection, Walk, definition, read_extended
 from lifeboat.sources.mongodb_dump import parts
 from lifeboat.sources.mongodb_restore import NEVER, make_indexes
@@ -312,3 +314,13 @@ def test_another_definition_is_another_and_a_servers_own_additions_are_none(othe
     archived = {"key": {"a": {"$numberInt": "1"}, "b": {"$numberInt": "1"}}, "unique": True}
     assert definition(whole) == definition(read_extended(archived))
     assert definition(other) != definition(whole)
+
+
+def test_where_nothing_listens_the_source_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mongodb_session, "ANSWER_MS", 1500)
+    nobody = {"host": "127.0.0.1", "port": 1}
+    with (
+        mongodb_session.connected("events", "127.0.0.1:1", **nobody) as session,
+        pytest.raises(SourceAbsent, match="does not answer"),
+    ):
+        session.ask("admin", {"ping": 1})

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from ..errors import MissingDependency, SourceError
+from ..errors import MissingDependency, SourceAbsent, SourceError
 
 NO_SUCH_NAMESPACE = 26
 NAMESPACE_EXISTS = 48
 ANSWER_MS = 10000  # that a server may take to be found
+# Nothing listens there, says this machine.
+_NOBODY = re.compile(r"^(localhost|127\.0\.0\.1|::1):\d+: \[Errno 111\]")
 _DENIED, _WRONG_PASSWORD = 13, 18
 Reply = Mapping[str, Any]
 
@@ -93,7 +96,8 @@ class Session:
 
     def _unreachable(self, exc: Exception) -> SourceError:
         said = str(exc).split(", Timeout:", 1)[0].split(" (configured timeouts", 1)[0]
-        return SourceError(
+        kind = SourceAbsent if _NOBODY.search(said) else SourceError
+        return kind(
             f"source {self._source}: the MongoDB server {self._place} does not answer",
             detail=said,
             hint="see that it runs, `host` and `port`, and whether it wants TLS (`tls`)",
