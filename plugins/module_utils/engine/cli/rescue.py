@@ -102,8 +102,13 @@ def undo(session: Session, asked: Any, out: Output) -> int:
             )
         last = done[-1]
         for swap in last.swaps:
-            what = "what it was before" if swap.existed else "nothing was kept of it, and it goes:"
-            out.note(f"{swap.target}: {what} {iso(last.begun_at)}")
+            before = f"before {iso(last.begun_at)}"
+            what = (
+                f"what it was {before} comes back"
+                if swap.existed
+                else f"not there {before}: it goes"
+            )
+            out.note(f"{swap.target}: {what}")
         interactive = asked.confirm is None and has_terminal()
         pass_gate(undo_ask(job, last, asked, asked.confirm, interactive), out)
         journal = settle.undo(job, session.paths.journals)
