@@ -69,7 +69,7 @@ def nothing_left(work: Workspace) -> bool:
 def program(name: str) -> int:
     """The number of our child of this name."""
     told = subprocess.run(["ps", "-eo", "pid=,ppid=,comm="], capture_output=True, text=True).stdout
-    rows = [line.split() for line in told.splitlines()]
+    rows = [line.split(maxsplit=2) for line in told.splitlines()]  # a name may hold spaces
     return next(
         int(pid) for pid, parent, comm in rows if int(parent) == os.getpid() and comm == name
     )
