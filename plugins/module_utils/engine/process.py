@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import pwd
@@ -12,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import (
     IO,
     Any,
@@ -26,6 +27,7 @@ _STDERR_TAIL = 4096
 _LONGEST_LINE = 1 << 16
 # Of `docker exec` and `podman exec`: the engine itself failed, found no such program, could not run it.
 _NOT_RUN = (125, 126, 127)
+_PR_SET_PDEATHSIG = 1
 _SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", 1031)
 
 
@@ -35,13 +37,15 @@ def run(
     stdin: bytes = b"",
     timeout_s: float = 60.0,
     limit: int = 64 << 20,
+    dies_with_us: bool = False,
 ) -> bytes:
     """Standard output of a short program; raises ProcessError or MissingDependency.
 
-    `limit` bounds what is kept of the output, in bytes.
+    `limit` bounds what is kept of the output, in bytes. `dies_with_us`: also when we are killed.
     """
     fed = subprocess.PIPE if stdin or not command.inside else subprocess.DEVNULL
-    with Started(command, fed, subprocess.PIPE) as started:
+    how = signal.SIGKILL if dies_with_us else None
+    with Started(command, fed, subprocess.PIPE, how) as started:
         try:
             output, _none = started.process.communicate(stdin or None, timeout=timeout_s)
         except subprocess.TimeoutExpired:
@@ -127,10 +131,14 @@ class Started:
     given a pipe that closes with us, however we end.
     """
 
-    def __init__(self, command: Command, stdin: Any, stdout: Any) -> None:
+    def __init__(
+        self, command: Command, stdin: Any, stdout: Any, dies_by: signal.Signals | None = None
+    ) -> None:
+        """`dies_by`: the signal that the kernel gives it when we die, however we do."""
         self.command = command
         self._stdin = stdin
         self._stdout = stdout
+        self._dies_by = dies_by
         self._lifeline = -1
         self.process: Any = None
 
@@ -172,6 +180,7 @@ class Started:
                 **_identity(self.command.user),
                 env=dict(_environment(self.command.user), **self.command.env),
                 pass_fds=() if descriptor is None else (descriptor,),
+                preexec_fn=_bound(self._dies_by) if self._dies_by else None,
             )
         except FileNotFoundError as exc:
             if self.command.cwd is not None and exc.filename == self.command.cwd:
@@ -226,6 +235,15 @@ class Started:
             message = "%s stopped with status %d" % (what, status)
         raise ProcessError(message, status=status, detail=self.said())
 
+    def end(self, how: signal.Signals, patience_s: float) -> None:
+        """Ask it to end by a signal, and kill it when it does not in time."""
+        try:
+            self.process.send_signal(how)
+            self.process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            pass
+        self.kill()
+
     def kill(self) -> None:
         """End it and all it started. Until it has been waited for, its group cannot be another's."""
         if self.process is not None and self.process.returncode is None:
@@ -278,6 +296,18 @@ def _identity(name: str) -> dict[str, Any]:
         raise ProcessError(f"there is no user {name} on this host") from None
     groups = os.getgrouplist(name, user.pw_gid)
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": groups}
+
+
+def _bound(how: signal.Signals) -> Callable[[], None]:
+    """What a child does before it becomes its program: see PR_SET_PDEATHSIG in prctl(2)."""
+    libc, ours = ctypes.CDLL(None), os.getpid()
+
+    def bind() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, int(how), 0, 0, 0)
+        if os.getppid() != ours:  # we died before it was said
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return bind
 
 
 def _environment(user: str) -> Mapping[str, str]:

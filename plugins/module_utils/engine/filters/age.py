@@ -77,17 +77,27 @@ class Age:
 
     def opens(self, identity: bytes, record: Mapping[str, Any]) -> bool:
         """Whether a private key fits an archive's record; True where only age itself can tell."""
-        keys = [line for line in identity.split() if line.upper().startswith(b"AGE-")]
-        if not keys or not all(key.startswith(b"AGE-SECRET-KEY-1") for key in keys):
-            return True  # of SSH, of a plugin, behind a passphrase
-        try:
-            told = run(Command(("age-keygen", "-y")), stdin=b"\n".join(keys) + b"\n")
-        except (ProcessError, MissingDependency):
-            return True
-        return not set(told.decode().split()).isdisjoint(record.get("recipients", ()))
+        public = _public(identity)
+        return public is None or not public.isdisjoint(record.get("recipients", ()))
+
+    def owns(self, identity: bytes, record: Mapping[str, Any]) -> frozenset[str]:
+        """The recipients of an archive's record that these private keys belong to, where that can be told."""
+        return (_public(identity) or frozenset()).intersection(record.get("recipients", ()))
 
     def record(self) -> dict[str, Any]:
         return {"kind": self.kind, "recipients": list(self.recipients)}
+
+
+def _public(identity: bytes) -> frozenset[str] | None:
+    """The public keys of private ones; None of SSH, of a plugin, behind a passphrase."""
+    keys = [line for line in identity.split() if line.upper().startswith(b"AGE-")]
+    if not keys or not all(key.startswith(b"AGE-SECRET-KEY-1") for key in keys):
+        return None
+    try:
+        told = run(Command(("age-keygen", "-y")), stdin=b"\n".join(keys) + b"\n")
+    except (ProcessError, MissingDependency):
+        return None
+    return frozenset(told.decode().split())
 
 
 def _options(recipients: Sequence[str]) -> tuple[str, ...]:

@@ -6,8 +6,7 @@ The caller holds the job's lock. Until every source is staged and compared nothi
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,16 +17,14 @@ from ..errors import (
     GateRefused,
     Interrupted,
     LifeboatError,
-    ProcessError,
     RestoreError,
     UsageError,
     VerifyError,
 )
 from ..files import free_bytes, make_private, remove, workspace
-from ..inventory import differences, read
 from ..job import Job
 from ..model import Archive, Manifest, Mark, SourceRecord, Swap, Target, Workspace
-from ..ports import Destination, Plain, Source
+from ..ports import Destination, Source
 from ..progress import Event, Listener, silent
 from .backup import empty
 from .catalog import Holding, Wanted, choose, holdings, put_mark, read_manifest
@@ -39,8 +36,10 @@ from .journal import (
     advance,
     begin,
 )
-from .plain import Decoders, explain_decode_failure, fetch, plains
+from .plain import Decoders, fetch, plains
 from .settle import settle
+from .staging import compare, stage
+from .unlocking import require_identity
 
 _LOOK_BACK = 100  # backups, for one that holds every source
 
@@ -194,45 +193,13 @@ class Restore:
                 f"the spool {spool} has no room for {self._plan.size_bytes} bytes of archives",
                 hint="make room there",
             )
-        self._require_identity()
         names = {record.name for record, _target in self._plan.targets}
+        require_identity(self._plan.manifest, names, self._decoders, self._identity)
         for archive in self._plan.manifest.archives:
             if archive.source in names:
                 self._paths[archive.name] = spool / archive.name
                 self._fetch_one(archive, spool)
         self.verified = True
-
-    def _require_identity(self) -> None:
-        """Say now, and not after an hour of fetching, that a key is needed."""
-        kinds = {one["kind"] for archive in self._plan.manifest.archives for one in archive.filters}
-        locked = [kind for kind in sorted(kinds) if kind in self._decoders]
-        if self._identity is None and any(self._decoders[kind]().needs_identity for kind in locked):
-            raise UsageError(
-                f"backup {self._plan.manifest.id} is encrypted, and restoring it needs the private key",
-                hint="give it with --identity FILE, or --identity - for standard input; it belongs "
-                "to one of: " + ", ".join(_recipients(self._plan.manifest)),
-            )
-        for kind, record in self._filters():
-            opens = getattr(self._decoders[kind](), "opens", None)
-            if (
-                self._identity is not None
-                and opens is not None
-                and not opens(self._identity, record)
-            ):
-                raise UsageError(
-                    f"the private key that was given does not open backup {self._plan.manifest.id}",
-                    hint="give one that belongs to: " + ", ".join(_recipients(self._plan.manifest)),
-                )
-
-    def _filters(self) -> list[tuple[str, Mapping[str, object]]]:
-        """What the archives to be restored went through, each only once."""
-        names = {record.name for record, _target in self._plan.targets}
-        found: list[tuple[str, Mapping[str, object]]] = []
-        for archive in self._plan.manifest.archives:
-            for one in archive.filters if archive.source in names else ():
-                if one["kind"] in self._decoders and (one["kind"], one) not in found:
-                    found.append((one["kind"], one))
-        return found
 
     def _fetch_one(self, archive: Archive, spool: Path) -> None:
         """From the nearest copy that has it whole; a copy that proves bad is marked so."""
@@ -299,39 +266,10 @@ class Restore:
             self._plan.manifest.of_source(record.name), self._paths, self._decoders, self._identity
         )
         self._listener(Event("restore", record.name))
-        try:
-            if "facts" in parts:  # what a reader of the manifest may not see
-                told = parts["facts"].read(lambda stream: json.loads(stream.read()))
-                record = replace(record, facts={**record.facts, **told})
-            source.stage(swap, record, parts, work)
-            self._listener(Event("compare", record.name))
-            self._compare(source, swap, parts, work)
-        except ProcessError as exc:
-            if exc.hint or "age" not in str(exc):
-                raise
-            raise explain_decode_failure(exc, record.name) from exc
+        stage(source, record, swap, parts, work)
+        self._listener(Event("compare", record.name))
+        compare(source, swap, parts, work)
         self._listener(Event("compare", record.name, ended=True))
-
-    def _compare(
-        self, source: Source, swap: Swap, parts: Mapping[str, Plain], work: Workspace
-    ) -> None:
-        """What was restored must be what the backup's own inventory says."""
-        if "inventory" not in parts:
-            return
-        found = source.count(swap, work)
-        alike = getattr(source, "alike", None)  # of ports.Narrowable
-
-        def compare(recorded: Callable[..., bytes]) -> list[str]:
-            with open(found.path, "rb") as lines:
-                both = read(recorded), read(lines)  # type: ignore[arg-type]
-                return differences(*(alike(swap, *both) if alike else both))
-
-        told = parts["inventory"].read(compare)  # type: ignore[arg-type]
-        if told:
-            raise VerifyError(
-                f"what was restored of {source.name} is not what was backed up",
-                detail="\n".join(told),
-            )
 
 
 def _narrowed(source: Source, paths: Sequence[str], merge: bool) -> Source:
@@ -344,18 +282,6 @@ def _narrowed(source: Source, paths: Sequence[str], merge: bool) -> Source:
             hint="--path and --merge are for files: choose them with --only",
         )
     return cast(Source, narrow(paths, merge))
-
-
-def _recipients(manifest: Manifest) -> list[str]:
-    """The public keys that the archives of a backup were encrypted to."""
-    return sorted(
-        {
-            str(recipient)
-            for archive in manifest.archives
-            for one in archive.filters
-            for recipient in one.get("recipients", [])
-        }
-    )
 
 
 def _source(job: Job, record: SourceRecord) -> Source:
