@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Callable, cast
 
@@ -17,7 +18,7 @@ from .errors import ConfigError, UsageError
 from .filters.age import Age
 from .filters.zstd import Zstd
 from .gate import ENVIRONMENTS
-from .job import Job
+from .job import Job, Objectives
 from .model import Keep, Option, Schedule, Secret
 from .naming import check_host, check_name
 from .options import check_options, kind_of, nearest, told_at
@@ -40,6 +41,13 @@ TOP = (
     Option("spool_path"),
     Option("spool_cap", "size"),
     Option("user"),
+    Option("notify", "mapping", default={}),
+    Option("textfile_path"),
+)
+NOTIFY = (
+    Option("urls", "mapping", default={}),
+    Option("ping", "secret"),
+    Option("repeat", "duration", default="24h"),
 )
 JOB = (
     Option("sources", "mapping", required=True),
@@ -86,6 +94,15 @@ KEEP = tuple(
 
 
 @dataclass(frozen=True)
+class Notify:
+    """Whom to tell. `repeat`: how often, of what goes on being wrong."""
+
+    urls: Mapping[str, Secret] = field(default_factory=dict)  # by a name of the operator's
+    ping: Secret | None = None  # called after every check, by an outside watcher's rules
+    repeat: timedelta = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
 class Configuration:
     """A configuration whose shape has been checked. `job` makes one ready to use."""
 
@@ -93,6 +110,8 @@ class Configuration:
     jobs: Mapping[str, Job]
     credentials: Mapping[str, tuple[str, ...]]  # job -> names of the credentials it uses
     spool: Path | None = None
+    notify: Notify = Notify()
+    textfile: Path | None = None  # the directory that node_exporter reads
 
     def job(self, name: str) -> Job:
         if name not in self.jobs:
@@ -136,7 +155,22 @@ def parse(mapping: Any, secret: Callable[[str], Secret]) -> Configuration:
         jobs[name] = builder.job(name, body)
         credentials[name] = tuple(sorted(set(used)))
     spool = Path(top["spool_path"]) if top["spool_path"] else None
-    return Configuration(top["host"], jobs, credentials, spool)
+    textfile = Path(top["textfile_path"]) if top["textfile_path"] else None
+    notify = _notify(top, secret)
+    return Configuration(top["host"], jobs, credentials, spool, notify, textfile)
+
+
+def _notify(top: Mapped, secret: Callable[[str], Secret]) -> Notify:
+    secret_of = _Builder(top, secret, []).secret_of
+    given = check_options("notify", top["notify"], NOTIFY, secret_of)
+    urls = {}
+    for name, body in given["urls"].items():
+        where = f"notify.urls.{name}"
+        told_at(where, lambda text: check_name("notification", text), name)
+        urls[name] = secret_of(where, body)
+    if given["repeat"] < timedelta(minutes=1):
+        raise ConfigError("notify.repeat: less than a minute is a flood", hint="write it like 24h")
+    return Notify(urls, given["ping"], given["repeat"])
 
 
 class _Builder:
@@ -159,7 +193,7 @@ class _Builder:
         destinations = tuple(self._destination(where, one) for one in given["destinations"])
         if not destinations:
             raise ConfigError(f"{where}.destinations: name at least one destination")
-        check_options(f"{where}.objectives", given["objectives"], OBJECTIVES)
+        promised = check_options(f"{where}.objectives", given["objectives"], OBJECTIVES)
         _refuse_nested(where, sources, destinations)
         cap = self._top["spool_cap"]
         return Job(
@@ -180,13 +214,16 @@ class _Builder:
             user=user,
             spool_cap_bytes=cap,
             stall_timeout_s=given["stall_timeout"].total_seconds(),
+            objectives=tuple(
+                (one, _objectives(f"{where}.sources.{one}", body, promised))
+                for one, body in given["sources"].items()
+            ),
         )
 
     def _source(self, where: str, name: str, body: Any, owner: str) -> Source:
         told_at(where, lambda text: check_name("source", text), name)
         named, shared, own = self._split(where, body, SOURCES, SOURCE)
         kind: Any = SOURCES[named]
-        check_options(f"{where}.objectives", shared["objectives"], OBJECTIVES)
         placement = _placement(f"{where}.placement", shared["placement"])
         variables = check_variables(
             f"{where}.credentials_from_env",
@@ -236,7 +273,7 @@ class _Builder:
             replace(one, required=False) if isinstance(read, Mapping) and one.name in read else one
             for one in kinds[kind].options
         )
-        given = check_options(where, body, shared + tuple(own), self._secret_of)
+        given = check_options(where, body, shared + tuple(own), self.secret_of)
         names = {option.name for option in own}
         return (
             kind,
@@ -244,7 +281,7 @@ class _Builder:
             {key: value for key, value in given.items() if key in names},
         )
 
-    def _secret_of(self, where: str, value: Any) -> Secret:
+    def secret_of(self, where: str, value: Any) -> Secret:
         """A secret is named, never written: {credential: NAME}; a `credential` option is the name itself."""
         if isinstance(value, Secret):
             return value
@@ -288,6 +325,12 @@ class _Builder:
             body = self._top["destinations"][name]
             if body.get("keep") is not None:
                 yield name, _keep(f"destinations.{name}.keep", body["keep"])
+
+
+def _objectives(where: str, body: Mapped, promised: Mapped) -> Objectives:
+    """A source's own objectives, else the job's."""
+    own = check_options(f"{where}.objectives", body.get("objectives") or {}, OBJECTIVES)
+    return Objectives(**{key: own[key] or promised[key] for key in own})
 
 
 def _refuse_nested(

@@ -5,10 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from .errors import UsageError
 from .model import Keep, Schedule
 from .ports import Destination, Filter, Source
+
+
+@dataclass(frozen=True)
+class Objectives:
+    """What was promised; None = nothing was."""
+
+    rto: timedelta | None = None  # how long a restore may take
+    rpo: timedelta | None = None  # how much work may be lost
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,7 @@ class Job:
     user: str | None = None  # the job runs as; None = lifeboat's own
     spool_cap_bytes: int | None = None
     stall_timeout_s: float = 1800.0  # no byte for so long = the program hangs
+    objectives: tuple[tuple[str, Objectives], ...] = ()  # (source, its own or the job's)
 
     def source(self, name: str) -> Source:
         known = {source.name: source for source in self.sources}
@@ -41,6 +51,9 @@ class Job:
 
     def schedule(self, type_: str) -> Schedule | None:
         return next((one for one in self.schedules if one.type == type_), None)
+
+    def objectives_for(self, source: str) -> Objectives:
+        return dict(self.objectives).get(source, Objectives())
 
     def keep_for(self, destination: str) -> Keep:
         return dict(self.keep_at).get(destination, self.keep)

@@ -36,6 +36,7 @@ TABLES = {
     "encryption": config.ENCRYPTION,
     "compression": config.COMPRESSION,
     "objectives": config.OBJECTIVES,
+    "notify": config.NOTIFY,
     "A source": config.SOURCE,
     "placement": config.PLACEMENT,
     "A destination": config.DESTINATION,

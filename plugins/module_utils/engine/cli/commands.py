@@ -7,16 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import LifeboatError, UsageError
-from ..operations import backup, catalog, prune, settle, status, verify
+from ..operations import backup, catalog, prune, settle, verify
 from ..operations.journal import SWAPPED, jobs_with_journals, journals
 from ..registry import FILTERS
 from ..stopped import notes
 from . import rescue, unit, watch
-from .listing import list_, restores
+from .listing import list_
 from .marks import mark
 from .output import Output, table
 from .push import push
 from .session import Session, now, remember, report_mapping, run_backup
+from .standing import status_
 from .wanted import meant
 
 
@@ -127,20 +128,6 @@ def verify_(session: Session, asked: Any, out: Output) -> int:
     ]
     out.result(told, table(["ID", "DESTINATION", "STATE", "PROBLEM"], rows))
     return 0 if verify.worst(findings) else 1
-
-
-def status_(session: Session, asked: Any, out: Output) -> int:
-    """good, warning or critical for each job and destination."""
-    jobs = [session.job(asked.job)] if asked.job else list(session.configuration.jobs.values())
-    found = [
-        one for job in jobs for one in (*restores(session, job), *status.standings(job, now()))
-    ]
-    rows = [
-        [one.job, one.destination or "-", one.state, str(one.copies), one.reason] for one in found
-    ]
-    told = [vars(one) for one in found]
-    out.result(told, table(["JOB", "DESTINATION", "STATE", "COPIES", "WHY"], rows))
-    return status.worst(found)
 
 
 def prune_(session: Session, asked: Any, out: Output) -> int:

@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ..errors import LifeboatError
 from ..job import Job
 from ..model import Copy, Schedule
+from ..ports import Destination
 from ..retention import SKEW
 from ..units import human_duration
-from .catalog import copies_at
+from .catalog import copies_at, read_manifest
+from .claims import Proof, claims
 from .journal import SWAPPED, Journal
 
 GOOD, WARNING, CRITICAL = "good", "warning", "critical"
@@ -28,7 +31,7 @@ _LIMITS = {
 
 @dataclass(frozen=True)
 class Standing:
-    """One job at one destination, or with destination "" what a restore of it waits for."""
+    """One job at one destination; with a source, one objective; with neither, what a restore waits for."""
 
     job: str
     destination: str
@@ -38,6 +41,11 @@ class Standing:
     age_s: int | None = None
     copies: int = 0
     next: str = ""  # the command to type
+    source: str = ""  # whose objectives these are
+    size_bytes: int = 0  # of the newest good copy, as stored
+    claims: Mapping[str, Proof] = field(default_factory=dict)  # see claims.CLAIMS
+    states: Mapping[str, int] = field(default_factory=dict)  # copies by state
+    types: Mapping[str, int] = field(default_factory=dict)  # committed copies by type
 
 
 def limits(job: Job) -> tuple[timedelta, timedelta]:
@@ -48,15 +56,40 @@ def limits(job: Job) -> tuple[timedelta, timedelta]:
 
 def standings(job: Job, now: datetime) -> list[Standing]:
     """How each destination of a job stands. One that cannot be asked is critical: it may be lost."""
-    told = []
+    return [standing(job, one, there, now) for one, there in asked(job)]
+
+
+def asked(job: Job) -> list[tuple[Destination, list[Copy] | LifeboatError]]:
+    """Each destination with its copies, newest first, or why it did not tell."""
+    found: list[tuple[Destination, list[Copy] | LifeboatError]] = []
     for destination in job.destinations:
         try:
-            there = copies_at(destination, job.host, job.name)
+            found.append((destination, copies_at(destination, job.host, job.name)))
         except LifeboatError as exc:
-            told.append(Standing(job.name, destination.name, CRITICAL, str(exc)))
-            continue
-        told.append(_one(job, destination.name, there, now))
-    return told
+            found.append((destination, exc))
+    return found
+
+
+def standing(
+    job: Job, destination: Destination, there: list[Copy] | LifeboatError, now: datetime
+) -> Standing:
+    """How one destination of a job stands, which told what it holds (`there`)."""
+    if isinstance(there, LifeboatError):
+        return Standing(job.name, destination.name, CRITICAL, str(there))
+    committed = [copy for copy in there if copy.committed]
+    made = replace(
+        _one(job, destination.name, there, now),
+        claims=claims(committed),
+        states=dict(Counter(copy.state for copy in there)),
+        types=dict(Counter(copy.type for copy in committed)),
+    )
+    if not made.newest_good:
+        return made
+    try:
+        manifest = read_manifest(destination, job.host, job.name, made.newest_good)
+    except LifeboatError as exc:  # its bytes are right, and it cannot be restored
+        return replace(made, state=CRITICAL, reason=f"{made.reason}; {exc}")
+    return replace(made, size_bytes=sum(one.size_bytes for one in manifest.archives))
 
 
 def restores(job: Job, journals: Sequence[Journal], holder: str) -> list[Standing]:
@@ -114,7 +147,7 @@ def _one(job: Job, destination: str, there: list[Copy], now: datetime) -> Standi
     if not newest.good:
         reason += f"; the newest, {newest.id}, is {newest.state}"
         state = max(state, WARNING, key=ORDER.index)
-    if not any(copy.latest("drilled") for copy in committed):
+    if claims(committed)["restorable"] is None:
         reason += "; never drilled"
     age_s = int((now - shown.taken_at).total_seconds())
     return Standing(job.name, destination, state, reason, shown.id, age_s, len(committed))

@@ -99,6 +99,8 @@ def _one(
     except LifeboatError as exc:
         return Finding(id_, destination.name, "unknown", _told(exc), exc.hint)
     _mark(destination, host, job.name, id_, Mark("intact", clock()), listener)
+    if content is not None:
+        _mark(destination, host, job.name, id_, Mark("readable", clock()), listener)
     return Finding(id_, destination.name, "readable" if content is not None else "intact")
 
 

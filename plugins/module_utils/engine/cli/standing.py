@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tell how jobs stand: each destination with what is proved there, each objective, each open restore."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..errors import LifeboatError
+from ..job import Job
+from ..model import Copy
+from ..operations import history, objectives, status
+from ..operations.claims import CLAIMS
+from ..operations.status import Standing
+from ..ports import Destination
+from ..units import human_duration, parse_instant
+from .listing import restores
+from .output import Output, table
+from .session import Session, now
+
+_HEAD = ["JOB", "AT", "STATE", "COPIES", "INTACT", "READABLE", "RESTORABLE", "WHY"]
+Told = Sequence["tuple[Destination, list[Copy] | LifeboatError]"]
+
+
+def status_(session: Session, asked: Any, out: Output) -> int:
+    """good, warning or critical for each job's destinations, objectives and open restores."""
+    jobs = [session.job(asked.job)] if asked.job else list(session.configuration.jobs.values())
+    moment = now()
+    found = [one for job in jobs for one in of_job(session, job, status.asked(job), moment)]
+    rows = [_row(one, moment) for one in found]
+    out.result([vars(one) for one in found], table(_HEAD, rows))
+    return status.worst(found)
+
+
+def of_job(session: Session, job: Job, there: Told, moment: datetime) -> list[Standing]:
+    """All that is to be said of one job, whose destinations told what is `there`."""
+    copies = [copy for _name, held in there if isinstance(held, list) for copy in held]
+    drills = history.past(session.paths.history, job.name, "drill")
+    measured = objectives.measure(job, copies, drills, moment)
+    return [
+        *restores(session, job),
+        *(status.standing(job, destination, held, moment) for destination, held in there),
+        *objectives.standings(job.name, measured, moment),
+    ]
+
+
+def _row(one: Standing, moment: datetime) -> list[str]:
+    place = one.destination or one.source or "-"
+    counted = str(one.copies) if one.destination else ""
+    return [one.job, place, one.state, counted, *_ages(one, moment), one.reason]
+
+
+def _ages(one: Standing, moment: datetime) -> list[str]:
+    """How long ago each claim was proved last."""
+    told = []
+    for claim in CLAIMS:
+        proof = one.claims.get(claim)
+        if proof is None:
+            told.append("never" if one.claims else "")
+            continue
+        age = max(moment - parse_instant(proof["at"]), timedelta(0))
+        told.append(human_duration(age).split()[0])
+    return told

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Three claims, never one light; objectives are measured, and what was never measured is not met."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from lifeboat.job import Job, Objectives
+from lifeboat.model import Copy, Mark, Schedule
+from lifeboat.operations.claims import claims, proved
+from lifeboat.operations.objectives import measure, standings
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
+
+
+def ago(**length: float) -> datetime:
+    return NOW - timedelta(**length)
+
+
+def copy(*kinds: tuple[str, datetime], at: datetime = NOW, type_: str = "daily") -> Copy:
+    id_ = f"{at:%Y%m%dT%H%M%SZ}-{type_}-7f3a"
+    return Copy(id_, at, type_, True, tuple(Mark(kind, when) for kind, when in kinds))
+
+
+def job(**promised: Any) -> Job:
+    source: Any = SimpleNamespace(name="db")
+    return Job(
+        "shop",
+        "h1",
+        "production",
+        (source,),
+        (),
+        (),
+        schedules=(Schedule("hourly", "*:05", ("db",)),),
+        objectives=(("db", Objectives(**promised)),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("kinds", "claimed"),
+    [
+        ((), set()),
+        ((("intact", NOW),), {"intact"}),
+        ((("intact", ago(days=1)), ("readable", NOW)), {"intact", "readable"}),
+        ((("drilled", NOW),), {"intact", "readable", "restorable"}),
+        ((("drilled", ago(days=1)), ("bad", NOW)), set()),
+        ((("bad", ago(days=1)), ("intact", NOW)), {"intact"}),
+    ],
+)
+def test_each_proof_claims_what_it_proves(
+    kinds: tuple[tuple[str, datetime], ...], claimed: set[str]
+) -> None:
+    assert set(proved(copy(*kinds))) == claimed
+
+
+def test_a_claim_names_its_newest_proof() -> None:
+    old = copy(("drilled", ago(days=3)), at=ago(days=4))
+    new = copy(("intact", ago(hours=1)), at=ago(hours=2))
+    told = claims([new, old])
+    assert told["intact"] == {"id": new.id, "at": "2026-11-21T11:00:00Z"}
+    assert told["restorable"] == {"id": old.id, "at": "2026-11-18T12:00:00Z"}
+    assert claims([new])["restorable"] is None
+
+
+INTACT = ("intact", NOW)
+
+
+@pytest.mark.parametrize(("age_h", "state"), [(2, "good"), (24.5, "good"), (25.5, "critical")])
+def test_rpo_is_measured_by_the_newest_good_copy(age_h: float, state: str) -> None:
+    held = [copy(INTACT, at=ago(hours=age_h)), copy(at=NOW)]  # the newest is not proved
+    promised = job(rpo=timedelta(hours=24))
+    (told,) = standings("shop", measure(promised, held, [], NOW), NOW)
+    assert (told.source, told.state, told.age_s) == ("db", state, int(age_h * 3600))
+
+
+def test_a_backup_of_some_sources_counts_for_those_that_it_asked_for() -> None:
+    subset = copy(INTACT, ("subset", NOW), at=ago(hours=1), type_="hourly")
+    other = copy(INTACT, ("subset", NOW), at=ago(hours=1), type_="manual")
+    promised = job(rpo=timedelta(hours=24))
+    assert measure(promised, [subset], [], NOW)[0].point == ago(hours=1)
+    assert measure(promised, [other], [], NOW)[0].point is None
+
+
+@pytest.mark.parametrize(
+    ("drills", "state"),
+    [
+        ([], "warning"),
+        ([{"seconds": 60, "exit_code": 0}], "good"),
+        ([{"seconds": 60, "exit_code": 0}, {"seconds": 9000, "exit_code": 0}], "critical"),
+        ([{"seconds": 9000, "sources": {"db": {"seconds": 5}}}], "good"),
+        ([{"seconds": 60, "exit_code": 1}], "warning"),
+    ],
+)
+def test_rto_is_measured_by_the_last_drill_that_went_well(drills: Any, state: str) -> None:
+    promised = job(rto=timedelta(minutes=30))
+    (told,) = standings("shop", measure(promised, [], drills, NOW), NOW)
+    assert told.state == state, told.reason
+
+
+def test_without_an_objective_nothing_is_said() -> None:
+    assert standings("shop", measure(job(), [], [], NOW), NOW) == []
