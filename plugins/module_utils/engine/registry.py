@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The only list of kinds. Adding one = its file, its line here, and its documented choice."""
+"""The only list of kinds. Adding one = its file or package, its line here, and its documented choice."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from .destinations.s3 import S3
 from .destinations.sftp import SFTP
 from .filters.age import Age
 from .filters.zstd import Zstd
-from .sources.command import CommandSource
+from .sources.command.source import CommandSource
 from .sources.files import Files
-from .sources.mariadb import MariaDB, MySQL
-from .sources.mongodb import MongoDB
-from .sources.postgresql import PostgreSQL
-from .sources.redis import Redis, Valkey
-from .sources.s3_bucket import S3Bucket
-from .sources.sqlite import SQLite
-from .sources.volume import Volume
+from .sources.mariadb.source import MariaDB, MySQL
+from .sources.mongodb.source import MongoDB
+from .sources.postgresql.source import PostgreSQL
+from .sources.redis.source import Redis, Valkey
+from .sources.s3_bucket.source import S3Bucket
+from .sources.sqlite.source import SQLite
+from .sources.volume.source import Volume
 
 SOURCES = {
     "command": CommandSource,

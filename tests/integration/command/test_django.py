@@ -76,8 +76,8 @@ programs.Started = Cut
 }
 _PLACED = """
 import os
-import lifeboat.sources.in_place as in_place, lifeboat.sources.command as command
-import lifeboat.sources.command_programs as programs
+import lifeboat.sources.in_place as in_place, lifeboat.sources.command.source as command
+import lifeboat.sources.command.programs as programs
 def kill():
     os.kill(os.getpid(), 9)
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from lifeboat.model import Secret, Workspace
 from lifeboat.placement import Placement
-from lifeboat.sources.redis import Redis
+from lifeboat.sources.redis.source import Redis
 
 from tests.unit.contracts.source_contract import Taken, differences, staged
 

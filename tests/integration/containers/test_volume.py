@@ -16,18 +16,18 @@ from .conftest import Container, podman
 
 KILLED_WHILE_READING = """
 import os, signal
-from lifeboat.sources import volume
+from lifeboat.sources.volume import source as volume
 volume._VolumeDump.streams = lambda self: os.kill(os.getpid(), signal.SIGKILL)
 """
 KILLED_AFTER_THE_SWAP = """
 import os, signal
-from lifeboat.sources import volume
+from lifeboat.sources.volume import source as volume
 whole = volume.tree_swap.swap
 volume.tree_swap.swap = lambda tree: (whole(tree), os.kill(os.getpid(), signal.SIGKILL))
 """
 FAILS_WHILE_READING = """
 from lifeboat.errors import SourceError
-from lifeboat.sources import volume
+from lifeboat.sources.volume import source as volume
 def streams(self):
     raise SourceError("the disk is gone")
 volume._VolumeDump.streams = streams

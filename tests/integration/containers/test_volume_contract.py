@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from lifeboat.sources.volume import Volume
+from lifeboat.sources.volume.source import Volume
 
 from tests.unit.contracts.source_contract import SourceContract
 

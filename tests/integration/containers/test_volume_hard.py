@@ -17,13 +17,13 @@ from .test_volume import undo
 
 BEGINS_BEFORE_THE_EXCHANGE = """
 import subprocess
-from lifeboat.sources import volume
+from lifeboat.sources.volume import source as volume
 whole = volume.tree_swap.swap
 volume.tree_swap.swap = lambda tree: (subprocess.run(["podman", "start", %r]), whole(tree))
 """
 BEGINS_WHILE_IT_IS_READ = """
 import subprocess
-from lifeboat.sources import tree_dump
+from lifeboat.sources.trees import dump as tree_dump
 whole = tree_dump.TreeDump.streams
 def streams(self):
     yield from whole(self)
@@ -34,12 +34,12 @@ tree_dump.TreeDump.streams = streams
 """
 KILLED_WHILE_PUT_BACK = """
 import os, signal
-from lifeboat.sources import volume
+from lifeboat.sources.volume import source as volume
 volume.tree_swap.back = lambda tree: os.kill(os.getpid(), signal.SIGKILL)
 """
 CANNOT_BE_PUT_BACK = """
 from lifeboat.errors import SourceError
-from lifeboat.sources import volume
+from lifeboat.sources.volume import source as volume
 def back(tree):
     raise SourceError("something is mounted there")
 volume.tree_swap.back = back

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 from lifeboat.model import Secret, Workspace
-from lifeboat.sources.mariadb import MariaDB
+from lifeboat.sources.mariadb.source import MariaDB
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 PASSWORD = "s\"e'cr\\et#4 2;$"

@@ -16,7 +16,7 @@ from .test_mariadb_contract import fill
 ALTERED_ONCE = """
 import os
 from lifeboat.model import Command
-from lifeboat.sources import mariadb_dump
+from lifeboat.sources.mariadb import dump as mariadb_dump
 real = mariadb_dump.dump
 def dump(access, *words):
     if os.path.exists({flag!r}):
@@ -30,7 +30,7 @@ mariadb_dump.dump = dump
 # Killed by SIGKILL in the middle of the swap: the tables have moved, their triggers are not there yet.
 KILLED = """
 import os, signal
-from lifeboat.sources.mariadb_swap import Mover
+from lifeboat.sources.mariadb.swap import Mover
 Mover.unpack = lambda *words, **more: os.kill(os.getpid(), signal.SIGKILL)
 """
 

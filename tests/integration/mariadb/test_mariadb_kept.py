@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from lifeboat.errors import SourceError
 from lifeboat.model import Workspace
-from lifeboat.sources.mariadb_swap import Mover
+from lifeboat.sources.mariadb.swap import Mover
 
 from tests.unit.contracts.source_contract import Taken, differences, staged
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from lifeboat.errors import SourceError
 from lifeboat.model import Swap, Workspace
-from lifeboat.sources.mariadb_server import Access
-from lifeboat.sources.mariadb_swap import Mover
+from lifeboat.sources.mariadb.server import Access
+from lifeboat.sources.mariadb.swap import Mover
 
 from tests.unit.contracts.source_contract import Taken, planned, staged
 

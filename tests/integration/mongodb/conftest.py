@@ -17,7 +17,7 @@ from typing import Any
 import pymongo
 import pytest
 from lifeboat.model import Workspace
-from lifeboat.sources.mongodb import MongoDB
+from lifeboat.sources.mongodb.source import MongoDB
 
 LAB = Path(__file__).resolve().parents[2] / "lab"
 MONGOD = os.environ.get("LIFEBOAT_TEST_MONGOD") or shutil.which("mongod") or ""

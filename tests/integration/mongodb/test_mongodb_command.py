@@ -16,7 +16,7 @@ from .test_mongodb_contract import leftovers, look
 
 KILLED_IN_A_SWAP = """
 import os, signal
-from lifeboat.sources import mongodb_session
+from lifeboat.sources.mongodb import session as mongodb_session
 ask = mongodb_session.Session.ask
 def asked(self, database, command):
     if "renameCollection" in command and ".lifeboat-" in command["renameCollection"]:

@@ -16,7 +16,7 @@ from lifeboat import config
 from lifeboat.errors import SourceAbsent, SourceError
 from lifeboat.model import Secret
 from lifeboat.placement import Placement
-from lifeboat.sources.mongodb import MongoDB
+from lifeboat.sources.mongodb.source import MongoDB
 
 from tests.unit.contracts.source_contract import Taken, differences, staged
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from bson import Binary, Int64, ObjectId, Regex, Timestamp
 from lifeboat.errors import SourceError
-from lifeboat.sources import mongodb_session
-from lifeboat.sources.mongodb import MongoDB
-from lifeboat.sources.mongodb_archive import walk
-from lifeboat.sources.mongodb_swap import Room
+from lifeboat.sources.mongodb import session as mongodb_session
+from lifeboat.sources.mongodb.archive import walk
+from lifeboat.sources.mongodb.source import MongoDB
+from lifeboat.sources.mongodb.swap import Room
 
 from tests.unit.contracts.source_contract import SourceContract, Taken, differences, staged
 

@@ -17,7 +17,7 @@ import pytest
 from lifeboat.errors import ConfigError, LifeboatError, MissingDependency, SourceAbsent, SourceError
 from lifeboat.model import Command, Secret, Workspace
 from lifeboat.pipeline import Pipeline
-from lifeboat.sources.mongodb import MongoDB
+from lifeboat.sources.mongodb.source import MongoDB
 
 from tests.unit.contracts.source_contract import Taken, differences, staged
 
@@ -121,7 +121,7 @@ def test_a_dump_that_is_killed_is_no_backup(big, work):
 
 
 def test_a_server_that_is_killed_in_the_middle_is_no_backup(make_server, work, monkeypatch):
-    monkeypatch.setattr("lifeboat.sources.mongodb_session.ANSWER_MS", 500)
+    monkeypatch.setattr("lifeboat.sources.mongodb.session.ANSWER_MS", 500)
     server = make_server()
     with server.client() as client:
         client.big.book.insert_many([{"_id": one, "x": "x" * 200} for one in range(30000)])
@@ -135,7 +135,7 @@ def test_a_server_that_is_killed_in_the_middle_is_no_backup(make_server, work, m
 
 
 def test_a_server_that_is_down_says_so(server, work, monkeypatch):
-    monkeypatch.setattr("lifeboat.sources.mongodb_session.ANSWER_MS", 500)
+    monkeypatch.setattr("lifeboat.sources.mongodb.session.ANSWER_MS", 500)
     source = server.source("shop", port=1)
     with pytest.raises(SourceError, match=r"127\.0\.0\.1:1 does not answer"):
         source.check()

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import pytest
 from lifeboat.model import Command, Secret, SourceRecord, Workspace
 from lifeboat.pipeline import Pipeline, feed
-from lifeboat.sources.postgresql import PostgreSQL
+from lifeboat.sources.postgresql.source import PostgreSQL
 
 _FOUND = sorted(glob.glob("/usr/lib/postgresql/*/bin") + glob.glob("/usr/pgsql-*/bin"))
 BIN = _FOUND[-1] if _FOUND else os.path.dirname(shutil.which("pg_ctl") or "")

@@ -23,7 +23,7 @@ from lifeboat.errors import (
 from lifeboat.model import Workspace
 from lifeboat.pipeline import Pipeline
 from lifeboat.process import run
-from lifeboat.sources import postgresql_count as counts
+from lifeboat.sources.postgresql import count as counts
 
 from .conftest import BIN, PASSWORD, Server, back_up, secret
 
@@ -297,7 +297,7 @@ def test_counting_ends_soon_after_the_dump(
 ) -> None:
     """A table whose count takes for ever is recorded with its estimate, and the count is ended."""
     server.sql("ANALYZE bulk", "bank")
-    from lifeboat.sources import postgresql_count
+    from lifeboat.sources.postgresql import count as postgresql_count
 
     slow = ", (SELECT pg_catalog.pg_sleep(60)) AS x"
     count = postgresql_count._count

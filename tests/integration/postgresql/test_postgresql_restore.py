@@ -16,7 +16,7 @@ import pytest
 from lifeboat.errors import SourceError, VerifyError
 from lifeboat.inventory import differences, read
 from lifeboat.model import Workspace
-from lifeboat.sources import postgresql_parallel
+from lifeboat.sources.postgresql import parallel as postgresql_parallel
 
 from .conftest import Backup, FilePlain, Server, back_up
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from lifeboat.model import Workspace
-from lifeboat.sources import postgresql_role
+from lifeboat.sources.postgresql import role as postgresql_role
 
 from .conftest import PASSWORD, Server, back_up, secret
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from lifeboat.model import Workspace
-from lifeboat.sources.redis import Redis, Valkey
+from lifeboat.sources.redis.source import Redis, Valkey
 
 ADMIN = "s e:cr\"et'42ü"  # of the default user, where a server has one
 KINDS = {"redis": Redis, "valkey": Valkey}

@@ -19,7 +19,7 @@ from .test_redis_contract import content, fill
 
 DUMPER = "dump-s3cret"
 _KILL_AFTER_LOAD = """
-import os, lifeboat.sources.redis_wait as waiting
+import os, lifeboat.sources.redis.wait as waiting
 real = waiting.for_aof
 def wait(server, master=None):
     real(server, master)

@@ -23,7 +23,7 @@ from lifeboat.errors import (
 )
 from lifeboat.model import Secret, Workspace
 from lifeboat.pipeline import Pipeline
-from lifeboat.sources.redis_user import BGSAVE, REPLICATION
+from lifeboat.sources.redis.user import BGSAVE, REPLICATION
 
 from tests.unit.contracts.source_contract import Taken
 

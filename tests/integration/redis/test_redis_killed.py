@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from lifeboat.errors import SourceError
 from lifeboat.model import Workspace
-from lifeboat.sources import redis_wait
-from lifeboat.sources.redis_master import Master
+from lifeboat.sources.redis import wait as redis_wait
+from lifeboat.sources.redis.master import Master
 
 from tests.unit.contracts.source_contract import Taken, staged
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from lifeboat.errors import LifeboatError, SourceError
 from lifeboat.model import Secret, Workspace
-from lifeboat.sources import redis_master, redis_swap
+from lifeboat.sources.redis import master as redis_master
+from lifeboat.sources.redis import swap as redis_swap
 
 from tests.unit.contracts.source_contract import Taken, differences, planned, staged
 

@@ -69,7 +69,7 @@ def test_a_confirm_that_is_killed_is_completed_and_never_undone(host: Host, afte
     host.fill(7)
     host.restore(id_)
     before = f"""
-import lifeboat.sources.sqlite as sqlite, lifeboat.sources.files as files
+import lifeboat.sources.sqlite.source as sqlite, lifeboat.sources.files as files
 seen = []
 for kind in (sqlite.SQLite, files.Files):
     def discard(self, swap, real=kind.discard):
@@ -142,7 +142,7 @@ def test_a_failure_after_the_last_swap_tells_that_the_new_state_is_in_place(host
     id_ = host.run()
     host.fill(7)
     before = """
-import lifeboat.sources.sqlite as sqlite
+import lifeboat.sources.sqlite.source as sqlite
 from lifeboat.errors import SourceError
 real = sqlite.SQLite.swap
 def swap(self, one):
@@ -166,7 +166,7 @@ def test_recovery_goes_on_past_a_job_that_is_gone(host: Host) -> None:
     gate = ("--identity", str(host.key), "--confirm", PHRASE, "--target-host", "h1")
     host.lifeboat("restore", "aaa", first, *gate)
     before = f"""
-import lifeboat.sources.sqlite as sqlite
+import lifeboat.sources.sqlite.source as sqlite
 sqlite.SQLite.swap = lambda self, one: {KILL}
 """
     host.restore(id_, before=before)
@@ -192,7 +192,7 @@ def test_a_destination_inside_its_own_source_is_refused(host: Host) -> None:
 
 def test_private_facts_are_in_no_manifest_and_reach_the_restore(host: Host) -> None:
     before = """
-import lifeboat.sources.sqlite as sqlite
+import lifeboat.sources.sqlite.source as sqlite
 real = sqlite._Dump.__init__
 def init(self, *words, **named):
     real(self, *words, **named)

@@ -22,7 +22,7 @@ def save(directory, one):
 journal.save = save
 """
 _AT_SWAP = """
-import lifeboat.sources.sqlite as sqlite
+import lifeboat.sources.sqlite.source as sqlite
 real = sqlite.SQLite.{method}
 def method(self, *words):
     {before}
@@ -177,7 +177,7 @@ def test_several_trees_are_all_old_or_all_new(host: Host, place: int, how: str) 
         (tree / "said").write_text("old")
     before = f"""
 import os
-import lifeboat.sources.tree_swap as tree_swap
+import lifeboat.sources.trees.swap as tree_swap
 from lifeboat.errors import SourceError
 real, seen = tree_swap.swap, []
 def swap(tree):
@@ -205,7 +205,7 @@ def test_an_undo_of_several_trees_that_is_killed_is_completed(host: Host, place:
     assert host.restore(id_).returncode == 0
     before = f"""
 import os
-import lifeboat.sources.tree_swap as tree_swap
+import lifeboat.sources.trees.swap as tree_swap
 real, seen = tree_swap.back, []
 def back(tree):
     seen.append(tree)

@@ -96,7 +96,7 @@ def test_a_restore_that_runs_is_not_told_as_cut_off(host: Host) -> None:
     seen = host.base / "seen"
     ask = host.argv("status", "--json")
     before = f"""
-import lifeboat.sources.sqlite as sqlite
+import lifeboat.sources.sqlite.source as sqlite
 real = sqlite.SQLite.swap
 def swap(self, *words):
     __import__("subprocess").run({ask!r}, stdout=open({str(seen)!r}, "w"))

@@ -85,7 +85,7 @@ def test_a_merge_that_is_killed_is_taken_back(host: Host, uploads: Path, moment:
     (uploads / "three").write_text("changed too")
     changed = content(uploads)
     before = f"""
-import lifeboat.sources.tree_beneath as beneath
+import lifeboat.sources.trees.beneath as beneath
 real, seen = beneath.Beneath.move, []
 def move(self, *words, **named):
     if len(seen) == {moment}:

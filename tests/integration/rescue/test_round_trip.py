@@ -322,7 +322,7 @@ def test_an_undo_looks_at_all_before_it_touches_one(host: Host) -> None:
     host.restore(id_)
     # A fake: one source's server is gone.
     before = """
-import lifeboat.sources.sqlite as sqlite
+import lifeboat.sources.sqlite.source as sqlite
 from lifeboat.errors import SourceError
 def gone(self, swap):
     raise SourceError("the server is gone")

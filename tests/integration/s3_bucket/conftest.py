@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from lifeboat.model import Secret
-from lifeboat.sources.s3_bucket import S3Bucket
+from lifeboat.sources.s3_bucket.source import S3Bucket
 
 from tests.integration.s3.conftest import (  # noqa: F401
     _client,

@@ -92,7 +92,7 @@ def test_what_the_bucket_held_comes_back_and_goes_again(documents: Documents) ->
 
 _LOAD = """
 import os
-import lifeboat.sources.s3_load as s3_load, lifeboat.sources.s3_objects as s3_objects
+import lifeboat.sources.s3_bucket.load as s3_load, lifeboat.sources.s3_bucket.objects as s3_objects
 real, done = s3_objects.Objects.put, []
 def put(self, *words):
     real(self, *words)
@@ -105,12 +105,12 @@ _MOMENTS = {
     "while it is loaded": _LOAD.format(count=15),
     "when all is loaded": """
 import os
-import lifeboat.sources.s3_load as s3_load
+import lifeboat.sources.s3_bucket.load as s3_load
 s3_load.compare = lambda *words: os.kill(os.getpid(), 9)
 """,
     "while what is there is saved": """
 import os
-import lifeboat.sources.s3_load as s3_load
+import lifeboat.sources.s3_bucket.load as s3_load
 s3_load.shutil.copyfileobj = lambda *words: os.kill(os.getpid(), 9)
 """,
 }

@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 from lifeboat.errors import LifeboatError, SourceAbsent, SourceError, VerifyError
 from lifeboat.model import Workspace
-from lifeboat.sources import s3_load, s3_objects, s3_stream
-from lifeboat.sources.s3_objects import Objects
+from lifeboat.sources.s3_bucket import load as s3_load
+from lifeboat.sources.s3_bucket import objects as s3_objects
+from lifeboat.sources.s3_bucket import stream as s3_stream
+from lifeboat.sources.s3_bucket.objects import Objects
 
 from tests.integration.s3_bucket.conftest import HOSTILE_KEYS, ODD_KEYS, Place
 from tests.integration.s3_bucket.cutter import Cutter

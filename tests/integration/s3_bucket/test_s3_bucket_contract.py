@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lifeboat.sources.s3_bucket import S3Bucket
+from lifeboat.sources.s3_bucket.source import S3Bucket
 
 from tests.integration.s3_bucket.conftest import HOSTILE_KEYS, ODD_KEYS, Place
 from tests.unit.contracts.source_contract import SourceContract

@@ -67,7 +67,7 @@ def main(version: str) -> None:
     from lifeboat.job import Job
     from lifeboat.operations.backup import Request, run
     from lifeboat.sources.files import Files
-    from lifeboat.sources.sqlite import SQLite
+    from lifeboat.sources.sqlite.source import SQLite
 
     root = HERE / ("backup-v" + version)
     if root.exists():

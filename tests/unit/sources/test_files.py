@@ -19,7 +19,7 @@ import pytest
 from lifeboat.errors import ConfigError, MissingDependency, SourceAbsent, SourceError, VerifyError
 from lifeboat.placement import Placement
 from lifeboat.sources.files import Files
-from lifeboat.sources.tree_listing import Forward, members
+from lifeboat.sources.trees.listing import Forward, members
 
 from tests.unit.contracts.source_contract import (
     KeptContract,
@@ -521,4 +521,4 @@ class TestFilesWithoutExchange(TestFiles):
         def refuse(one, _other):
             raise OSError(errno.EINVAL, "cannot exchange", str(one))
 
-        monkeypatch.setattr("lifeboat.sources.tree_swap.exchange", refuse)
+        monkeypatch.setattr("lifeboat.sources.trees.swap.exchange", refuse)

@@ -13,8 +13,8 @@ import pytest
 from lifeboat.errors import SourceError, UsageError, VerifyError
 from lifeboat.files import remove
 from lifeboat.inventory import differences, read
-from lifeboat.sources import tree_merge
 from lifeboat.sources.files import Files
+from lifeboat.sources.trees import merge as tree_merge
 
 from tests.unit.contracts.source_contract import (
     TOKEN,

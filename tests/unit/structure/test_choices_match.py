@@ -94,7 +94,11 @@ def test_a_kind_is_registered_under_its_name(kinds: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *(f"sources/{path.stem}" for path in ROOT.glob("plugins/module_utils/engine/sources/*.py")),
+        *(
+            path.relative_to(ROOT / "plugins/module_utils/engine").with_suffix("").as_posix()
+            for path in ROOT.glob("plugins/module_utils/engine/sources/**/*.py")
+            if path.stem != "__init__"
+        ),
         *(
             f"destinations/{path.stem}"
             for path in ROOT.glob("plugins/module_utils/engine/destinations/*.py")

@@ -21,11 +21,15 @@ from ..model import Command, Inventory, Needs, Option, SourceRecord, Swap, Targe
 from ..pipeline import Pipeline
 from ..placement import HERE, Placement
 from ..ports import Plain
-from . import tree_merge, tree_swap, tree_tar, tree_target, tree_unpack
-from .tree_dump import TreeDump
-from .tree_listing import Listing
-from .tree_survey import survey
-from .tree_swap import Tree, member_name
+from .trees import merge as tree_merge
+from .trees import swap as tree_swap
+from .trees import tar as tree_tar
+from .trees import target as tree_target
+from .trees import unpack as tree_unpack
+from .trees.dump import TreeDump
+from .trees.listing import Listing
+from .trees.survey import survey
+from .trees.swap import Tree, member_name
 
 _OURS = [".*lifeboat-%s.%s*" % ("[0-9a-f]" * 6, end) for end in ("new", "old")]
 

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Find what forbids a restore into a MariaDB or MySQL server. Read only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import facts
+from .server import Access
+
+
+def refusals(access: Access, wanted: Mapping[str, Any], name: str) -> list[str]:
+    """Why the backup with the facts `wanted` cannot become database `name` here, in sentences."""
+    about, told = access.about, []
+    if about.read_only:
+        told.append("the server is read only, as replicas are: restore on its primary")
+    given = facts.covering(facts.rights(access), "*")
+    lacking = [one for one in facts.RESTORING if one not in given]
+    if lacking:
+        told.append(
+            f"the user {about.user} lacks {', '.join(lacking)} on all databases: give it, or set"
+            " `restore_user`"
+        )
+    known = {
+        row[0] for row in access.ask("SELECT COLLATION_NAME FROM information_schema.COLLATIONS")
+    }
+    unknown = [one for one in wanted["collations"] if one not in known]
+    if unknown:
+        told.append(
+            f"the server ({about.version}) does not know the collations {', '.join(unknown)} of the"
+            f" backup, which is from {wanted['server_version']}"
+        )
+    engines = access.ask(
+        "SELECT ENGINE FROM information_schema.ENGINES WHERE SUPPORT IN ('YES', 'DEFAULT')"
+    )
+    here = {row[0].lower() for row in engines}
+    absent = [one for one in wanted["engines"] if one.lower() not in here]
+    if absent:
+        told.append(f"the server lacks the storage engines {', '.join(absent)}")
+    # such a key would follow the tables that are moved out of the way
+    told += [
+        f"table {row[0]}.{row[1]} has a foreign key into database {name}: drop it, or use --into"
+        for row in access.ask(
+            "SELECT DISTINCT CONSTRAINT_SCHEMA, TABLE_NAME"
+            " FROM information_schema.REFERENTIAL_CONSTRAINTS"
+            f" WHERE {facts.same('UNIQUE_CONSTRAINT_SCHEMA', name)}"
+            f" AND NOT {facts.same('CONSTRAINT_SCHEMA', name)}"
+        )
+    ]
+    return told

@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Protect MongoDB: one database, several, or all of a server, as mongodump archives."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from ...errors import ConfigError, LifeboatError, SourceAbsent, SourceError, VerifyError
+from ...inventory import InventoryWriter
+from ...model import (
+    Command,
+    Inventory,
+    Needs,
+    Option,
+    Secret,
+    SourceRecord,
+    Swap,
+    Target,
+    Workspace,
+)
+from ...placement import HERE, Placement
+from ...ports import Plain
+from . import restore as restoring
+from .archive import OURS, walk
+from .dump import EXTENSION, MongoDBDump
+from .server import Server
+from .session import Session
+from .swap import Room
+
+_BETWEEN = "/"  # of several databases in one text: no name has it
+
+
+class MongoDB:
+    """`databases`: none named = all but the server's own (admin, config, local)."""
+
+    kind = "mongodb"
+    options = (
+        Option("databases", "texts", default=()),
+        Option("host", default="127.0.0.1"),
+        Option("port", "integer", default=27017),
+        Option("replica_set"),
+        Option("user"),
+        Option("password", "secret"),
+        Option("restore_user"),
+        Option("restore_password", "secret"),
+        Option("auth_source", default="admin"),
+        Option(
+            "auth_mechanism",
+            choices=("SCRAM-SHA-1", "SCRAM-SHA-256", "PLAIN", "MONGODB-X509"),
+        ),
+        Option("tls", "boolean", default=False),
+        Option("tls_ca_file"),
+        Option("tls_certificate_file"),
+        Option("programs_path"),
+    )
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        databases: Sequence[str] = (),
+        host: str = "127.0.0.1",
+        port: int = 27017,
+        replica_set: str | None = None,
+        user: str | None = None,
+        password: Secret | None = None,
+        restore_user: str | None = None,
+        restore_password: Secret | None = None,
+        auth_source: str = "admin",
+        auth_mechanism: str | None = None,
+        tls: bool = False,
+        tls_ca_file: str | None = None,
+        tls_certificate_file: str | None = None,
+        programs_path: str | None = None,
+        placement: Placement = HERE,
+        optional: bool = False,
+    ) -> None:
+        self.name = name
+        self.optional = optional
+        for database in databases:
+            why = restoring.unfit(database)
+            if why:
+                raise ConfigError(
+                    f"source {name}: databases: {database!r} {why}",
+                    hint="leave `databases` out to have all of them in one archive",
+                )
+        if len(set(databases)) < len(databases):
+            raise ConfigError(f"source {name}: databases: one is named twice")
+        for one, needed, what in (
+            (password, user, "user"),
+            (restore_password, restore_user, "restore_user"),
+        ):
+            if one is not None and not needed:
+                raise ConfigError(f"source {name}: {what}: missing, and there is a password for it")
+        if (tls_ca_file or tls_certificate_file) and not tls:
+            raise ConfigError(f"source {name}: tls: set it to true, or leave out its files")
+        self.databases = tuple(databases)
+        self._placement = placement
+        self._server = Server(
+            source=name,
+            placement=placement,
+            host=host,
+            port=port,
+            replica_set=replica_set or "",
+            user=user or "",
+            password=password,
+            restore_user=restore_user or "",
+            restore_password=restore_password,
+            auth_source=auth_source,
+            auth_mechanism=auth_mechanism or "",
+            tls=tls,
+            tls_ca_file=tls_ca_file or "",
+            tls_certificate_file=tls_certificate_file or "",
+            programs_path=programs_path or "",
+        )
+
+    def needs(self) -> Needs:
+        files = (self._server.tls_ca_file, self._server.tls_certificate_file)
+        return Needs(reads=tuple(one for one in files if one))
+
+    def prepare(self, user: str, dry_run: bool) -> list[str]:
+        return []  # users of the server are the administrator's; the docs name the roles
+
+    # -- backup
+
+    def check(self) -> Mapping[str, Any]:
+        version = self._server.version("mongodump")
+        self._server.program("mongodump")
+        with self._server.session() as session:
+            about = self._server.about(session)
+            self._require(session)
+        oplog = about.replica_set and not self.databases
+        return {
+            "server": about.version,
+            "client": version,
+            "consistency": "all databases at one instant" if oplog else "each collection by itself",
+        }
+
+    @contextmanager
+    def open(self, work: Workspace) -> Iterator[MongoDBDump]:
+        version = self._server.version("mongodump")
+        with self._server.session() as session:
+            about = self._server.about(session)
+            self._require(session)
+        with ExitStack() as held:
+            words = held.enter_context(self._server.tool("mongodump", work.secret))
+            private = tempfile.TemporaryDirectory(prefix="mongodb-", dir=work.bulk)
+            lines = Path(held.enter_context(private)) / "inventory.jsonl"
+            yield MongoDBDump(self._placement, words, about, version, self.databases, lines)
+
+    # -- verify
+
+    def check_content(self, plains: Mapping[str, Plain], work: Workspace) -> None:
+        for part in self._parts(plains):
+            self._read(plains[part])
+
+    # -- restore
+
+    def target(self, record: SourceRecord, into: str | None) -> Target:
+        names = self._destined(record, into)
+        self._server.program("mongorestore")
+        facts = record.facts
+        refusals = [f"{name!r} {why}" for name in names.values() if (why := restoring.unfit(name))]
+        if facts.get("timeseries"):
+            refusals.append(
+                f"the backup has {facts['timeseries']} time-series collections, which a server does not"
+                " rename: restore it by hand, as its RESTORE.md says"
+            )
+        totals = {"collections": 0, "rows": 0}
+        size = 0
+        with self._server.session(admin=True) as session:
+            about = self._server.about(session)
+            dumped = tuple(int(one) for one in re.findall(r"\d+", facts["server_version"])[:2])
+            if about.major < dumped:
+                refusals.append(
+                    f"the server is MongoDB {about.version}, older than the {facts['server_version']}"
+                    " of the backup"
+                )
+            for name in names.values() if not refusals else ():
+                there = session.collections(name)
+                found = [one for one in there if not one.startswith(OURS)]
+                refusals += [
+                    f"{name} has the time series {one}, which a server does not rename"
+                    for one in found
+                    if there[one].get("type") == "timeseries"
+                ]
+                totals["collections"] += len(found)
+                refusals += restoring.too_long(name, found)
+                if found:
+                    told = session.ask(name, {"dbStats": 1})
+                    totals["rows"] += int(told.get("objects", 0))
+                    size += int(told.get("dataSize", 0)) + int(told.get("indexSize", 0))
+        label = ", ".join(names.values())
+        return Target(
+            label=f"MongoDB database {label} on {self._server.place}",
+            name=_BETWEEN.join(names.values()),
+            exists=bool(totals["collections"]),
+            size_bytes=size,
+            totals=totals if totals["collections"] else {},
+            refusals=tuple(refusals),
+        )
+
+    def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
+        own = f"{OURS}{token}-"
+        names = dict(zip(record.facts["databases"], target.name.split(_BETWEEN)))
+        note = {"databases": names, "state": own + "state"}
+        return Swap(self.name, target.name, own + "new-", own + "old-", target.exists, note)
+
+    def stage(
+        self, swap: Swap, record: SourceRecord, plains: Mapping[str, Plain], work: Workspace
+    ) -> None:
+        names: Mapping[str, str] = swap.note["databases"]
+        parts = self._parts(plains)
+        lost = sorted(set(record.facts["parts"]) - set(parts))
+        if lost:
+            raise VerifyError(f"source {self.name}: the archive {lost[0]} is missing")
+        with (
+            self._server.session(admin=True) as session,
+            self._server.tool("mongorestore", work.secret, admin=True) as words,
+        ):
+            self._clear(session, swap)
+            try:
+                for part in parts:
+                    walked = self._read(plains[part])
+                    held = [one for one in walked.databases() if one in names]
+                    if not held:
+                        raise VerifyError(
+                            f"source {self.name}: the archive {part} has none of "
+                            + ", ".join(sorted(names))
+                        )
+                    argv = (
+                        *words,
+                        *restoring.mapping({one: names[one] for one in held}, swap.side),
+                    )
+                    plains[part].feed(self._placement.wrap(Command(argv)))
+                    for database in held:
+                        room = self._room(session, swap, names[database])
+                        for one in walked.ours(database):
+                            restoring.make_indexes(room, one)
+            except BaseException:
+                with suppress(LifeboatError):  # what is left is discarded with the journal
+                    self._clear(session, swap)
+                raise
+
+    def count(self, swap: Swap, work: Workspace) -> Inventory:
+        descriptor, path = tempfile.mkstemp(prefix="mongodb-", suffix=".jsonl", dir=work.bulk)
+        os.close(descriptor)
+        writer = InventoryWriter(Path(path))
+        with self._server.session(admin=True) as session:
+            for origin, database in swap.note["databases"].items():
+                for name, told in session.collections(database).items():
+                    if name.startswith(swap.side):
+                        plain = f"{origin}.{name[len(swap.side) :]}"
+                        restoring.count(session, database, name, told, plain, writer)
+        return writer.close()
+
+    def swap(self, swap: Swap) -> None:
+        with self._rooms(swap) as rooms:
+            for room in rooms:
+                room.swap()
+
+    def swapped(self, swap: Swap) -> bool:
+        with self._rooms(swap) as rooms:
+            return all(room.swapped() for room in rooms)
+
+    def undoing(self, swap: Swap) -> Swap:
+        with self._rooms(swap) as rooms:
+            for room in rooms:
+                room.require_kept()
+        return swap
+
+    def back(self, swap: Swap) -> None:
+        with self._rooms(swap) as rooms:
+            for room in reversed(rooms):
+                room.back()
+
+    def discard(self, swap: Swap) -> None:
+        with self._rooms(swap) as rooms:
+            for room in rooms:
+                room.discard()
+
+    # -- inside
+
+    def _require(self, session: Session) -> None:
+        """Raise SourceAbsent for a database that is not there: mongodump would write an empty archive."""
+        for database in self.databases:
+            if not session.collections(database):
+                raise SourceAbsent(
+                    f"source {self.name}: there is no database {database} on {self._server.place}",
+                    hint="see its name, and that the user may list its collections",
+                )
+
+    def _parts(self, plains: Mapping[str, Plain]) -> list[str]:
+        found = [part for part, plain in sorted(plains.items()) if plain.format == EXTENSION]
+        if not found:
+            raise VerifyError(f"source {self.name}: the backup has no archive of mongodump")
+        return found
+
+    def _read(self, plain: Plain) -> Any:
+        walked = plain.read(walk)
+        complaint = walked.complaint()
+        if complaint:
+            raise VerifyError(f"source {self.name}: the archive {plain.part}: {complaint}")
+        return walked
+
+    def _destined(self, record: SourceRecord, into: str | None) -> dict[str, str]:
+        """{database in the backup: where it goes}."""
+        held = list(record.facts["databases"])
+        if into is None and len(held) == len(self.databases) == 1:
+            into = self.databases[0]
+        if into is None:
+            return {one: one for one in held}
+        if len(held) != 1:
+            raise SourceError(
+                f"source {self.name}: the backup has {len(held)} databases, which do not go into one",
+                hint="restore without another name",
+            )
+        return {held[0]: into}
+
+    def _clear(self, session: Session, swap: Swap) -> None:
+        for database in swap.note["databases"].values():
+            self._room(session, swap, database).clear()
+
+    @contextmanager
+    def _rooms(self, swap: Swap) -> Iterator[list[Room]]:
+        with self._server.session(admin=True) as session:
+            databases = swap.note["databases"].values()
+            yield [self._room(session, swap, database) for database in databases]
+
+    def _room(self, session: Session, swap: Swap, database: str) -> Room:
+        return Room(session, database, swap.side, swap.kept, swap.note["state"])

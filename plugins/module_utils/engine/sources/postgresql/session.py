@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reach a PostgreSQL server as one user, through a psql that is asked and answers.
+
+No driver library: the client programs are needed for the dump anyway.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import SourceAbsent, SourceError
+from ...files import write
+from ...model import Command, Secret
+from ...placement import Placement
+from ...process import Conversation
+
+NAME_BYTES = 63  # NAMEDATALEN - 1; the server cuts longer names without a word
+_HINTS = (
+    ("password authentication failed", "the credential of this user is not the server's: set both"),
+    ("no password supplied", "give `password: {credential: NAME}` for this user"),
+    ("Peer authentication failed", "run as the system user of that name, or set `user` or `host`"),
+    ("no pg_hba.conf entry", "let this user in with a line in the server's pg_hba.conf"),
+    ("role .* does not exist", "create the role: site.yml does, or set `user`"),
+    ("starting up|shutting down|recovery mode", "wait until the server has started"),
+    ("permission denied for database", "GRANT CONNECT on that database to the user"),
+    ("remaining connection slots|too many (clients|connections)", "let go of some connections"),
+    (
+        "Connection refused|No such file|could not translate|timeout expired|No route",
+        "see that the server runs and that `host` and `port` are its own",
+    ),
+)
+
+# Nothing listens there: no such socket, or this machine says so.
+_NOBODY = (
+    'socket ".*" failed: (No such file|Connection refused)'
+    '|"(localhost|127.0.0.1|::1)".* failed: Connection refused'
+)
+
+# Whatever the user, the database or the server sets for interactive use.
+_SETTINGS = """SELECT set_config(name, wanted.value, false)
+FROM (VALUES ('statement_timeout', '0'), ('lock_timeout', '0'), ('transaction_timeout', '0'),
+             ('idle_in_transaction_session_timeout', '0'), ('row_security', 'off'),
+             ('search_path', '')) AS wanted (name, value)
+JOIN pg_catalog.pg_settings USING (name)"""
+
+
+def identifier(name: str) -> str:
+    """`name` quoted for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """`text` as an SQL string, whatever standard_conforming_strings says."""
+    quoted = "'" + text.replace("'", "''") + "'"
+    return " E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
+
+
+def conninfo(database: str) -> str:
+    """`database` for an option that libpq would parse when it holds = or looks like a URI."""
+    return "dbname='" + database.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def pgpass(password: str) -> str:
+    """The one line of a password file. It matches every server: only our own programs read it."""
+    if "\n" in password or "\0" in password:
+        raise SourceError("a password with a line end cannot be used with PostgreSQL's programs")
+    return "*:*:*:*:" + password.replace("\\", "\\\\").replace(":", "\\:") + "\n"
+
+
+@dataclass(frozen=True)
+class Access:
+    """One server as one user sees it. Made by PostgreSQL._access, which also makes the password file."""
+
+    source: str  # its name, for errors
+    placement: Placement
+    host: str
+    port: int
+    user: str
+    sslmode: str
+    psql: str
+    passfile: str = ""  # path, where this host's programs read the password
+    password: Secret | None = None  # only for containers, where no file of ours can be read
+
+    def command(self, argv: tuple[str, ...], database: str, options: str = "") -> Command:
+        """A client program that connects to `database`, which is never in argv."""
+        env = {
+            "PGHOST": self.host,
+            "PGPORT": str(self.port),
+            "PGDATABASE": database,  # taken as it is, where an argument might be parsed
+            "PGHOSTADDR": "",
+            "PGPASSWORD": str(self.password.reveal()) if self.password is not None else "",
+            "PGOPTIONS": options,
+            "PGAPPNAME": "lifeboat",
+            "PGCLIENTENCODING": "UTF8",
+            "PGCONNECT_TIMEOUT": "15",
+            "LC_ALL": "C",  # the messages that _HINTS looks for
+        }
+        if self.user:
+            env["PGUSER"] = self.user
+        if self.sslmode:
+            env["PGSSLMODE"] = self.sslmode
+        if self.passfile:
+            env["PGPASSFILE"] = self.passfile
+        return self.placement.wrap(Command(argv, env, cwd="/"))
+
+    def where(self, database: str) -> str:
+        by = f" as user {self.user!r}" if self.user else ""
+        return f"database {database!r}{by} on {self.host or 'the local socket'}:{self.port}"
+
+    @contextmanager
+    def session(self, database: str) -> Iterator[Session]:
+        """A psql that is connected to `database`; raises SourceError, SourceAbsent."""
+        # -X: nobody's .psqlrc; errors do not end it, they are asked for after each statement
+        argv = (self.psql, "-X", "-q", "-A", "-t", "--no-password", "-v", "ON_ERROR_STOP=0")
+        with Conversation(self.command(argv, database)) as talk:
+            session = Session(talk, self, database)
+            session.ask(_SETTINGS)
+            try:  # a count whose asker has gone ends; from 14, not on every system
+                session.ask("SET client_connection_check_interval = '5s'")
+            except QueryError:
+                pass
+            yield session
+
+
+class QueryError(SourceError):
+    """A statement failed; `state` is its SQLSTATE."""
+
+    def __init__(self, message: str, state: str) -> None:
+        super().__init__(message)
+        self.state = state
+
+
+class Session:
+    """One connection. One statement at a time, from one thread at a time."""
+
+    def __init__(self, talk: Conversation, access: Access, database: str) -> None:
+        self._talk = talk
+        self._access = access
+        self._database = database
+        self._mark = "--" + secrets.token_hex(8)
+
+    def ask(self, statement: str, meanwhile: Callable[[], None] | None = None) -> list[str]:
+        """Its answer's lines; `meanwhile` is called about every 0.2 s until it is there.
+
+        Raises QueryError, and SourceError when the connection is lost.
+        """
+        mark = self._mark
+        # psql leaves SQLSTATE as it was when it could not even set its savepoint
+        opening = "\\set SQLSTATE 08000\n"
+        closing = f"\n;\n\\echo {mark} :SQLSTATE\n\\echo :LAST_ERROR_MESSAGE\n\\echo {mark}\n"
+        self._talk.say((opening + statement + closing).encode("utf-8", "surrogateescape"))
+        answer = list(self._until_mark(meanwhile))
+        state = answer.pop().partition(" ")[2].strip()
+        problem = "\n".join(self._until_mark(None, drop_last=True))
+        if state[:2] in ("", "08") or state[:3] == "57P":  # no answer, or the server's farewell
+            raise self._lost(problem)
+        if state != "00000":
+            raise QueryError(f"source {self._access.source}: {problem or state}", state)
+        return answer
+
+    def rows(self, query: str) -> list[Any]:
+        """Each row of `query` as a mapping of its columns. JSON, so that any name comes through."""
+        return [json.loads(line) for line in self.ask(f"SELECT row_to_json(q) FROM ({query}) AS q")]
+
+    def row(self, query: str) -> Any:
+        return self.rows(query)[0]
+
+    def stop(self) -> None:
+        """End the connection, from another thread too."""
+        self._talk.stop()
+
+    def set(self, name: str, value: str) -> None:
+        """Set a variable of psql."""
+        self._talk.say(f"\\set {name} {value}\n".encode())
+
+    def _until_mark(
+        self, meanwhile: Callable[[], None] | None, drop_last: bool = False
+    ) -> Iterator[str]:
+        while True:
+            line = self._talk.line(0.2 if meanwhile else 3600.0)
+            if line == b"":
+                raise self._lost()
+            if line is None:
+                if meanwhile:
+                    meanwhile()
+                continue
+            text = line.decode("utf-8", "surrogateescape").rstrip("\n")
+            if text.startswith(self._mark):
+                if not drop_last:
+                    yield text
+                return
+            yield text
+
+    def _lost(self, said: str = "") -> SourceError:
+        self._talk.stop()
+        status, heard = self._talk.ended()
+        said = f"{said}\n{heard}".strip()
+        where = f"source {self._access.source}: {self._access.where(self._database)}"
+        if re.search(r"FATAL: +database .* does not exist", said, re.DOTALL):
+            return SourceAbsent(
+                f"{where} does not exist", hint="see `psql -l`, and the option `database`"
+            )
+        reasons = [line for line in said.splitlines() if re.search("FATAL|error:|closed", line)]
+        reason = re.sub(r"^.*(FATAL|error): +", "", reasons[0]) if reasons else f"status {status}"
+        hint = next((hint for pattern, hint in _HINTS if re.search(pattern, said)), "")
+        kind = SourceAbsent if re.search(_NOBODY, said) else SourceError
+        return kind(f"{where} cannot be used: {reason}", detail=said, hint=hint)
+
+
+@contextmanager
+def password_file(password: Secret | None, folder: Path | None) -> Iterator[str]:
+    """The path of a 0600 password file, "" where none is needed. It goes with the context."""
+    private = tempfile.mkdtemp(prefix="lifeboat-", dir=folder) if password is not None else ""
+    try:
+        if password is not None:
+            path = os.path.join(private, "pgpass")
+            write(Path(path), pgpass(str(password.reveal())).encode("utf-8"))
+            yield path
+        else:
+            yield ""
+    finally:
+        if private:
+            shutil.rmtree(private)

@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A PostgreSQL database: dumped in one snapshot with its globals, restored beside and renamed in."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, BinaryIO
+
+from ... import units
+from ...errors import ConfigError, ProcessError, SourceError, VerifyError
+from ...model import (
+    Command,
+    Inventory,
+    Needs,
+    Option,
+    Secret,
+    SourceRecord,
+    Swap,
+    Target,
+    Workspace,
+)
+from ...placement import HERE, Placement
+from ...ports import Plain
+from . import count, facts, restore, role
+from . import parallel as parallel_files
+from . import swap as naming
+from . import target as looking
+from .dump import PostgreSQLDump, complain_globals
+from .programs import find_programs
+from .server import Server
+from .session import NAME_BYTES
+
+log = logging.getLogger(__name__)
+_SYSTEM = ("template0", "template1")
+_MOST_PARALLEL = 64
+
+
+class PostgreSQL:
+    """Implements ports.Source. Two identities: `user` dumps, `restore_user` restores.
+
+    Root on the server's own host needs no `restore_user`: restores run as `admin_os_user` there.
+    """
+
+    kind = "postgresql"
+    options = (
+        Option("database", required=True),
+        Option("host", default=""),  # "" or a directory = the local socket
+        Option("port", "integer", default=5432),
+        Option("user", default=""),  # "" = the role of the system user's name
+        Option("password", "secret"),
+        Option("restore_user", default=""),
+        Option("restore_password", "secret"),
+        Option("admin_os_user", default="postgres"),
+        Option("maintenance_database", default="postgres"),
+        Option("sslmode", default=""),
+        Option("lock_timeout", "duration", default="5m"),
+        Option("parallel", "integer", default=1),
+        Option("programs_path", default=""),
+    )
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        database: str,
+        placement: Placement = HERE,
+        optional: bool = False,
+        host: str = "",
+        port: int = 5432,
+        user: str = "",
+        password: Secret | None = None,
+        restore_user: str = "",
+        restore_password: Secret | None = None,
+        admin_os_user: str = "postgres",
+        maintenance_database: str = "postgres",
+        sslmode: str = "",
+        lock_timeout: timedelta | str = "5m",
+        parallel: int = 1,
+        programs_path: str = "",
+    ) -> None:
+        self.name = name
+        self.optional = optional
+        self.database = database
+        self._server = Server(
+            source=name,
+            placement=placement,
+            host=host or "",
+            port=port,
+            sslmode=sslmode or "",
+            user=user or "",
+            password=password,
+            restore_user=restore_user or "",
+            restore_password=restore_password,
+            admin_os_user=admin_os_user,
+            maintenance=maintenance_database,
+            programs_path=programs_path or "",
+        )
+        if not 1 <= parallel <= _MOST_PARALLEL or (parallel > 1 and not placement.local):
+            raise ConfigError(
+                f"source {name}: parallel: {parallel}: write 1 to {_MOST_PARALLEL}, and 1 in a container",
+                hint="each is a connection of its own, and its files must lie on this host",
+            )
+        self._parallel = parallel
+        self._lock_timeout = (
+            lock_timeout if isinstance(lock_timeout, timedelta) else units.duration(lock_timeout)
+        )
+
+    def needs(self) -> Needs:
+        return Needs()  # the server reads its own files; a socket or the network is enough
+
+    # -- backup
+
+    def check(self) -> Mapping[str, Any]:
+        self._refuse_name(self.database)
+        with self._server.access() as access, access.session(self.database) as session:
+            me = facts.server(session)
+            programs = self._server.programs(me["number"])
+            facts.refuse_unreadable(session, self.name, me)
+            self._server.refuse_pooler(access, session, self.database)
+        return {
+            "server": me["version"],
+            "client": programs.version,
+            "role": me["role"],
+            "note": "a standby: a long dump may be cancelled, see hot_standby_feedback"
+            if me["standby"]
+            else "",
+        }
+
+    @contextmanager
+    def open(self, work: Workspace) -> Iterator[PostgreSQLDump]:
+        self._refuse_name(self.database)
+        with (
+            self._server.access(folder=work.secret) as access,
+            access.session(self.database) as session,
+        ):
+            me = facts.server(session)
+            programs = self._server.programs(me["number"])
+            facts.refuse_unreadable(session, self.name, me)
+            inventory = work.bulk / (self.name + ".inventory.jsonl")
+            dump = PostgreSQLDump(
+                access,
+                programs,
+                session,
+                self.database,
+                me,
+                self._lock_timeout,
+                inventory,
+                work.bulk,
+                self._parallel,
+            )
+            try:
+                yield dump
+            finally:
+                dump.close()
+
+    def prepare(self, role_name: str, dry_run: bool = False) -> list[str]:
+        """What `role_name` lacked to dump this database, as SQL; done unless `dry_run`. [] = nothing."""
+        with self._server.access(admin=True) as access, access.session(self.database) as session:
+            return role.prepare(session, role_name, self._server.password, dry_run)
+
+    # -- verify
+
+    def check_content(self, plains: Mapping[str, Plain], work: Workspace) -> None:
+        for part in ("database", "globals"):
+            if part not in plains:
+                raise VerifyError(f"source {self.name}: the archive {part!r} is missing")
+        newest = find_programs(HERE, self._server.programs_path, 0)
+        # --list passes a cut archive; only a full decode notices
+        argv = (newest.path("pg_restore"), "--file=/dev/null")
+        try:
+            if plains["database"].format == parallel_files.FORMAT:
+                with parallel_files.folder(work.bulk, "") as place:
+                    name = parallel_files.unpack(plains["database"], place, "")
+                    parallel_files.run_in(place, Command((*argv, name), {"LC_ALL": "C"}, cwd="/"))
+            else:
+                plains["database"].feed(Command(argv, {"LC_ALL": "C"}, cwd="/"))
+        except ProcessError as exc:
+            raise VerifyError(
+                f"source {self.name}: the database archive cannot be read to its end: {exc}",
+                detail=exc.detail,
+                hint=exc.hint or "use another copy or an older backup",
+            ) from exc
+        complaint = plains["globals"].read(lambda lines: complain_globals(*_ends(lines)))
+        if complaint:
+            raise VerifyError(f"source {self.name}: {complaint}")
+
+    # -- restore
+
+    def target(self, record: SourceRecord, into: str | None) -> Target:
+        name = into or self.database
+        self._refuse_name(name)
+        if name in _SYSTEM:
+            raise SourceError(f"source {self.name}: {name} is PostgreSQL's own, and not a target")
+        with self._server.access(admin=True) as access:
+            with access.session(self._server.beside(name)) as admin:
+                me = facts.server(admin)
+                exists = naming.oid(admin, name) != 0
+                refusals = looking.refusals(admin, me, record.facts, name)
+                if self._server.on_host:
+                    refusals += looking.room(admin, me, record.facts)
+            size_bytes, totals = looking.look(access, name) if exists else (0, {})
+        label = f"database {name} on {self._server.place}"
+        return Target(label, name, exists, size_bytes, totals, tuple(refusals))
+
+    def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
+        side = naming.fitting(target.name, token, "new")
+        kept = naming.fitting(target.name, token, "old")
+        with self._server.admin(target.name) as admin:
+            now = naming.oid(admin, target.name)
+        return Swap(self.name, target.name, side, kept, now != 0, {"target_oid": now})
+
+    def stage(
+        self, swap: Swap, record: SourceRecord, plains: Mapping[str, Plain], work: Workspace
+    ) -> None:
+        wanted = record.facts
+        globals_ = plains["globals"].read(restore.statements) if "globals" in plains else []
+        with self._server.access(admin=True, folder=work.secret) as access:
+            with access.session(self._server.beside(swap.target)) as admin:
+                number = facts.server(admin)["number"]
+                naming.drop(admin, swap.side)
+                restore.create_roles(admin, self.name, wanted["roles"], globals_)
+                restore.create_database(admin, swap.side, wanted, number)
+                restore.configure_database(admin, swap.side, wanted)
+                lost = set(wanted["tablespaces"]) - set(restore.tablespaces(admin))
+            if lost:
+                log.warning("source=%s tablespaces=%s missing, not used", self.name, sorted(lost))
+            program = self._server.programs(number).path("pg_restore")
+            restore.load(
+                access,
+                program,
+                swap.side,
+                plains["database"],
+                work.bulk,
+                self._parallel,
+                keep_places=not lost,
+            )
+            with access.session(swap.side) as session:
+                session.ask("ANALYZE")
+            with access.session(self._server.beside(swap.target)) as admin:
+                restore.finish_database(admin, swap.side, wanted)
+
+    def count(self, swap: Swap, work: Workspace) -> Inventory:
+        with (
+            self._server.access(admin=True, folder=work.secret) as access,
+            access.session(swap.side) as session,
+        ):
+            counting = count.begin(session)
+            count.count_rows(session, counting)
+            path = work.bulk / (self.name + ".restored.jsonl")
+            return count.write(session, counting, path)
+
+    def swap(self, swap: Swap) -> None:
+        if not self.swapped(swap):
+            moves = [(swap.target, swap.kept)] if swap.existed else []
+            self._rename(swap, moves + [(swap.side, swap.target)])
+
+    def swapped(self, swap: Swap) -> bool:
+        with self._server.admin(swap.target) as admin:
+            now = naming.oid(admin, swap.target)
+            return now not in (0, swap.note["target_oid"]) and not naming.oid(admin, swap.side)
+
+    def undoing(self, swap: Swap) -> Swap:
+        with self._server.admin(swap.target) as admin:
+            kept = not swap.existed or naming.oid(admin, swap.kept)
+        if not kept or not self.swapped(swap):
+            what = swap.target if kept else swap.kept
+            raise SourceError(
+                f"source {self.name}: database {what!r} is not there any more, so nothing was undone",
+                hint="restore a backup from before; `lifeboat confirm` lets go of this restore"
+                if not kept
+                else f"make it anew, empty, and undo again: that brings back {swap.kept!r}",
+            )
+        return swap
+
+    def back(self, swap: Swap) -> None:
+        if self.swapped(swap):
+            moves = [(swap.kept, swap.target)] if swap.existed else []
+            self._rename(swap, [(swap.target, swap.side)] + moves)
+
+    def discard(self, swap: Swap) -> None:
+        with self._server.admin(swap.target) as admin:
+            if naming.oid(admin, swap.kept) and not naming.oid(admin, swap.target):
+                raise SourceError(
+                    f"source {self.name}: database {swap.target!r} is gone, and {swap.kept!r} is"
+                    " the last of it: it is not removed",
+                    hint="restore again, or rename it by hand",
+                )
+            for name in (swap.side, swap.kept):
+                if name != swap.target:
+                    naming.drop(admin, name)
+
+    # -- inside
+
+    def _rename(self, swap: Swap, moves: list[tuple[str, str]]) -> None:
+        naming.rename(lambda: self._server.admin(swap.target), self.name, moves)
+
+    def _refuse_name(self, name: str) -> None:
+        if not name or "\0" in name or len(name.encode("utf-8")) > NAME_BYTES:
+            raise SourceError(
+                f"source {self.name}: {name!r} is not a database name",
+                hint=f"a name has 1 to {NAME_BYTES} bytes; the server cuts longer ones",
+            )
+
+
+def _ends(lines: BinaryIO) -> tuple[bytes, bytes, int]:
+    """(head, tail, size) of a stream, read to its end."""
+    head = tail = lines.read(4096)
+    size = len(head)
+    while block := lines.read(1 << 16):
+        size += len(block)
+        tail = (tail + block)[-4096:]
+    return head, tail, size

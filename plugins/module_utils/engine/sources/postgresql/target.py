@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Look at what a PostgreSQL restore would replace, and find what forbids it. Read only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...errors import SourceError
+from ...files import free_bytes
+from ...units import human_size
+from . import count, facts
+from .session import Access, Session, literal
+
+_LOOK_S = 10.0  # for counting; what is left is estimated
+_ROOM = 1.1  # restored tables are packed, indexes may be larger than they were
+
+
+def refusals(admin: Session, me: Any, wanted: Mapping[str, Any], name: str) -> list[str]:
+    """Why the backup with the facts `wanted` cannot become database `name` here, in sentences."""
+    told = []
+    if me["standby"]:
+        told.append("the server is a standby: restore on its primary")
+    if me["number"] // 10000 < wanted["server_number"] // 10000:
+        told.append(
+            f"the server is PostgreSQL {me['version']}, older than the"
+            f" {wanted['server_version']} that the backup is from"
+        )
+    known = facts.names(admin, "SELECT name FROM pg_catalog.pg_available_extensions")
+    lost = [extension for extension in wanted["extensions"] if extension not in known]
+    if lost:
+        told.append(f"the server lacks the extensions {', '.join(lost)}: install their packages")
+    told += [
+        f"the logical replication slot {slot} is bound to database {name}: drop it, or use --into"
+        for slot in facts.slots(admin, name)
+    ]
+    # the superuser's to see; who is not one may not restore over a subscription of others either
+    if me["superuser"]:
+        told += [
+            f"database {name} has the subscription {one}: drop it, or use --into"
+            for one in facts.subscriptions(admin, name)
+        ]
+    prepared = facts.names(
+        admin,
+        f"SELECT gid AS name FROM pg_catalog.pg_prepared_xacts WHERE database = {literal(name)}",
+    )
+    if prepared:
+        told.append(f"the prepared transaction {prepared[0]} is open: commit it or roll it back")
+    return told + ([] if me["superuser"] else _rights(admin, me, wanted))
+
+
+def room(admin: Session, me: Any, wanted: Mapping[str, Any]) -> list[str]:
+    """The refusal for a disk too small, where this process can see the server's directory."""
+    if not me["superuser"]:  # the directory's name is not for everybody
+        return []
+    try:
+        free = free_bytes(Path(admin.ask("SELECT current_setting('data_directory')")[0]))
+    except OSError:
+        return []
+    needed = int(_ROOM * wanted["size_bytes"])
+    if free >= needed:
+        return []
+    return [f"the server's disk has {human_size(free)} free, {human_size(needed)} are needed"]
+
+
+def look(access: Access, name: str) -> tuple[int, dict[str, int]]:
+    """(bytes, {"tables": .., "rows": .., "uncounted": ..}) of a database; rows within 10 seconds.
+
+    A database that cannot be opened has no totals: that may be why it is restored.
+    """
+    try:
+        with access.session(name) as session:
+            size = int(session.ask("SELECT pg_catalog.pg_database_size(current_database())")[0])
+            session.ask(f"SET statement_timeout = '{int(_LOOK_S)}s'")
+            counting = count.begin(session)
+            until = time.monotonic() + _LOOK_S
+            count.count_rows(session, counting, lambda: time.monotonic() < until)
+    except SourceError:
+        return 0, {}
+    tables = [one for one in counting.objects if one["kind"] == "r"]
+    rows = sum(counting.rows.get(one["oid"], one["estimate"]) for one in tables)
+    totals = {"tables": len(tables), "rows": rows}
+    left = len(tables) - len(counting.rows)
+    return size, dict(totals, uncounted=left) if left else totals
+
+
+def _rights(admin: Session, me: Any, wanted: Mapping[str, Any]) -> list[str]:
+    """What a role that is not a superuser lacks: it may only restore what it may own."""
+    told = []
+    if not me["creates_databases"]:
+        told.append(f"the role {me['role']} may not create databases")
+    existing = facts.names(admin, "SELECT rolname AS name FROM pg_catalog.pg_roles")
+    missing = [one for one in wanted["roles"] if one not in existing]
+    if missing and not me["creates_roles"]:
+        told.append(
+            f"the roles {', '.join(missing)} are missing, and {me['role']} may not create any"
+        )
+    foreign = facts.names(
+        admin,
+        "SELECT rolname AS name FROM pg_catalog.pg_roles WHERE NOT"
+        " pg_catalog.pg_has_role(oid, 'MEMBER') AND rolname IN"
+        f" ({', '.join(literal(one) for one in wanted['owners'])}) ORDER BY 1",
+    )
+    if foreign:
+        told.append(
+            f"{me['role']} is not a member of {', '.join(foreign)}, who own what is restored"
+        )
+    return told
