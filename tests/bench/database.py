@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -18,6 +19,8 @@ class Database:
     rows: "pgbench" = what everybody can make again (it compresses very well); "mixed" = texts and
     random values (it halves), which shows what encrypting and hashing cost.
     """
+
+    secrets: Mapping[str, Mapping[str, str]] = {}
 
     def __init__(self, folder: Path, size_mb: int, rows: str) -> None:
         self._wanted_mb, self._rows = size_mb, rows

@@ -9,11 +9,14 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 
 class MariaDB:
     """Socket only, for the user who measures. `rows` as in database.Database."""
+
+    secrets: Mapping[str, Mapping[str, str]] = {}
 
     def __init__(self, size_mb: int, rows: str) -> None:
         self._wanted_mb, self._rows = size_mb, rows

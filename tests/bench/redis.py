@@ -1,25 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Measure a backup and a restore of a real Redis beside their floors, in one run on one disk.
-
-.venv/bin/python -m tests.bench.redis [--size-mb 300] [--rounds 3]
-floor      redis-cli --rdb - | zstd -3 -T0 | age -r RECIPIENT > FILE
-restore    age -d | zstd -d > dump.rdb, then a server that loads it
-"""
+"""A throw-away Redis server with keys of about the asked size, and a second one for the floor of a restore."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
-import statistics
 import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from tests.bench.__main__ import LIMIT_RSS_MB, Bench, measure, row
 
 # Values of 520 bytes, hexadecimal: the server does not compress them, and zstd halves them.
 _FILL = """
@@ -30,92 +20,63 @@ for number = 1, tonumber(ARGV[1]) do
 end
 """
 _ROUND_KEYS = 20_000
+_START = (
+    'redis-server --daemonize yes --port 0 --unixsocket "$PWD/s" --pidfile "$PWD/pid" --save ""'
+)
+# As a service manager would: what is there is saved when it stops, and kept; then the new file is loaded.
+_RESTORE = f"""cd "$1" && redis-cli -s s SHUTDOWN SAVE && mv dump.rdb before.rdb &&
+dd bs=1M status=none conv=fsync of=dump.rdb && {_START} >/dev/null || exit 1
+until [ "$(redis-cli -s s PING 2>/dev/null)" = PONG ]; do sleep 0.02; done"""
 
 
-class Data:
-    """A server below `folder` with about `size_mb` of keys."""
+class Redis:
+    """Restored in place: the server of the floor is stopped for it, ours runs on."""
 
-    def __init__(self, folder: Path, size_mb: int) -> None:
-        self.folder, self.size_mb = folder, size_mb
-        self.socket = str(folder / "s")
-        self.source: dict[str, object] = {"type": "redis", "socket": self.socket}
+    secrets: Mapping[str, Mapping[str, str]] = {}
 
-    def __enter__(self) -> Data:
-        self.server = serve(self.folder, self.socket)
+    def __init__(self, size_mb: int) -> None:
+        self.size_mb = size_mb
+        self._folder = Path(tempfile.mkdtemp(prefix="lb-re-"))  # a short path: sockets have a limit
+        self._ours, self._floor = self._folder / "ours", self._folder / "floor"
+        self.source: dict[str, object] = {"type": "redis", "socket": str(self._ours / "s")}
+
+    def __enter__(self) -> Redis:
+        self._serve(self._ours)
         for part in range(max(1, self.size_mb * 2000 // _ROUND_KEYS)):
-            self.ask("EVAL", _FILL, "0", str(_ROUND_KEYS), str(part))
+            self._ask(self._ours, "EVAL", _FILL, "0", str(_ROUND_KEYS), str(part))
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.server.kill()
-        self.server.wait()
-
-    def ask(self, *words: str) -> str:
-        argv = ["redis-cli", "-s", self.socket, *words]
-        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+        for folder in (self._ours, self._floor):
+            if (folder / "s").exists():
+                self._ask(folder, "SHUTDOWN", "NOSAVE")
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def dump(self) -> tuple[list[str], dict[str, str]]:
-        return ["redis-cli", "-s", self.socket, "--rdb", "-"], dict(os.environ)
+        return ["redis-cli", "-s", str(self._ours / "s"), "--rdb", "-"], dict(os.environ)
 
+    def load(self, name: str) -> tuple[list[str], dict[str, str]]:
+        if not self._floor.exists():
+            self._floor.mkdir()
+            self._ask(self._ours, "--rdb", str(self._floor / "dump.rdb"))
+            self._serve(self._floor)
+        return ["sh", "-c", _RESTORE, "-", str(self._floor)], dict(os.environ)
 
-def serve(folder: Path, address: str) -> subprocess.Popen[bytes]:
-    server = subprocess.Popen(
-        ["redis-server", "--port", "0", "--unixsocket", address, "--dir", str(folder),
-         "--save", "", "--repl-diskless-sync-delay", "0"],
-        stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    ask = ["redis-cli", "-s", address, "PING"]
-    while subprocess.run(ask, capture_output=True).stdout != b"PONG\n":
-        time.sleep(0.02)
-    return server
+    def into(self, name: str) -> str:
+        return ""
 
+    def drop(self, name: str) -> None:
+        pass
 
-def restore_floor(bench: Bench) -> float:
-    folder = bench.folder / "floor"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    begun = time.monotonic()
-    decrypt = ["age", "-d", "-i", str(bench.folder / "key"), str(bench.folder / "floor.age")]
-    with open(folder / "dump.rdb", "wb") as out:
-        one = subprocess.Popen(decrypt, stdout=subprocess.PIPE)
-        two = subprocess.Popen(["zstd", "-q", "-d", "-c"], stdin=one.stdout, stdout=out)
-        if two.wait() or one.wait():
-            raise SystemExit("the floor of the restore failed")
-    server = serve(folder, str(folder / "s"))
-    seconds = time.monotonic() - begun
-    server.kill()
-    server.wait()
-    return seconds
+    def _serve(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        words = "--repl-diskless-sync-delay 0 > log"
+        subprocess.run(["sh", "-c", f"{_START} {words}"], cwd=folder, check=True)
+        while subprocess.run(self._client(folder, "PING"), capture_output=True).stdout != b"PONG\n":
+            time.sleep(0.02)
 
+    def _client(self, folder: Path, *words: str) -> list[str]:
+        return ["redis-cli", "-s", str(folder / "s"), *words]
 
-def main() -> int:
-    asked = argparse.ArgumentParser(prog="tests.bench.redis")
-    asked.add_argument("--size-mb", type=int, default=300)
-    asked.add_argument("--rounds", type=int, default=3)
-    options = asked.parse_args()
-    with tempfile.TemporaryDirectory(prefix="lb-bench-") as name:
-        (folder := Path(name) / "data").mkdir()
-        with Data(folder, options.size_mb) as database:
-            keys = database.ask("DBSIZE")
-            sys.stdout.write(f"{keys} keys, about {options.size_mb} MB, {os.cpu_count()} cores\n")
-            made: Any = database
-            bench = Bench(Path(name), made, options.rounds)
-            kept = measure(bench, False)
-            root = Path(name) / "to-disk"
-            bench.lifeboat(root)
-            floors, ours, peaks = [], [], []
-            for _round in range(options.rounds):
-                floors.append(restore_floor(bench))
-                seconds, peak = bench.lifeboat(root, *bench.restoring())
-                ours.append(seconds)
-                peaks.append(peak)
-                bench.lifeboat(root, "confirm", "bench")
-            row("restore floor", floors)
-            row("restore", ours, f"own memory at most {max(peaks):.0f} MB")
-            ratio = statistics.median(one / other for one, other in zip(ours, floors))
-            sys.stdout.write(f"ratio {ratio:.3f}\n")
-            return 0 if kept and max(peaks) <= LIMIT_RSS_MB else 1
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    def _ask(self, folder: Path, *words: str) -> None:
+        subprocess.run(self._client(folder, *words), capture_output=True, check=True)
