@@ -57,6 +57,8 @@ def main(kind: str) -> None:
             raise DestinationError(
                 f"backup {id_} was not pushed: {outcome.error}", hint=outcome.hint
             )
-        if outcome.state != "intact":
+        if outcome.state not in ("intact", "archived"):
             raise ReadBackError(f"backup {id_} was pushed and reads back wrong: {outcome.error}")
+        if outcome.error:
+            raise ReadBackError(f"backup {id_} was pushed, and {outcome.error}", hint=outcome.hint)
         module.exit_json(changed=True, id=id_, state=outcome.state)

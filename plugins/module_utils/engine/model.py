@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from .units import parse_stamp
+
 DESCRIPTOR = "{descriptor}"  # in Command.argv: replaced by /dev/fd/N, from which `secret` is read
 
 
@@ -194,7 +196,7 @@ class Mark:
 
     kind: str  # "intact", "pin", "tag", ...
     at: datetime
-    value: str = ""  # of a tag
+    value: str = ""  # of a tag; of `locked`, until when
 
 
 @dataclass(frozen=True)
@@ -227,6 +229,15 @@ class Copy:
         return self.latest("subset") is not None
 
     @property
+    def locked_until(self) -> datetime | None:
+        """Until when the destination lets nobody delete this copy, as it told; None = not locked."""
+        newest = self.latest("locked")
+        try:
+            return parse_stamp(newest.value) if newest else None
+        except ValueError:
+            return None  # not a name of ours
+
+    @property
     def suspect(self) -> bool:
         newest = self.latest("suspect", "accepted")
         return newest is not None and newest.kind == "suspect"
@@ -241,7 +252,7 @@ class Copy:
 
     @property
     def state(self) -> str:
-        """One word: missing, pruned, corrupt, partial, suspect, stored, intact or restorable."""
+        """One word: missing, pruned, corrupt, partial, suspect, archived, stored, intact or restorable."""
         if not self.committed:
             return "pruned" if self.latest("pruned") else "missing"
         proof = self.latest("intact", "drilled", "bad")
@@ -252,7 +263,7 @@ class Copy:
         if self.suspect:
             return "suspect"
         if proof is None:
-            return "stored"
+            return "archived" if self.latest("archived") else "stored"
         return "restorable" if self.latest("drilled") else "intact"
 
 
@@ -263,6 +274,16 @@ class Stored:
     key: str
     size_bytes: int
     changed_at: datetime  # as the destination tells it
+
+
+@dataclass(frozen=True)
+class Protection:
+    """How a destination keeps a copy beyond its bytes, as it told when it was asked again."""
+
+    locked_until: datetime | None = None  # of all its objects the earliest; None = not locked
+    problems: tuple[str, ...] = ()  # what was asked for and is not so
+    remarks: tuple[str, ...] = ()  # what somebody may want to know
+    cold: bool = False  # must be thawed before it can be read
 
 
 @dataclass(frozen=True)

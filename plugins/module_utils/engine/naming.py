@@ -134,6 +134,8 @@ def mark_key(host: str, job: str, id_: str, mark: Mark) -> str:
     middle = mark.kind
     if mark.kind == "tag":
         middle += "-" + _escape(check_tag(mark.value))
+    elif mark.value:
+        middle += "-" + _escape(mark.value)
     return f"{catalog_prefix(host, job)}{id_}.{middle}-{stamp(mark.at)}"
 
 

@@ -21,6 +21,7 @@ from .model import (
     Inventory,
     Needs,
     Option,
+    Protection,
     SourceRecord,
     Stored,
     Stream,
@@ -223,3 +224,17 @@ class Destination(Protocol):
 
     def sweep(self, prefix: str, before: datetime) -> Sequence[str]:
         """Remove unfinished uploads below `prefix` begun before then; what was removed, for the log."""
+
+
+class Guarded(Destination, Protocol):
+    """A destination that may be asked for more than to keep bytes: locks, classes, encryption, versions."""
+
+    def prepare(self) -> None:
+        """Raise, before anything is dumped, where what was asked for cannot be had there."""
+
+    def protection(self, keys: Sequence[str]) -> Protection:
+        """How these objects, stored by this process, are kept. Asked after they were read back."""
+
+    def older(self, key: str, size: int | None) -> Iterator[AbstractContextManager[BinaryIO]]:
+        """The earlier contents of an object (of this size, if given), the first one first, where
+        versions are kept: what was stored once cannot be hidden by storing something over it."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from .errors import ConfigError, DestinationError, LifeboatError, MissingDependency
 from .model import Secret
+from .s3_identity import AS_GIVEN, Identity
 
 _RIGHTS = {  # what AWS calls the right that an operation needs, where the names differ
     "HeadObject": "GetObject",
@@ -24,11 +25,20 @@ _RIGHTS = {  # what AWS calls the right that an operation needs, where the names
     "CompleteMultipartUpload": "PutObject",
     "ListMultipartUploads": "ListBucketMultipartUploads",
 }
-_MISSING = ("NoSuchKey", "NoSuchUpload", "NotFound", "404")
+_MISSING = (
+    "NoSuchKey",
+    "NoSuchUpload",
+    "NoSuchVersion",
+    "NotFound",
+    "404",
+    "ObjectLockConfigurationNotFoundError",
+    "NoSuchObjectLockConfiguration",
+)
 _TAKEN = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
 _DENIED = ("AccessDenied", "AllAccessDisabled", "AccountProblem", "Forbidden", "403")
 _UNKNOWN_IDENTITY = (
     "InvalidAccessKeyId",
+    "InvalidClientTokenId",
     "SignatureDoesNotMatch",
     "InvalidToken",
     "ExpiredToken",
@@ -71,6 +81,7 @@ class Connection:
     connections: int
     connect_timeout_s: float
     read_timeout_s: float
+    identity: Identity = AS_GIVEN
 
     def client(self) -> Any:
         """A new client (safe to share between threads); nothing is sent yet."""
@@ -99,7 +110,7 @@ class Connection:
                 hint="use 1.36 or newer: older ones cannot choose checksums or put conditionally",
             ) from exc
         with self.faults("use"):
-            session = boto3.session.Session(**self._keys(), region_name=self.region)
+            session = self.identity.session(boto3, self._keys(), self.region)
             return session.client(
                 "s3", endpoint_url=self.endpoint, verify=self.ca_bundle, config=config
             )
@@ -164,6 +175,9 @@ class Connection:
         if code in _TAKEN:
             return self.taken(told)
         if code in _DENIED:
+            if operation.startswith("AssumeRole"):
+                hint = "let the role's trust policy name this identity, or correct role_arn"
+                return self.error(told, f"{operation} is denied", hint=hint, family=Denied)
             right = f"s3:{_RIGHTS.get(operation, operation)}"
             where = f"{self.bucket}/{self.prefix}*" if "Object" in right else self.bucket
             return self.error(
@@ -202,7 +216,7 @@ class Connection:
         if kind == "SSLError":
             hint = "correct endpoint; for an authority of your own, set ca_bundle"
             return self.error(told, f"no trusted TLS connection to {at}: {says}", hint=hint)
-        if "Credential" in kind or "Token" in kind:
+        if "Credential" in kind or "Token" in kind or "Profile" in kind:
             hint = "set credential, or give the host an instance role"
             return self.error(told, f"there is no usable credential: {says}", hint=hint)
         if "Connect" in kind or "Timeout" in kind or "HTTPClient" in kind or "Proxy" in kind:
@@ -221,6 +235,7 @@ class Connection:
 
 def _library_errors() -> tuple[type[Exception], ...]:
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     # the library's HTTP layer lets some of urllib3's and the system's own errors through
-    return (BotoCoreError, ClientError, OSError, ValueError)
+    return (BotoCoreError, ClientError, ResponseParserError, OSError, ValueError)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,14 +102,19 @@ def make_bucket(server: lab.Server, **rights: dict[str, list[str]]) -> Bucket:
 @pytest.fixture(scope="session")
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """moto with IAM enforced from the third request on: one to make a user, one for its policy."""
-    log_path = tmp_path_factory.mktemp("moto") / "server.log"
+    with moto_at(tmp_path_factory.mktemp("moto"), INITIAL_NO_AUTH_ACTION_COUNT="3") as endpoint:
+        yield endpoint
+
+
+@contextmanager
+def moto_at(folder: Path, **environment: str) -> Iterator[str]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    with open(log_path, "wb") as log:
+    with open(folder / "server.log", "wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-            env={**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": "3"},
+            env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -129,7 +135,7 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def moto_root(moto: str) -> dict[str, str]:
     """An identity that may do everything; made while moto does not ask for one yet."""
-    iam = _client("iam", moto, {"access_key": "nobody", "secret_key": "nothing"})
+    iam = client_of("iam", moto, {"access_key": "nobody", "secret_key": "nothing"})
     iam.create_user(UserName="root")
     allow = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
     document = json.dumps({"Version": "2012-10-17", "Statement": allow})
@@ -141,7 +147,7 @@ def moto_root(moto: str) -> dict[str, str]:
 @pytest.fixture
 def moto_bucket(moto: str, moto_root: dict[str, str]) -> Bucket:
     name = "b-" + secrets.token_hex(6)
-    owner = _client("s3", moto, moto_root)
+    owner = client_of("s3", moto, moto_root)
     owner.create_bucket(Bucket=name)
     actions = [
         "s3:ListBucket",
@@ -157,7 +163,7 @@ def moto_bucket(moto: str, moto_root: dict[str, str]) -> Bucket:
 
 def moto_user(moto: str, root: dict[str, str], bucket: str, actions: list[str]) -> dict[str, str]:
     """An IAM user with these rights on one bucket, and its key."""
-    iam = _client("iam", moto, root)
+    iam = client_of("iam", moto, root)
     user = "u-" + secrets.token_hex(6)
     iam.create_user(UserName=user)
     resources = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
@@ -168,7 +174,7 @@ def moto_user(moto: str, root: dict[str, str], bucket: str, actions: list[str]) 
     return {"access_key": made["AccessKeyId"], "secret_key": made["SecretAccessKey"]}
 
 
-def _client(service: str, endpoint: str, key: dict[str, str]) -> Any:
+def client_of(service: str, endpoint: str, key: dict[str, str]) -> Any:
     return boto3.client(
         service,
         endpoint_url=endpoint,

@@ -82,7 +82,8 @@ def _show_report(told: dict[str, Any], out: Output) -> int:
         if source["error"]:
             out.note(str(source["error"]))
     for one in told["destinations"]:
-        out.note(f"{one['name']}: {one['state']}" + (f", {one['error']}" if one["error"] else ""))
+        told_of = [one["state"], *one.get("remarks", ()), *([one["error"]] if one["error"] else [])]
+        out.note(f"{one['name']}: " + ", ".join(told_of))
     for odd in told["suspect"]:
         out.note(f"suspect: {odd}; it does not count until accepted or drilled")
     if not told["committed"]:

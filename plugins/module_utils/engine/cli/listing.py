@@ -83,6 +83,9 @@ def mapping(job: Job, one: Holding, held: Held, moment: datetime) -> dict[str, A
         "sources": list(held.get(one.id, ())),
         "tags": list(one.tags),
         "copies": {name: copy.state for name, copy in one.copies},
+        "locked_until": {
+            name: iso(copy.locked_until) for name, copy in one.copies if copy.locked_until
+        },
     }
 
 
@@ -102,11 +105,23 @@ def why_not_good(one: Holding, moment: datetime) -> str:
     if one.good:
         return ""
     states = {copy.state for _name, copy in one.copies if copy.committed}
-    return next(state for state in ("partial", "suspect", "stored", "corrupt") if state in states)
+    return next(
+        state
+        for state in ("partial", "suspect", "stored", "archived", "corrupt")
+        if state in states
+    )
+
+
+def locked(copy: Copy, moment: datetime) -> bool:
+    """Whether the destination still lets nobody delete this copy, as it told when it was stored."""
+    return copy.locked_until is not None and copy.locked_until > moment
 
 
 def _row(job: Job, one: Holding, held: Held, moment: datetime) -> list[str]:
-    copies = ", ".join(f"{name}:{copy.state}" for name, copy in one.copies)
+    copies = ", ".join(
+        f"{name}:{copy.state}" + (" (locked)" if locked(copy, moment) else "")
+        for name, copy in one.copies
+    )
     age = human_duration(moment - one.taken_at)
     good = why_not_good(one, moment) or "yes"
     sources = ", ".join(held.get(one.id, ("?",))) if one.subset else "all"

@@ -14,6 +14,8 @@ from . import watch
 from .output import Output
 from .session import Session, now, remember
 
+_DONE = ("intact", "archived")
+
 
 def push(session: Session, asked: Any, out: Output) -> int:
     """Carry every good backup to the destinations that lack it; 3 when one still lacks it."""
@@ -37,7 +39,7 @@ def push(session: Session, asked: Any, out: Output) -> int:
         for one in told
     ]
     out.result(told, "\n".join(lines) or "nothing is missing")
-    return 0 if all(one["state"] == "intact" for one in told) else 3
+    return 0 if all(one["state"] in _DONE and not one["error"] for one in told) else 3
 
 
 def _missing(job: Job, holding: catalog.Holding, unreachable: set[str]) -> list[str]:

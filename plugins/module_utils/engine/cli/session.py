@@ -171,7 +171,12 @@ def report_mapping(job: Job, report: backup.Report) -> dict[str, Any]:
         if report.manifest
         else 0,
         "destinations": [
-            {"name": one.destination, "state": one.state, "error": one.error}
+            {
+                "name": one.destination,
+                "state": one.state,
+                "error": one.error,
+                "remarks": list(one.remarks),
+            }
             for one in report.outcomes
         ],
         "sources": [

@@ -6,16 +6,19 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from datetime import datetime, timedelta
-from typing import BinaryIO
+from datetime import datetime, timedelta, timezone
+from typing import Any, BinaryIO
 
 from ..errors import ConfigError, DestinationError
-from ..model import Needs, Option, Secret, Stored
+from ..model import Needs, Option, Protection, Secret, Stored
 from ..ports import Growing
 from ..s3_client import Connection, Denied, Taken, Unsupported
+from ..s3_identity import Identity
 from .s3_bucket import Bucket
+from .s3_providers import PROVIDERS
+from .s3_terms import terms
 from .s3_upload import MAX_PART, MIN_PART, Plan, TooManyParts, send_finished, send_growing
 
 log = logging.getLogger(__name__)
@@ -27,28 +30,34 @@ _PREFIX = re.compile(r"^[A-Za-z0-9_=+@-][A-Za-z0-9_.=+@-]*(/[A-Za-z0-9_=+@-][A-Z
 
 
 class S3:
-    """ports.Destination on a bucket, below `prefix`. Without a credential the SDK's own chain is used.
+    """ports.Guarded on a bucket, below `prefix`. Without a credential the SDK's own chain is used.
 
-    checksums: "auto" leaves the newer checksum headers to AWS, for many other servers refuse them
-    or store them in the object. path_style: by default where there is an endpoint. part_size: 0 =
-    from the expected size; a large one costs memory, three times itself.
+    provider: a row of s3_providers, which sets what is not given; "aws" without an endpoint, else
+    "other". part_size: 0 = from the expected size; a large one costs memory, three times itself.
     """
 
     kind = "s3"
     options = (
         Option("bucket", required=True),
         Option("prefix", default=""),
+        Option("provider", choices=tuple(PROVIDERS)),
         Option("region"),
         Option("endpoint"),
         Option("credential", "secret"),
+        Option("profile"),
+        Option("role_arn"),
+        Option("web_identity_token_file"),
+        Option("sts_endpoint"),
         Option("storage_class"),
+        Option("object_lock", "mapping"),
+        Option("tags", "mapping"),
+        Option("server_side_encryption", choices=("AES256", "aws:kms")),
+        Option("kms_key_id"),
         Option("path_style", "boolean"),
         Option("checksums", default="auto", choices=("auto", "when_supported", "when_required")),
         Option("ca_bundle"),
-        Option("server_side_encryption", choices=("AES256", "aws:kms")),
-        Option("kms_key_id"),
         Option("part_size", "size", default=0),
-        Option("max_parts", "integer", default=10000),
+        Option("max_parts", "integer"),
         Option("max_concurrency", "integer", default=4),
         Option("connect_timeout", "duration", default=timedelta(seconds=10)),
         Option("read_timeout", "duration", default=timedelta(seconds=60)),
@@ -59,26 +68,45 @@ class S3:
         name: str,
         bucket: str,
         prefix: str = "",
+        provider: str | None = None,
         region: str | None = None,
         endpoint: str | None = None,
         credential: Secret | None = None,
+        profile: str | None = None,
+        role_arn: str | None = None,
+        web_identity_token_file: str | None = None,
+        sts_endpoint: str | None = None,
         storage_class: str | None = None,
+        object_lock: Mapping[str, Any] | None = None,
+        tags: Mapping[str, Any] | None = None,
+        server_side_encryption: str | None = None,
+        kms_key_id: str | None = None,
         path_style: bool | None = None,
         checksums: str = "auto",
         ca_bundle: str | None = None,
-        server_side_encryption: str | None = None,
-        kms_key_id: str | None = None,
         part_size: int = 0,
-        max_parts: int = 10000,
+        max_parts: int | None = None,
         max_concurrency: int = 4,
         connect_timeout: timedelta = timedelta(seconds=10),
         read_timeout: timedelta = timedelta(seconds=60),
     ) -> None:
         self.name = name
         trimmed = prefix.strip("/")
-        self._check_options(trimmed, endpoint, part_size, max_parts, max_concurrency)
-        if checksums == "auto":
-            checksums = "when_required" if endpoint else "when_supported"
+        kind = provider or ("other" if endpoint else "aws")
+        profiled = PROVIDERS[kind]
+        parts = profiled.max_parts if max_parts is None else max_parts
+        self._check_options(trimmed, endpoint, part_size, parts, max_concurrency)
+        if not endpoint and kind != "aws":
+            raise ConfigError(f"destinations.{name}.endpoint: missing; {kind} is reached by it")
+        if web_identity_token_file and not role_arn:
+            raise ConfigError(
+                f"destinations.{name}.role_arn: missing; the token is exchanged for it"
+            )
+        if credential is not None and (profile or web_identity_token_file):
+            raise ConfigError(
+                f"destinations.{name}.credential: one identity only, not profile or a token as well"
+            )
+        checksums = profiled.checksums if checksums == "auto" else checksums
         connection = Connection(
             whose=f"destination {name}",
             bucket=bucket,
@@ -86,20 +114,49 @@ class S3:
             region=region,
             endpoint=endpoint,
             credential=credential,
-            path_style=bool(endpoint) if path_style is None else path_style,
+            path_style=profiled.path_style if path_style is None else path_style,
             checksums=checksums,
             ca_bundle=ca_bundle,
             connections=max_concurrency + 4,
             connect_timeout_s=connect_timeout.total_seconds(),
             read_timeout_s=read_timeout.total_seconds(),
+            identity=Identity(
+                profile or "", role_arn or "", web_identity_token_file or "", sts_endpoint or ""
+            ),
         )
         self._bucket = Bucket(connection)
         self._error = connection.error
-        self._plan = Plan(part_size, max_parts, max_concurrency)
-        encryption = {"ServerSideEncryption": server_side_encryption, "SSEKMSKeyId": kms_key_id}
-        self._encryption = {name: value for name, value in encryption.items() if value}
-        # the catalog stays warm: it is small, and every listing is followed by reading from it
-        self._archive = {"StorageClass": storage_class} if storage_class else {}
+        self._plan = Plan(part_size, parts, max_concurrency)
+        self._written: dict[str, Mapping[str, Any]] = {}  # key -> what we asked for
+        self._terms = terms(
+            f"destinations.{name}",
+            kind,
+            profiled,
+            storage_class=storage_class,
+            encryption=server_side_encryption,
+            kms_key_id=kms_key_id,
+            tags=tags or {},
+            object_lock=object_lock,
+            checksums=checksums,
+        )
+
+    def prepare(self) -> None:
+        self._terms.prepare(self._bucket)
+
+    def protection(self, keys: Sequence[str]) -> Protection:
+        found = self._terms.protection(self._bucket, self._written, keys)
+        for key in keys:
+            self._written.pop(key, None)
+        return found
+
+    def older(self, key: str, size: int | None) -> Iterator[AbstractContextManager[BinaryIO]]:
+        try:
+            versions = self._bucket.older(key, size)
+        except (Denied, Unsupported) as exc:
+            log.info("destination=%s versions are not told: %s", self.name, exc)
+            return
+        for version in versions:
+            yield self._bucket.open(key, version)
 
     def needs(self) -> Needs:
         one = self._bucket.connection
@@ -149,12 +206,12 @@ class S3:
         try:
             self._refuse_if_there(key)
             try:
-                self._bucket.put(key, content, self._encryption)
+                self._bucket.put(key, content, self._headers(key))
             except Unsupported:
                 if not self._bucket.conditional:
                     raise
                 self._bucket.conditional = False
-                self._bucket.put(key, content, self._encryption)
+                self._bucket.put(key, content, self._headers(key))
         except Taken:
             with self.open(key) as there:
                 if there.read(len(content) + 1) != content:
@@ -197,12 +254,16 @@ class S3:
         raise self._bucket.connection.taken(f"cannot store {key}")
 
     def _send(self, key: str, growing: Growing, finished: bool) -> None:
-        extra = {**self._encryption, **self._archive}
+        extra = dict(self._headers(key))
         if finished:
             growing.wait()
             send_finished(self._bucket, key, extra, growing.path, self._plan)
         else:
             send_growing(self._bucket, key, extra, growing, self._plan)
+
+    def _headers(self, key: str) -> Mapping[str, Any]:
+        self._written[key] = self._terms.headers(key, datetime.now(timezone.utc))
+        return self._written[key]
 
     def _holds(self, key: str, growing: Growing) -> bool:
         """Whether exactly the archive's bytes lie under `key`."""

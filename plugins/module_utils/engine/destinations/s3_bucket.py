@@ -7,6 +7,7 @@ import io
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from datetime import datetime
 from typing import Any, BinaryIO
 
 from ..errors import DestinationError
@@ -22,6 +23,7 @@ class Bucket:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.conditional = True
+        self.versions: dict[str, str] = {}  # key -> the version that we stored, where there are any
         self._made: Any = None
         self._making = threading.Lock()
 
@@ -36,30 +38,67 @@ class Bucket:
                     client.meta.events.register(
                         f"before-parameter-build.s3.{operation}", self._only_if_absent
                     )
+                    client.meta.events.register(f"after-call.s3.{operation}", self._remember)
                 self._made = client
             return self._made
 
     def at(self, key: str) -> dict[str, str]:
         return {"Bucket": self.connection.bucket, "Key": self.connection.prefix + key}
 
-    def size(self, key: str) -> int:
+    def head(self, key: str, version: str = "") -> Mapping[str, Any]:
         with self.connection.faults("look at", key):
-            return int(self.client.head_object(**self.at(key))["ContentLength"])
+            found: Mapping[str, Any] = self.client.head_object(**self.at(key), **_of(version))
+            return found
 
-    def put(self, key: str, content: bytes, extra: Mapping[str, str]) -> None:
+    def size(self, key: str) -> int:
+        return int(self.head(key)["ContentLength"])
+
+    def lock_enabled(self) -> bool:
+        """Whether the bucket was made with Object Lock."""
+        try:
+            with self.connection.faults("ask for the lock of"):
+                found = self.client.get_object_lock_configuration(Bucket=self.connection.bucket)
+        except DestinationError as exc:
+            if exc.missing:
+                return False
+            raise
+        return bool(found["ObjectLockConfiguration"].get("ObjectLockEnabled") == "Enabled")
+
+    def retention(self, key: str, version: str) -> tuple[str, datetime | None]:
+        """(mode, until) of this very version; ("", None) where none is set."""
+        try:
+            with self.connection.faults("read the lock of", key):
+                found = self.client.get_object_retention(**self.at(key), **_of(version))
+        except DestinationError as exc:
+            if exc.missing:
+                return "", None
+            raise
+        kept = found.get("Retention", {})
+        return str(kept.get("Mode", "")), kept.get("RetainUntilDate")
+
+    def put(self, key: str, content: bytes, extra: Mapping[str, Any]) -> None:
         with self.connection.faults("store", key):
             self.client.put_object(**self.at(key), Body=content, **extra)
 
     @contextmanager
-    def open(self, key: str) -> Iterator[BinaryIO]:
+    def open(self, key: str, version: str = "") -> Iterator[BinaryIO]:
         with self.connection.faults("read", key):
-            body = self.client.get_object(**self.at(key))["Body"]
+            body = self.client.get_object(**self.at(key), **_of(version))["Body"]
         with closing(body), io.BufferedReader(_Reader(self.connection, key, body), _BLOCK) as read:
             yield read
 
     def objects(self, prefix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """(key, {"Size", "LastModified"}) of each, in the order of the keys."""
         return self._pages("list_objects_v2", prefix, "Contents")
+
+    def older(self, key: str, size: int | None) -> list[str]:
+        """The versions of one object (of this size) that are not the current one, the first one first."""
+        found = [
+            str(version["VersionId"])
+            for name, version in self._pages("list_object_versions", key, "Versions")
+            if name == key and not version.get("IsLatest") and size in (None, version["Size"])
+        ]
+        return found[::-1]
 
     def uploads(self, prefix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """(key, {"UploadId", "Initiated"}) of each multipart upload that is still open."""
@@ -93,9 +132,21 @@ class Bucket:
                 for found in page.get(member, []):
                     yield found["Key"][len(ours) :], found
 
-    def _only_if_absent(self, params: dict[str, Any], **_event: Any) -> None:
+    def _only_if_absent(
+        self, params: dict[str, Any], context: dict[str, Any], **_event: Any
+    ) -> None:
         if self.conditional:
             params["IfNoneMatch"] = "*"
+        context["lifeboat_key"] = str(params["Key"])[len(self.connection.prefix) :]
+
+    def _remember(self, parsed: Mapping[str, Any], context: dict[str, Any], **_event: Any) -> None:
+        version = parsed.get("VersionId")
+        if version and "lifeboat_key" in context:
+            self.versions[context["lifeboat_key"]] = str(version)
+
+
+def _of(version: str) -> dict[str, str]:
+    return {"VersionId": version} if version else {}
 
 
 class _Reader(io.RawIOBase):

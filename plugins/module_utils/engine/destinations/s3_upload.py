@@ -59,7 +59,7 @@ class Plan:
 
 
 def send_growing(
-    bucket: Bucket, key: str, extra: dict[str, str], growing: Growing, plan: Plan
+    bucket: Bucket, key: str, extra: dict[str, Any], growing: Growing, plan: Plan
 ) -> None:
     """Follow the writer; the object appears once the archive has passed its checks.
 
@@ -73,14 +73,14 @@ def send_growing(
         _send(bucket, key, extra, feed, part_size, plan)
 
 
-def send_finished(bucket: Bucket, key: str, extra: dict[str, str], path: Path, plan: Plan) -> None:
+def send_finished(bucket: Bucket, key: str, extra: dict[str, Any], path: Path, plan: Plan) -> None:
     """Send a complete file; its parts are read from disk as they go, so they may be of any size."""
     part_size = plan.finished_part(path.stat().st_size)
     _send(bucket, key, extra, str(path), part_size, plan)
 
 
 def _send(
-    bucket: Bucket, key: str, extra: dict[str, str], body: Any, part_size: int, plan: Plan
+    bucket: Bucket, key: str, extra: dict[str, Any], body: Any, part_size: int, plan: Plan
 ) -> None:
     from s3transfer.manager import TransferConfig, TransferManager
 

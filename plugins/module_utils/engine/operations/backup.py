@@ -59,13 +59,14 @@ class Report:
     def exit_code(self) -> int:
         """0 done; 1 nothing is saved; 4 a copy read back wrong; 3 a source or destination was lost."""
         states = [outcome.state for outcome in self.outcomes]
-        if self.manifest is None or not any(state in ("intact", "stored") for state in states):
+        there = ("intact", "stored", "archived")
+        if self.manifest is None or not any(state in there for state in states):
             return 4 if "bad" in states else 1
         if "bad" in states:
             return 4
         if "lost" in states or not self.manifest.complete:
             return 3
-        return 4 if "stored" in states else 0
+        return 0 if all(outcome.done for outcome in self.outcomes) else 4
 
 
 def run(
@@ -88,10 +89,15 @@ def run(
     id_ = backup_id(begun, request.type, request.suffix)
     _sweep_uploads(job, begun, listener)
     carrying = lanes(job.destinations, job.host, job.name, id_, listener)
+    for lane in carrying:
+        lane.prepare()
     records: list[SourceRecord] = []
     archives: list[Archive] = []
     ended = False
     try:
+        if all(lane.lost for lane in carrying):  # before anything is dumped
+            ended = True
+            return Report(id_, None, _give_up(carrying), ())
         with workspace(spool, make_private(runtime)) as work:
             for source in sources:
                 writer = _Writer(job, source, spool, work, carrying, request, listener)

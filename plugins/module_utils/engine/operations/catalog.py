@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import BinaryIO
 
 from ..errors import (
     DestinationError,
@@ -158,12 +160,30 @@ def sources_at(
 def read_manifest(destination: Destination, host: str, job: str, id_: str) -> Manifest:
     """The manifest of one copy, checked against the name it lies under."""
     key = manifest_key(host, job, id_)
-    with destination.open(key) as stream:
-        content = stream.read(_MANIFEST_LIMIT)
-    manifest = decode(content, f"{key} at {destination.name}")
-    if (manifest.id, manifest.host, manifest.job) != (id_, host, job):
-        raise FormatError(f"the manifest {key} at {destination.name} is of another backup")
-    return manifest
+    failure: LifeboatError | None = None
+    for opened in openings(destination, key):
+        try:
+            with opened as stream:
+                manifest = decode(stream.read(_MANIFEST_LIMIT), f"{key} at {destination.name}")
+            if (manifest.id, manifest.host, manifest.job) == (id_, host, job):
+                return manifest
+            told = f"the manifest {key} at {destination.name} is of another backup"
+            failure = failure or FormatError(told)
+        except (FormatError, DestinationError) as exc:
+            if isinstance(exc, DestinationError) and not exc.missing:
+                raise
+            failure = failure or exc
+    raise failure or FormatError(f"there is no manifest {key} at {destination.name}")
+
+
+def openings(
+    destination: Destination, key: str, size: int | None = None
+) -> Iterator[AbstractContextManager[BinaryIO]]:
+    """The object as it is now; then, for whom that was not right, what was there before, where the
+    destination keeps it. An identity that may only add can still store over a name, or hide it."""
+    yield destination.open(key)
+    if hasattr(destination, "older"):
+        yield from destination.older(key, size)
 
 
 def put_mark(destination: Destination, manifest: Manifest, mark: Mark) -> None:
@@ -173,11 +193,28 @@ def put_mark(destination: Destination, manifest: Manifest, mark: Mark) -> None:
 
 def prove_archive(destination: Destination, manifest: Manifest, archive: Archive) -> None:
     """Read every stored byte of an archive back; raises VerifyError unless it is what was sent."""
+    key = archive_key(manifest.host, manifest.job, manifest.id, archive.name)
     where = f"{archive.name} of {manifest.id} at {destination.name}"
+    failure: VerifyError | None = None
+    for opened in openings(destination, key, archive.size_bytes):
+        try:
+            _prove(opened, archive, where)
+        except VerifyError as exc:
+            failure = failure or exc
+            continue
+        if failure is not None:  # it is not what it was, and can be brought back all the same
+            failure.hint = (
+                "it was replaced or deleted there; a restore uses the version before that"
+            )
+        break
+    if failure is not None:
+        raise failure
+
+
+def _prove(opened: AbstractContextManager[BinaryIO], archive: Archive, where: str) -> None:
     digest, size = hashlib.sha256(), 0
     try:
-        key = archive_key(manifest.host, manifest.job, manifest.id, archive.name)
-        with destination.open(key) as stream:
+        with opened as stream:
             while size <= archive.size_bytes:  # a server may have more to say than any disk holds
                 block = stream.read(_BLOCK)
                 if not block:

@@ -13,12 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..errors import DestinationError, LifeboatError, SpoolError, VerifyError
+from ..errors import DestinationError, LifeboatError, ReadBackError, SpoolError, VerifyError
 from ..manifest import encode, sha256sums
-from ..model import Manifest, Mark
+from ..model import Manifest, Mark, Protection
 from ..naming import RESTORE_NOTE, SUMS, archive_prefix, manifest_key
 from ..ports import Destination, Growing
 from ..progress import Event, Listener
+from ..units import stamp
 from .catalog import prove_archive, prove_small, put_mark
 from .restore_note import restore_note
 
@@ -30,14 +31,21 @@ _PAUSE_S = 2.0
 class Outcome:
     """What became of one backup at one destination.
 
-    state: "intact" (every byte read back), "stored" (not read back), "bad" (read back, and wrong),
-    "lost" (not there, and nothing of it counts).
+    state: "intact" (every byte read back), "stored" (not read back), "archived" (in cold storage,
+    where it cannot be), "bad" (read back, and wrong), "lost" (not there, and nothing of it counts).
+    An error beside "intact": the bytes are right, and something else that was asked for is not so.
     """
 
     destination: str
     state: str
     error: str = ""
     hint: str = ""
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def done(self) -> bool:
+        """Whether all is there that was asked for, as far as it can be proved at once."""
+        return self.state in ("intact", "archived") and not self.error
 
 
 class Lane:
@@ -51,6 +59,7 @@ class Lane:
         self._stored: list[str] = []
         self._failure: LifeboatError | None = None
         self._state = "lost"
+        self._remarks: tuple[str, ...] = ()
         self._thread = threading.Thread(target=self._loop, daemon=True, name=destination.name)
         self._thread.start()
 
@@ -58,6 +67,14 @@ class Lane:
     def lost(self) -> bool:
         """Whether nothing more can come of this lane."""
         return self._failure is not None
+
+    def prepare(self) -> None:
+        """Ask, before anything is dumped, whether what was asked for can be had; if not it is lost."""
+        try:
+            if hasattr(self.destination, "prepare"):
+                self.destination.prepare()
+        except LifeboatError as exc:
+            self._failure = exc
 
     def take(self, name: str, spool: Growing, released: Callable[[], None]) -> None:
         """Store a spool that may still grow; `released` is called when this lane needs it no more."""
@@ -77,9 +94,8 @@ class Lane:
     def outcome(self) -> Outcome:
         self._thread.join()
         failure = self._failure
-        if failure is None:
-            return Outcome(self.destination.name, self._state)
-        return Outcome(self.destination.name, self._state, str(failure), failure.hint)
+        told = (str(failure), failure.hint) if failure else ("", "")
+        return Outcome(self.destination.name, self._state, *told, self._remarks)
 
     # -- inside, in the lane's thread
 
@@ -138,14 +154,36 @@ class Lane:
             self._prefix + RESTORE_NOTE: restore_note(manifest),
             key: encode(manifest),
         }
-        self._read_back(manifest, small, now)
+        kept = self._protection([*small, *(self._prefix + one.name for one in manifest.archives)])
+        self._read_back(manifest, small, now, kept.cold)
+        if kept.locked_until is not None and not kept.problems:
+            put_mark(self.destination, manifest, Mark("locked", now(), stamp(kept.locked_until)))
+        self._remarks = kept.remarks
+        if kept.problems:
+            raise ReadBackError(
+                f"destination {self.destination.name}: " + "; ".join(kept.problems),
+                hint="the copy is there; take what the server does not do out of the configuration",
+            )
+
+    def _protection(self, keys: Sequence[str]) -> Protection:
+        asked: Callable[[Sequence[str]], Protection] | None
+        asked = getattr(self.destination, "protection", None)
+        return asked(keys) if asked else Protection()
 
     def _read_back(
-        self, manifest: Manifest, small: Mapping[str, bytes], now: Callable[[], datetime]
+        self,
+        manifest: Manifest,
+        small: Mapping[str, bytes],
+        now: Callable[[], datetime],
+        cold: bool,
     ) -> None:
         try:
             for key, content in small.items():
                 prove_small(self.destination, key, content)
+            if cold:
+                put_mark(self.destination, manifest, Mark("archived", now()))
+                self._state = "archived"
+                return
             for archive in manifest.archives:
                 what = f"{archive.name} at {self.destination.name}"
                 size = archive.size_bytes

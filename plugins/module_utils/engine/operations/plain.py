@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Callable
 
@@ -16,6 +16,7 @@ from ..naming import archive_key
 from ..pipeline import Pipeline, feed
 from ..ports import Destination, Filter, Plain
 from ..progress import Event, Listener
+from .catalog import openings
 
 _BLOCK = 1 << 20
 Decoders = Mapping[str, Callable[[], Filter]]  # registry.FILTERS: kind -> something that can decode
@@ -27,13 +28,33 @@ def fetch(
     """A private local file with the archive's stored bytes, hashed on the way; raises VerifyError."""
     path = to / archive.name
     what = f"{archive.name} from {destination.name}"
-    digest, size = hashlib.sha256(), 0
     key = archive_key(manifest.host, manifest.job, manifest.id, archive.name)
+    failure: VerifyError | None = None
+    for opened in openings(destination, key, archive.size_bytes):
+        if failure is not None:
+            told = f"{failure}; trying what was there before it"
+            listener(Event("fetch", what, problem=told))
+        try:
+            _receive(opened, archive, path, what, listener)
+            return path
+        except VerifyError as exc:
+            failure = failure or exc
+    raise failure or VerifyError(f"the archive {what} is missing")
+
+
+def _receive(
+    opened: AbstractContextManager[BinaryIO],
+    archive: Archive,
+    path: Path,
+    what: str,
+    listener: Listener,
+) -> None:
+    digest, size = hashlib.sha256(), 0
     with suppress(FileNotFoundError):
         path.unlink()  # never written through: it may be a second name of a stored archive
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
-        with os.fdopen(descriptor, "wb") as out, destination.open(key) as stream:
+        with os.fdopen(descriptor, "wb") as out, opened as stream:
             while size <= archive.size_bytes and (block := stream.read(_BLOCK)):
                 digest.update(block)
                 size += len(block)
@@ -45,7 +66,7 @@ def fetch(
         raise
     except OSError as exc:
         raise SpoolError(
-            f"the archive {what} cannot be written to {to}: {exc.strerror}",
+            f"the archive {what} cannot be written to {path.parent}: {exc.strerror}",
             hint="make room there, or set spool_path to a larger disk",
         ) from exc
     if (size, digest.hexdigest()) != (archive.size_bytes, archive.sha256):
@@ -55,7 +76,6 @@ def fetch(
             hint="restore from another copy with --at, `lifeboat list` shows where there is one",
         )
     listener(Event("fetch", what, size, size, ended=True))
-    return path
 
 
 class FetchedArchive:

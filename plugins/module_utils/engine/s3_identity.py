@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who we are to an S3 server: keys, a profile, the host's own role, or a role that is assumed.
+
+The SDK does the work: it asks for new keys before the old ones of a role expire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_STS_REGION = "us-east-1"  # where the SDK is told none; a role is the same in each
+
+
+@dataclass(frozen=True)
+class Identity:
+    """All empty = the keys given, else the SDK's own chain (environment, profile, instance role)."""
+
+    profile: str = ""
+    role_arn: str = ""
+    web_identity_token_file: str = ""
+    sts_endpoint: str = ""
+
+    def session(self, boto3: Any, keys: Mapping[str, str], region: str | None) -> Any:
+        """A boto3 session that acts as this identity; a role is assumed with the first request."""
+        base = boto3.session.Session(**keys, region_name=region, profile_name=self.profile or None)
+        if not self.role_arn:
+            return base
+        import botocore.session
+        from botocore.credentials import DeferredRefreshableCredentials
+
+        fetcher = self._fetcher(base, region)
+        core = botocore.session.get_session()
+        core._credentials = DeferredRefreshableCredentials(  # as its own provider of roles does
+            refresh_using=fetcher.fetch_credentials, method="assume-role"
+        )
+        return boto3.session.Session(botocore_session=core, region_name=region)
+
+    def _fetcher(self, base: Any, region: str | None) -> Any:
+        from botocore.credentials import (
+            AssumeRoleCredentialFetcher,
+            AssumeRoleWithWebIdentityCredentialFetcher,
+        )
+        from botocore.exceptions import NoCredentialsError
+        from botocore.utils import FileWebIdentityTokenLoader
+
+        def client(service: str, **given: Any) -> Any:
+            return base._session.create_client(
+                service,
+                region_name=region or _STS_REGION,
+                endpoint_url=self.sts_endpoint or None,
+                **given,
+            )
+
+        named = {"RoleSessionName": "lifeboat"}
+        if self.web_identity_token_file:
+            return AssumeRoleWithWebIdentityCredentialFetcher(
+                client_creator=client,
+                web_identity_token_loader=FileWebIdentityTokenLoader(self.web_identity_token_file),
+                role_arn=self.role_arn,
+                extra_args=named,
+            )
+        credentials = base.get_credentials()
+        if credentials is None:
+            raise NoCredentialsError
+        return AssumeRoleCredentialFetcher(
+            client_creator=client,
+            source_credentials=credentials,
+            role_arn=self.role_arn,
+            extra_args=named,
+        )
+
+
+AS_GIVEN = Identity()
