@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Killed at any moment, every source is wholly as it was or wholly as it shall be, and nothing is left.
+
+A few rounds each here; many with `make nightly`, or by `python -m tests.kills`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.integration.rescue.host import Host
+
+from . import grounds
+from .campaign import Campaign, Ground
+
+NIGHTLY = 20
+ROUNDS = int(os.environ.get("LIFEBOAT_KILLS", NIGHTLY if "LIFEBOAT_NIGHTLY" in os.environ else 0))
+SAMPLE = 4  # every time, of the kinds that are cut in several ways
+QUICK = ("merge", "postgresql", "mariadb", "redis")
+KINDS = (*QUICK, "files", "sqlite", "redis-aof", "valkey", "mongodb", "command", "s3_bucket")
+
+
+@pytest.fixture
+def ground(request: pytest.FixtureRequest, host: Host) -> Ground:
+    kind = request.param
+    if kind in ("files", "merge"):
+        return grounds.Trees(host.data, merge=kind == "merge")
+    if kind == "sqlite":
+        return grounds.SQLite(host.data)
+    if kind == "command":
+        return grounds.Command(host.data)
+    if kind == "s3_bucket":
+        return grounds.Bucket(request.getfixturevalue("on_gateway"), host.root / "config")
+    if kind in ("redis", "redis-aof", "valkey"):
+        make = request.getfixturevalue("make_redis")
+        product, _dash, aof = kind.partition("-")
+        return grounds.Redis(make(product, *(["appendonly yes"] if aof else [])))
+    server = request.getfixturevalue(f"make_{kind}")()
+    return {
+        "postgresql": grounds.PostgreSQL,
+        "mariadb": grounds.MariaDB,
+        "mongodb": grounds.MongoDB,
+    }[kind](server)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+@pytest.mark.parametrize("ground", KINDS if ROUNDS else QUICK, indirect=True)
+def test_old_or_new_and_nothing_left(host: Host, ground: Ground, request: pytest.FixtureRequest):
+    seed = int(os.environ.get("LIFEBOAT_KILLS_SEED", time.time_ns() % 100000))
+    name = request.node.callspec.id
+    print(f"\n{name}: seed {seed}", flush=True)
+    campaign = Campaign(host, ground, seed)
+    try:
+        campaign.run(ROUNDS or SAMPLE)
+    except AssertionError as error:
+        print(f"{name}: {error}", flush=True)  # whole
+        raise
+    finally:
+        rounds = sum(n for what, n in campaign.counts.items() if "recovered" not in what)
+        print(f"{name}: {rounds} rounds, {dict(sorted(campaign.counts.items()))}", flush=True)
