@@ -14,6 +14,11 @@ options:
     type: dict
     version_added: 0.1.0
     suboptions:
+      all:
+        description: Keep everything. Without this and without any rule, 30 days are kept, and never fewer than 3.
+        type: bool
+        default: false
+        version_added: 0.1.0
       last:
         description: So many of the newest.
         type: int
@@ -47,7 +52,7 @@ options:
         type: str
         version_added: 0.1.0
       minimum:
-        description: Never fewer than this. V(1), if not given.
+        description: Never fewer good ones than this. V(1), if not given beside a rule.
         type: int
         version_added: 0.1.0
 """

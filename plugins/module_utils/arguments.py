@@ -79,7 +79,8 @@ def push() -> Spec:
 def retention() -> Spec:
     """What retention keeps."""
     counts = ("last", "hourly", "daily", "weekly", "monthly", "yearly")
-    options: Spec = {name: {"type": "int"} for name in counts}
+    options: Spec = {"all": {"type": "bool", "default": False}}
+    options.update({name: {"type": "int"} for name in counts})
     options.update({"within": {"type": "str"}, "tagged": {"type": "str"}})
     options["minimum"] = {"type": "int"}
     return {"keep": {"type": "dict", "options": options}}

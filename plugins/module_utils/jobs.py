@@ -6,11 +6,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from . import door
+from .engine.cli import prune
 from .engine.cli.session import Session, ensure_directories
 from .engine.config import VERSION, parse
 from .engine.errors import UsageError
@@ -96,6 +98,54 @@ def hold(made: AnsibleModule, session: Session, job: Job, what: str) -> Iterator
         return
     with session.hold(job, what):
         yield
+
+
+def to_prune(made: AnsibleModule, **facts: Any) -> tuple[Session, prune.Duty]:
+    """What retention_prune works on: described, of this host, or of one whose pruner this host is."""
+    if made.params["destination"]:
+        session, job = described(made.params, {HERE: made.params["destination"]})
+        return session, prune.Duty(made.params["from_host"] or job.host, job, True)
+    session = installed(made, **facts)
+    from_host = made.params["from_host"] or ""
+    if from_host == session.configuration.host and from_host not in session.configuration.prunes:
+        from_host = ""
+    asked = SimpleNamespace(job=made.params["job"], from_host=from_host, all_hosts=False)
+    return session, prune.duties(session, asked)[0]
+
+
+@contextmanager
+def unless_checking(made: AnsibleModule, held: Any) -> Iterator[None]:
+    """The lock `held`; in check mode nothing is held."""
+    if made.check_mode:
+        yield
+        return
+    with held:
+        yield
+
+
+def ids_of(plan: Any) -> dict[str, set[str]]:
+    """{destination: ids that go} of a `plan` that was returned; raises UsageError for anything else."""
+    try:
+        return {
+            str(one["destination"]): {str(gone["id"]) for gone in [*one["expired"], *one["sweeps"]]}
+            for one in plan
+        }
+    except (KeyError, TypeError) as exc:
+        raise UsageError(
+            f"plan is not what retention_prune returned: {exc!r}", hint="give its return value"
+        ) from None
+
+
+def before_and_after(told: Any) -> tuple[list[str], list[str]]:
+    """The backups, one a line, before and after a plan."""
+    lines = [
+        (f"{one['destination']}: {here['id']}", key)
+        for one in told
+        for key in ("kept", "deferred", "expired", "sweeps")
+        for here in one[key]
+    ]
+    staying = [line for line, key in lines if key in ("kept", "deferred")]
+    return sorted(line for line, _key in lines), sorted(staying)
 
 
 def identity(given: Mapping[str, Any]) -> bytes | None:

@@ -15,6 +15,7 @@ description:
   - The manifest of a backup goes first. Its archives go on the first prune a day later, so that no reader is
     cut off.
   - A destination of mode C(append_only) is left to the host that prunes it, unless it is described here.
+  - More than half of the backups of a job at one destination never go in one call, unless O(limit=false).
 author: The lifeboat maintainers (@lifeboat-backup)
 options:
   job:
@@ -23,8 +24,21 @@ options:
     required: true
     version_added: 0.1.0
   from_host:
-    description: The name of the host that made the backups. This host, if not given.
+    description:
+      - The name of the host that made the backups. This host, if not given.
+      - Without O(destination), a host whose pruner this one is (C(lifeboat_pruner)).
     type: str
+    version_added: 0.1.0
+  limit:
+    description: Refuse a plan that would delete more than half of the backups at one destination, and more than 3.
+    type: bool
+    default: true
+    version_added: 0.1.0
+  plan:
+    description:
+      - The RV(plan) that an earlier call in check mode returned. What is not deleted in it is not deleted now.
+    type: list
+    elements: dict
     version_added: 0.1.0
 extends_documentation_fragment:
   - lifeboat.backup.attributes
@@ -56,6 +70,19 @@ EXAMPLES = r"""
     credentials:
       pruner_s3: "{{ vault_pruner_s3 }}"
     keep: {last: 3, daily: 7, weekly: 4, monthly: 12}
+
+- name: Plan, on the pruner host of db1
+  lifeboat.backup.retention_prune:
+    job: shop
+    from_host: db1
+  check_mode: true
+  register: planned
+
+- name: Delete exactly that
+  lifeboat.backup.retention_prune:
+    job: shop
+    from_host: db1
+    plan: "{{ planned.plan }}"
 """
 
 RETURN = r"""
@@ -67,24 +94,40 @@ plan:
   sample:
     - destination: offsite
       failure: ""
+      policy: ["last 3, daily 7, minimum 1"]
       held: ""
+      excess: ""
       kept: [{"id": "20261121T020000Z-daily-7f3a", "why": ["newest good", "daily"]}]
       expired: [{"id": "20261101T020000Z-daily-11aa", "why": "no rule keeps it"}]
       deferred: []
       sweeps: []
 pruned:
-  description: What was done at each destination. V(refused) is what it would not let go.
+  description:
+    - What was done at each destination. V(retained) is what it does not let go, as a lock on its objects says;
+      V(uploads) the unfinished uploads that were taken away.
   returned: success, except in check mode
   type: list
   elements: dict
   sample:
-    - {destination: offsite, pruned: ["20261101T020000Z-daily-11aa"], swept: [], refused: [], failure: ""}
+    - destination: offsite
+      pruned: ["20261101T020000Z-daily-11aa"]
+      swept: []
+      uploads: []
+      retained: [{"id": "20261102T020000Z-daily-22bb", "why": "the object is locked"}]
+      failure: ""
+      excess: ""
 """
 
 from ..module_utils import arguments, door, jobs
-from ..module_utils.engine.cli.commands import held, planned_mapping
+from ..module_utils.engine.cli.prune import (
+    hold,
+    plan,
+    planned_mapping,
+    pruned_mapping,
+    remember_prune,
+)
 from ..module_utils.engine.cli.session import now
-from ..module_utils.engine.errors import DestinationError
+from ..module_utils.engine.errors import DestinationError, PruneRefused
 from ..module_utils.engine.operations import prune
 
 
@@ -94,39 +137,44 @@ def main() -> None:
         arguments.destination(),
         arguments.credentials(),
         arguments.retention(),
-        {"job": {"type": "str", "required": True}, "from_host": {"type": "str"}},
+        {
+            "job": {"type": "str", "required": True},
+            "from_host": {"type": "str"},
+            "limit": {"type": "bool", "default": True},
+            "plan": {"type": "list", "elements": "dict"},
+        },
         required_by={"destination": ["keep"], "keep": ["destination"]},
     ) as module:
-        session, job = jobs.chosen(module, changed=False, plan=[])
-        host = module.params["from_host"] or job.host
-        with jobs.hold(module, session, job, "prune"):
+        given = module.params
+        session, duty = jobs.to_prune(module, changed=False, plan=[])
+        with jobs.unless_checking(module, hold(session, duty)):
             planned = [
                 one
-                for one in prune.plan(job, now(), held=held(session, job), host=host)
-                if one.destination in job.prunes or module.params["destination"]
+                for one in plan(session, duty)
+                if one.destination in duty.job.prunes or given["destination"]
             ]
-            told = [planned_mapping(one) for one in planned]
-            lines = [
-                (one["destination"], here["id"], key)
-                for one in told
-                for key in ("kept", "deferred", "expired", "sweeps")
-                for here in one[key]
-            ]
+            if given["plan"] is not None:
+                planned = prune.only(planned, jobs.ids_of(given["plan"]))
+            told = [planned_mapping(one, duty.job) for one in planned]
             facts = {
                 "changed": any(one["expired"] or one["sweeps"] for one in told),
                 "plan": told,
-                "diff": door.diff(
-                    sorted(f"{at}: {id_}" for at, id_, _key in lines),
-                    sorted(f"{at}: {id_}" for at, id_, key in lines if key in ("kept", "deferred")),
-                ),
+                "diff": door.diff(*jobs.before_and_after(told)),
             }
+            refused = [f"{one.destination}: {one.excess}" for one in planned if one.excess]
             failures = [f"{one.destination}: {one.failure}" for one in planned if one.failure]
             if not module.check_mode:
-                done = prune.apply(job, planned, now, host=host)
-                facts["pruned"] = [vars(one) for one in done]
+                done = prune.apply(duty.job, planned, now, host=duty.host, limit=given["limit"])
+                if not given["destination"]:
+                    remember_prune(session, duty, done)
+                facts["pruned"] = [pruned_mapping(one) for one in done]
+                facts["changed"] = any(one.pruned or one.swept or one.uploads for one in done)
                 failures = [f"{one.destination}: {one.failure}" for one in done if one.failure]
         if failures:
             door.fail(module, DestinationError("pruning failed at " + "; ".join(failures)), **facts)
+        if refused and given["limit"]:
+            hint = "if that is right, set limit: false"
+            door.fail(module, PruneRefused("; ".join(refused), hint=hint), **facts)
         module.exit_json(**facts)
 
 

@@ -43,6 +43,8 @@ TOP = (
     Option("user"),
     Option("notify", "mapping", default={}),
     Option("textfile_path"),
+    Option("pruner"),
+    Option("prunes", "mapping"),
 )
 NOTIFY = (
     Option("urls", "mapping", default={}),
@@ -80,17 +82,39 @@ DESTINATION = (
     Option("type", required=True),
     Option("keep", "mapping"),
     Option("mode", choices=("append_only", "standard")),
+    Option("pruner", "mapping"),
     Option("domain"),
     Option("medium"),
+)
+PRUNES = (Option("at", required=True), Option("hosts", "mapping", required=True))
+PRUNED_HOST = (
+    Option("environment", default="production", choices=ENVIRONMENTS),
+    Option("destinations", "mapping", required=True),
+    Option("jobs", "mapping", required=True),
+)
+PRUNED_JOB = tuple(
+    one
+    for one in JOB
+    if one.name in ("destinations", "schedule", "schedules", "keep", "environment")
 )
 ENCRYPTION = (Option("age_recipients", "texts"), Option("none", "boolean", default=False))
 COMPRESSION = (Option("level", "integer", default=3), Option("threads", "integer", default=0))
 OBJECTIVES = (Option("rto", "duration"), Option("rpo", "duration"))
 PLACEMENT = (Option("docker"), Option("podman"))
-KEEP = tuple(
-    Option(one.name, "duration" if one.name in ("within", "tagged") else "integer")
-    for one in fields(Keep)
+KEEP = (
+    Option("all", "boolean", default=False),
+    *(
+        Option(one.name, "duration" if one.name in ("within", "tagged") else "integer")
+        for one in fields(Keep)
+        if one.name != "default_of"
+    ),
 )
+# What is kept where a job names no rule.
+KEEP_BY_DEFAULT = {
+    "dev": Keep(within=timedelta(days=7), default_of="dev"),
+    "staging": Keep(within=timedelta(days=7), default_of="staging"),
+    "production": Keep(within=timedelta(days=30), minimum=3, default_of="production"),
+}
 
 
 @dataclass(frozen=True)
@@ -112,6 +136,9 @@ class Configuration:
     spool: Path | None = None
     notify: Notify = Notify()
     textfile: Path | None = None  # the directory that node_exporter reads
+    prunes: Mapping[str, Mapping[str, Job]] = field(default_factory=dict)  # host -> its jobs
+    prunes_at: str = ""  # the calendar of that
+    prunes_with: tuple[str, ...] = ()  # names of credentials
 
     def job(self, name: str) -> Job:
         if name not in self.jobs:
@@ -157,7 +184,8 @@ def parse(mapping: Any, secret: Callable[[str], Secret]) -> Configuration:
     spool = Path(top["spool_path"]) if top["spool_path"] else None
     textfile = Path(top["textfile_path"]) if top["textfile_path"] else None
     notify = _notify(top, secret)
-    return Configuration(top["host"], jobs, credentials, spool, notify, textfile)
+    made = Configuration(top["host"], jobs, credentials, spool, notify, textfile)
+    return _with_prunes(made, top["prunes"], secret) if top["prunes"] is not None else made
 
 
 def _notify(top: Mapped, secret: Callable[[str], Secret]) -> Notify:
@@ -173,11 +201,29 @@ def _notify(top: Mapped, secret: Callable[[str], Secret]) -> Notify:
     return Notify(urls, given["ping"], given["repeat"])
 
 
+def _with_prunes(
+    made: Configuration, body: Mapped, secret: Callable[[str], Secret]
+) -> Configuration:
+    """What this host prunes as the pruner of others: their jobs without sources, with its credentials."""
+    given = check_options("prunes", body, PRUNES)
+    hosts: dict[str, Mapping[str, Job]] = {}
+    used: list[str] = []
+    for host, its in given["hosts"].items():
+        at = f"prunes.hosts.{host}"
+        told_at(at, check_host, host)
+        top = dict(check_options(at, its, PRUNED_HOST), host=host)
+        builder = _Builder(top, secret, used, at + ".")
+        hosts[host] = {name: builder.pruned(name, one) for name, one in top["jobs"].items()}
+    return replace(made, prunes=hosts, prunes_at=given["at"], prunes_with=tuple(sorted(set(used))))
+
+
 class _Builder:
     """Make one job; remembers the names of the credentials it met."""
 
-    def __init__(self, top: Mapped, secret: Callable[[str], Secret], used: list[str]) -> None:
-        self._top, self._secret, self._used = top, secret, used
+    def __init__(
+        self, top: Mapped, secret: Callable[[str], Secret], used: list[str], at: str = ""
+    ) -> None:
+        self._top, self._secret, self._used, self._at = top, secret, used, at
 
     def job(self, name: str, body: Any) -> Job:
         where = f"jobs.{name}"
@@ -196,21 +242,19 @@ class _Builder:
         promised = check_options(f"{where}.objectives", given["objectives"], OBJECTIVES)
         _refuse_nested(where, sources, destinations)
         cap = self._top["spool_cap"]
+        environment = given["environment"] or self._top["environment"]
         return Job(
             name=name,
             host=self._top["host"],
-            environment=given["environment"] or self._top["environment"],
+            environment=environment,
             sources=sources,
             filters=self._filters(where, given),
             destinations=destinations,
-            schedules=_schedules(where, given, {source.name for source in sources}),
-            keep=_keep(f"{where}.keep", given["keep"]),
-            keep_at=tuple(self._keep_at(given["destinations"])),
-            prunes=tuple(
-                one
-                for one in given["destinations"]
-                if self._top["destinations"][one].get("mode") != "append_only"
-            ),
+            schedules=_schedules(where, given, {source.name for source in sources}, environment),
+            keep=_keep(f"{where}.keep", given["keep"], environment),
+            keep_at=tuple(self._keep_at(given["destinations"], environment)),
+            prunes=tuple(one for one in given["destinations"] if not self._append_only(one)),
+            pruner=self._top["pruner"] or "",
             user=user,
             spool_cap_bytes=cap,
             stall_timeout_s=given["stall_timeout"].total_seconds(),
@@ -219,6 +263,33 @@ class _Builder:
                 for one, body in given["sources"].items()
             ),
         )
+
+    def pruned(self, name: str, body: Any) -> Job:
+        """A job of another host, as its pruner sees it: what is kept, and where."""
+        where = f"{self._at}jobs.{name}"
+        told_at(where, lambda text: check_name("job", text), name)
+        given = check_options(where, body, PRUNED_JOB)
+        environment = given["environment"] or self._top["environment"]
+        return Job(
+            name=name,
+            host=self._top["host"],
+            environment=environment,
+            sources=(),
+            filters=(),
+            destinations=tuple(self._destination(where, one) for one in given["destinations"]),
+            schedules=_schedules(where, given, None, environment),
+            keep=_keep(f"{where}.keep", given["keep"], environment),
+            keep_at=tuple(self._keep_at(given["destinations"], environment)),
+            prunes=given["destinations"],
+        )
+
+    def _append_only(self, name: str) -> bool:
+        """As it says; else a bucket is where there is a pruner, for there the host needs no right to delete."""
+        body = self._top["destinations"][name]
+        mode = body.get("mode")
+        if mode is None and self._top["pruner"] and body.get("type") == "s3":
+            return True
+        return bool(mode == "append_only")
 
     def _source(self, where: str, name: str, body: Any, owner: str) -> Source:
         told_at(where, lambda text: check_name("source", text), name)
@@ -250,7 +321,7 @@ class _Builder:
                 f"{where}.destinations: there is no destination {name!r}" + nearest(name, bodies),
                 hint="lifeboat_destinations has: " + ", ".join(sorted(bodies)),
             )
-        where = f"destinations.{name}"
+        where = f"{self._at}destinations.{name}"
         told_at(where, lambda text: check_name("destination", text), name)
         kind, _shared, own = self._split(where, bodies[name], DESTINATIONS, DESTINATION)
         made: Destination = DESTINATIONS[kind](name=name, **own)
@@ -320,11 +391,11 @@ class _Builder:
             return (packer,)
         return (packer, Age(tuple(chosen["age_recipients"])))
 
-    def _keep_at(self, names: Iterable[str]) -> Iterable[tuple[str, Keep]]:
+    def _keep_at(self, names: Iterable[str], environment: str) -> Iterable[tuple[str, Keep]]:
         for name in names:
             body = self._top["destinations"][name]
             if body.get("keep") is not None:
-                yield name, _keep(f"destinations.{name}.keep", body["keep"])
+                yield name, _keep(f"{self._at}destinations.{name}.keep", body["keep"], environment)
 
 
 def _objectives(where: str, body: Mapped, promised: Mapped) -> Objectives:
@@ -357,7 +428,9 @@ def _refuse_nested(
                 )
 
 
-def _schedules(where: str, given: Mapped, sources: set[str]) -> tuple[Schedule, ...]:
+def _schedules(
+    where: str, given: Mapped, sources: set[str] | None, environment: str
+) -> tuple[Schedule, ...]:
     if given["schedule"] and given["schedules"]:
         raise ConfigError(f"{where}: write schedule or schedules, not both")
     bodies = given["schedules"]
@@ -369,19 +442,29 @@ def _schedules(where: str, given: Mapped, sources: set[str]) -> tuple[Schedule, 
         told_at(at, lambda text: check_name("type", text), type_)
         one = check_options(at, body, SCHEDULE)
         for source in one["sources"]:
-            if source not in sources:
+            if sources is not None and source not in sources:
                 raise ConfigError(
                     f"{at}.sources: there is no source {source!r}" + nearest(source, sources)
                 )
-        keep = _keep(f"{at}.keep", one["keep"]) if one["keep"] is not None else None
+        keep = _keep(f"{at}.keep", one["keep"], environment) if one["keep"] is not None else None
         spread = one["spread"] if one["spread"] is not None else given["spread"]
         made.append(Schedule(type_, one["at"], tuple(one["sources"]), keep, spread))
     return tuple(made)
 
 
-def _keep(where: str, body: Mapped) -> Keep:
+def _keep(where: str, body: Mapped, environment: str) -> Keep:
+    """The rules of a `keep`; without any rule in it, those of the environment."""
     given = check_options(where, body, KEEP)
-    return Keep(**{key: value for key, value in given.items() if value is not None})
+    everything = given.pop("all")
+    named = {key: value for key, value in given.items() if value is not None}
+    rules = sorted(set(named) - {"tagged", "minimum"})
+    if everything and rules:
+        raise ConfigError(
+            f"{where}: `all` keeps everything, {', '.join(rules)} does not", hint="leave one out"
+        )
+    if everything or rules:
+        return Keep(**named)
+    return replace(KEEP_BY_DEFAULT[environment], **named)
 
 
 def _placement(where: str, body: Any) -> Placement:

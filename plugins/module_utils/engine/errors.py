@@ -114,6 +114,12 @@ class GateRefused(LifeboatError):
     exit_code = 6
 
 
+class PruneRefused(LifeboatError):
+    """A prune would delete more than one run may; nothing was deleted."""
+
+    exit_code = 6
+
+
 class RestoreError(LifeboatError):
     """A restore failed; the message says whether the old or the new state is in place."""
 

@@ -32,6 +32,7 @@ class Job:
     keep: Keep = field(default_factory=Keep)
     keep_at: tuple[tuple[str, Keep], ...] = ()  # (destination, its own keep)
     prunes: tuple[str, ...] = ()  # destinations that this host prunes itself
+    pruner: str = ""  # the host that prunes the others; "" = there is none
     user: str | None = None  # the job runs as; None = lifeboat's own
     spool_cap_bytes: int | None = None
     stall_timeout_s: float = 1800.0  # no byte for so long = the program hangs

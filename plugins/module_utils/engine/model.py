@@ -211,8 +211,14 @@ class Copy:
 
     def latest(self, *kinds: str) -> Mark | None:
         """The newest mark of these kinds; a tie goes to the kind named last."""
-        found = [mark for mark in self.marks if mark.kind in kinds]
-        return max(found, key=lambda mark: (mark.at, kinds.index(mark.kind)), default=None)
+        newest: Mark | None = None
+        for mark in self.marks:
+            if mark.kind in kinds and (
+                newest is None
+                or (mark.at, kinds.index(mark.kind)) > (newest.at, kinds.index(newest.kind))
+            ):
+                newest = mark
+        return newest
 
     @property
     def pinned(self) -> bool:
@@ -299,6 +305,13 @@ class Keep:
     within: timedelta | None = None
     tagged: timedelta | None = None  # how long a tag protects; None = for ever
     minimum: int = 1  # never fewer good ones than this
+    default_of: str = ""  # the environment whose rules these are, where none were given
+
+    @property
+    def unlimited(self) -> bool:
+        """No rule at all: everything is kept."""
+        counts = (self.last, self.hourly, self.daily, self.weekly, self.monthly, self.yearly)
+        return self.within is None and all(count is None for count in counts)
 
 
 @dataclass(frozen=True)

@@ -6,33 +6,31 @@ Rules: docs/design.md#retention. Only good copies count for a rule; whatever is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from typing import Callable
 
-from .errors import ConfigError, FormatError
-from .model import Copy, Keep, Stored
-from .naming import ARCHIVES, parse_id
+from .errors import ConfigError
+from .model import Copy, Keep
 from .units import human_duration
 
 STALE_AFTER = timedelta(hours=48)  # the freshness limit of a daily job
-PRUNED_FOR = timedelta(hours=24)  # whoever reads the archives of a pruned backup gets this long
-ORPHAN_AFTER = timedelta(hours=48)  # longer than any run: what is still being written is no orphan
 SKEW = timedelta(minutes=10)  # of clocks; what is dated later is not from now
+FEW = 3  # so many may always go in one run; of more, at most half: see `excess`
 _UNPROVED_FOR = timedelta(days=7)  # time to prove or mend a copy before it may go
 
-# A period is named by the calendar in UTC, so periods are half-open and never overlap. Weeks are
-# ISO's: %G-%V; with %Y the last days of a year would fall into a week that does not exist.
-_PERIODS = (
-    ("hourly", "%Y-%m-%dT%H"),
-    ("daily", "%Y-%m-%d"),
-    ("weekly", "%G-W%V"),
-    ("monthly", "%Y-%m"),
-    ("yearly", "%Y"),
+# (rule, number of an instant's period, form of its name). Periods are those of the calendar in UTC:
+# half-open, they never overlap. Weeks are ISO's, from Monday on, which day 1 of year 1 was. %G and %V
+# name them: with %Y the last days of a year would fall into a week that does not exist.
+_PERIODS: tuple[tuple[str, Callable[[datetime], int], str], ...] = (
+    ("hourly", lambda at: at.toordinal() * 24 + at.hour, "%Y-%m-%dT%H"),
+    ("daily", lambda at: at.toordinal(), "%Y-%m-%d"),
+    ("weekly", lambda at: (at.toordinal() - 1) // 7, "%G-W%V"),
+    ("monthly", lambda at: at.year * 12 + at.month, "%Y-%m"),
+    ("yearly", lambda at: at.year, "%Y"),
 )
-_COUNTS = ("last", *(rule for rule, _form in _PERIODS))
-# Marks that are written after the commit: the manifest was here once, and is lost.
-_COMMITTED_ONCE = ("intact", "drilled", "bad")
+_COUNTS = ("last", *(rule for rule, _number, _form in _PERIODS))
 
 
 @dataclass(frozen=True)
@@ -43,15 +41,6 @@ class Plan:
     expired: tuple[tuple[Copy, str], ...]  # with the reason; empty while `held`
     deferred: tuple[tuple[Copy, str], ...]  # no rule keeps them, but they do not go now; and why
     held: str  # why nothing at all is deleted now; "" = the plan applies
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """The archives of one id that belong to no backup any more."""
-
-    id: str
-    keys: tuple[str, ...]
-    why: str
 
 
 def plan(
@@ -78,22 +67,25 @@ def plan(
     past = [copy for copy in there if copy.taken_at <= now + SKEW]
     good = [copy for copy in past if copy.good]
     good_ids = {copy.id for copy in good}
+    subsets = {copy.id for copy in there if copy.subset}
     reasons: dict[str, list[str]] = {copy.id: [] for copy in there}
     waits: dict[str, str] = {}
     for copy in there[: len(there) - len(past)]:
         reasons[copy.id].append("dated in the future")
     for copy in good[:1]:
         reasons[copy.id].append("newest good")
-    for copy in [copy for copy in good if copy.latest("drilled")][:1]:
-        reasons[copy.id].append("newest drilled")
+    for copy in good:
+        if copy.latest("drilled"):
+            reasons[copy.id].append("newest drilled")
+            break
     # What holds only some sources is counted apart: it never takes the place of a whole backup.
-    whole = [copy for copy in good if not copy.subset] or good
+    whole = [copy for copy in good if copy.id not in subsets] or good
     for copy in whole[:1]:
         reasons[copy.id].append("newest whole")
     groups: dict[tuple[str | None, bool], list[Copy]] = {}
     for copy in there:
         own_type = copy.type if copy.type in keep_by_type else None
-        groups.setdefault((own_type, copy.subset), []).append(copy)
+        groups.setdefault((own_type, copy.id in subsets), []).append(copy)
     for (type_, _subset), members in groups.items():
         own = keep if type_ is None else keep_by_type[type_]
         counted = [copy for copy in members if copy.id in good_ids]
@@ -104,40 +96,30 @@ def plan(
         _floor(counted, own.minimum if type_ else 0, reasons, waits)
     _floor(whole, keep.minimum, reasons, waits)
 
-    held = _held(past, good, now, stale_after)
+    held = _held(past, good, subsets, now, stale_after)
     going = [copy for copy in there if not reasons[copy.id] and copy.id not in waits]
     if held:
         waits.update({copy.id: held for copy in going})
     return Plan(
         kept=tuple((copy, tuple(reasons[copy.id])) for copy in there if reasons[copy.id]),
-        expired=() if held else tuple((copy, _why(copy)) for copy in going),
+        expired=() if held else tuple((copy, _why(copy, good_ids)) for copy in going),
         deferred=tuple((copy, waits[copy.id]) for copy in there if copy.id in waits),
         held=held,
     )
 
 
-def sweepable(
-    archives: Iterable[Stored], copies: Sequence[Copy], now: datetime
-) -> tuple[Sweep, ...]:
-    """The archives to delete, by id: those of pruned backups, and those that no run ever committed.
+def excess(made: Plan, orphans: int = 0) -> str:
+    """Why a plan asks for too much at once, where a policy or a clock may be wrong; "" = it does not.
 
-    archives: all objects below archives/<host>/<job>/ of one job; copies: the same job's catalog,
-    listed *after* them, so that a backup committed in between is seen. Foreign names stay.
+    More than half of the copies never go in one run, except where those are no more than FEW.
+    orphans: ids that no run ever committed, whose archives would go besides: with a catalog that lost
+    most of its names, all archives look so. What a destination did not let go before is not counted.
     """
-    known = {copy.id: copy for copy in copies}
-    # With an empty catalog every archive looks like an orphan; then it is the catalog that is lost.
-    trusted = any(copy.committed for copy in copies)
-    found: dict[str, list[Stored]] = {}
-    for stored in archives:
-        id_ = _id_of(stored.key)
-        if id_ is not None:
-            found.setdefault(id_, []).append(stored)
-    swept = []
-    for id_, objects in sorted(found.items()):
-        why = _sweep_reason(known.get(id_), objects, now, trusted)
-        if why:
-            swept.append(Sweep(id_, tuple(sorted(stored.key for stored in objects)), why))
-    return tuple(swept)
+    going = sum(1 for copy, _why in made.expired if not copy.latest("pruned")) + orphans
+    there = len(made.kept) + len(made.expired) + len(made.deferred) + orphans
+    if going <= max(FEW, there // 2):
+        return ""
+    return "%d of the %d backups here would go at once, more than half" % (going, there)
 
 
 def _check(where: str, keep: Keep) -> None:
@@ -146,23 +128,19 @@ def _check(where: str, keep: Keep) -> None:
         if count < 0:
             raise ConfigError("%s.%s is %d: a count is never negative" % (where, name, count))
     within = keep.within is not None and keep.within > timedelta(0)
-    if not _unlimited(keep) and not within and not any(counts.values()):
+    if not keep.unlimited and not within and not any(counts.values()):
         raise ConfigError(
             "%s would keep nothing" % where, hint="give at least one of %s" % ", ".join(_COUNTS)
         )
-
-
-def _unlimited(keep: Keep) -> bool:
-    """No rule at all: everything is kept."""
-    return keep.within is None and all(getattr(keep, name) is None for name in _COUNTS)
 
 
 def _protect(
     members: Sequence[Copy], keep: Keep, now: datetime, reasons: dict[str, list[str]]
 ) -> None:
     """Whatever the state of a copy: no rules at all, pins, and tags while they protect."""
+    unlimited = keep.unlimited
     for copy in members:
-        if _unlimited(keep):
+        if unlimited:
             reasons[copy.id].append("no rule: everything is kept")
         if copy.pinned:
             reasons[copy.id].append("pinned")
@@ -175,17 +153,20 @@ def _count(good: Sequence[Copy], keep: Keep, now: datetime, reasons: dict[str, l
     """The rules proper, with restic's and borg's meaning, over good copies, newest first."""
     for copy in good[: keep.last or 0]:
         reasons[copy.id].append("last")
-    for rule, form in _PERIODS:
-        left, seen = getattr(keep, rule) or 0, ""
-        for copy in good:
-            period = copy.taken_at.astimezone(timezone.utc).strftime(form)
-            if left and period != seen:
-                reasons[copy.id].append("%s %s" % (rule, period))
-                left, seen = left - 1, period
-            elif left and copy is good[-1]:
-                # A slot is left over: the oldest fills it, or a young job would have no history
-                # beyond its last days (so do restic since 0.17 and borg since 1.2).
-                reasons[copy.id].append("%s, the oldest" % rule)
+    for rule, number, form in _PERIODS:
+        left, seen, won = getattr(keep, rule) or 0, -1, None
+        for copy in good if left else ():
+            at = copy.taken_at.astimezone(timezone.utc)
+            if number(at) == seen:
+                continue
+            reasons[copy.id].append("%s %s" % (rule, at.strftime(form)))
+            left, seen, won = left - 1, number(at), copy
+            if not left:
+                break
+        if left and good and won is not good[-1]:
+            # A slot is left over: the oldest fills it, or a young job would have no history
+            # beyond its last days (so do restic since 0.17 and borg since 1.2).
+            reasons[good[-1].id].append("%s, the oldest" % rule)
     if keep.within is not None and good:
         # Counted from the newest good one, as restic does: a job that stands still loses nothing.
         since = min(good[0].taken_at, now) - keep.within
@@ -222,11 +203,19 @@ def _floor(
             staying += 1
 
 
-def _held(past: Sequence[Copy], good: Sequence[Copy], now: datetime, stale_after: timedelta) -> str:
+def _held(
+    past: Sequence[Copy],
+    good: Sequence[Copy],
+    subsets: set[str],
+    now: datetime,
+    stale_after: timedelta,
+) -> str:
     if not good:
         return "there is no good backup here"
-    if past[0].state in ("partial", "suspect", "corrupt"):
-        return "the newest backup %s is %s" % (past[0].id, past[0].state)
+    doubted = _unanswered(past, subsets, now)
+    if doubted is not None:
+        newest = "the newest backup" if doubted is past[0] else "backup"
+        return "%s %s is %s" % (newest, doubted.id, doubted.state)
     age = now - good[0].taken_at
     if age > stale_after:
         return "the newest good backup %s is %s old, its limit is %s" % (
@@ -237,38 +226,32 @@ def _held(past: Sequence[Copy], good: Sequence[Copy], now: datetime, stale_after
     return ""
 
 
+def _unanswered(past: Sequence[Copy], subsets: set[str], now: datetime) -> Copy | None:
+    """The newest copy that went wrong, unless a later good one, whole or of its type, says that all is
+    well again: a later run of another source alone says nothing. Older than 7 days it is only asked
+    for while it is the newest."""
+    answered: set[str] = set()
+    for copy in past:
+        if copy is not past[0] and now - copy.taken_at > _UNPROVED_FOR:
+            return None
+        if copy.good:
+            if copy.id not in subsets:
+                return None
+            answered.add(copy.type)
+        elif copy.state in ("partial", "suspect", "corrupt") and copy.type not in answered:
+            return copy
+    return None
+
+
 def _doubt(copy: Copy) -> str:
     return "not proved" if copy.state == "stored" else copy.state
 
 
-def _why(copy: Copy) -> str:
-    if copy.good:
-        return "no rule keeps it"
-    return "%s, older than 7 days, and a good one is newer" % _doubt(copy)
-
-
-def _id_of(key: str) -> str | None:
-    """The id in archives/<host>/<job>/<id>/<name>; None for any other key."""
-    parts = key.split("/")
-    if len(parts) != 5 or parts[0] != ARCHIVES:
-        return None
-    try:
-        parse_id(parts[3])
-    except FormatError:
-        return None
-    return parts[3]
-
-
-def _sweep_reason(
-    copy: Copy | None, objects: Sequence[Stored], now: datetime, trusted: bool
-) -> str:
-    """Why these archives may go; "" = they stay. A manifest keeps them, whatever marks say."""
-    if copy is not None and copy.committed:
-        return ""
-    pruned = copy.latest("pruned") if copy is not None else None
-    if pruned is not None:
-        return "pruned" if now - pruned.at >= PRUNED_FOR else ""
-    if not trusted or (copy is not None and copy.latest(*_COMMITTED_ONCE)):
-        return ""
-    newest = max(stored.changed_at for stored in objects)
-    return "never committed" if now - newest > ORPHAN_AFTER else ""
+def _why(copy: Copy, good_ids: set[str]) -> str:
+    why = "no rule keeps it"
+    if copy.id not in good_ids:
+        why = "%s, older than 7 days, and a good one is newer" % _doubt(copy)
+    before = copy.latest("pruned")
+    if before is not None:
+        why += "; it was not let go on %s" % before.at.strftime("%Y-%m-%d")
+    return why

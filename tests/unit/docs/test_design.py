@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from lifeboat import gate, retention, trend
+from lifeboat import gate, retention, sweeping, trend
 from lifeboat.model import Copy
 from lifeboat.operations import journal, settle
 from lifeboat.paths import Paths, paths
@@ -42,9 +42,9 @@ def test_the_paths_are_those_of_the_engine() -> None:
     ("heading", "told"),
     [
         ("Retention", human_duration(retention.STALE_AFTER)),
-        ("Retention", human_duration(retention.PRUNED_FOR)),
+        ("Retention", human_duration(sweeping.PRUNED_FOR)),
         ("Retention", human_duration(retention._UNPROVED_FOR)),
-        ("Retention", human_duration(retention.ORPHAN_AFTER)),
+        ("Retention", human_duration(sweeping.ORPHAN_AFTER)),
         ("Good", f"{trend.WINDOW} good runs"),
         ("Good", f"{trend.FEWEST} "),
         ("Restore", human_duration(settle.KEPT_FOR)),

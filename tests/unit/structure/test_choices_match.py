@@ -6,7 +6,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import pytest
 import yaml
 from ansible_collections.lifeboat.backup.plugins.module_utils import arguments
 from lifeboat import config, gate, paths, registry
-from lifeboat.model import Keep
 from lifeboat.operations import verify
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -121,7 +119,7 @@ def test_scopes_match() -> None:
 
 
 def test_rules_of_retention_match() -> None:
-    assert list(arguments.retention()["keep"]["options"]) == [one.name for one in fields(Keep)]
+    assert list(arguments.retention()["keep"]["options"]) == [one.name for one in config.KEEP]
 
 
 def test_options_of_encryption_match() -> None:

@@ -7,16 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import LifeboatError, UsageError
-from ..operations import backup, catalog, prune, settle, verify
-from ..operations.journal import SWAPPED, jobs_with_journals, journals
+from ..operations import backup, catalog, verify
+from ..operations.journal import jobs_with_journals
 from ..registry import FILTERS
 from ..stopped import notes
 from . import rescue, unit, watch
 from .listing import list_
 from .marks import mark
 from .output import Output, table
+from .prune import Duty, carry_out, prune_
 from .push import push
-from .session import Session, now, remember, report_mapping, run_backup
+from .session import Session, now, report_mapping, run_backup
 from .standing import status_
 from .wanted import meant
 
@@ -73,7 +74,7 @@ def _run_in_unit(session: Session, asked: Any, out: Output) -> int:
     told = report_mapping(job, report)
     unit.leave_report(session.paths, name, told)
     if report.exit_code == 0 and job.prunes:
-        _prune(session, job, out, listener)
+        carry_out(session, Duty(job.host, job, True), out, listener)
     return _show_report(told, out)
 
 
@@ -129,82 +130,6 @@ def verify_(session: Session, asked: Any, out: Output) -> int:
     ]
     out.result(told, table(["ID", "DESTINATION", "STATE", "PROBLEM"], rows))
     return 0 if verify.worst(findings) else 1
-
-
-def prune_(session: Session, asked: Any, out: Output) -> int:
-    """The plan; with --apply, exactly that plan."""
-    job = session.job(asked.job)
-    listener = watch.listener(quiet=asked.quiet)
-    if asked.apply:
-        with session.hold(job, "prune", listener=listener):
-            return _prune(session, job, out, listener, show=True)
-    planned = prune.plan(job, now(), held=held(session, job))
-    out.result([planned_mapping(one) for one in planned], "\n".join(planned_lines(planned)))
-    return 1 if any(one.failure for one in planned) else 0
-
-
-def _prune(session: Session, job: Any, out: Output, listener: Any, show: bool = False) -> int:
-    ours = [
-        one
-        for one in prune.plan(job, now(), held=held(session, job))
-        if one.destination in job.prunes
-    ]
-    done = prune.apply(job, ours, now, listener=listener)
-    for one in done:
-        for told in one.refused:
-            out.note(f"{one.destination}: not deleted: {told}")
-        if one.failure:
-            out.note(f"{one.destination}: {one.failure}")
-    for other in sorted({one.name for one in job.destinations} - set(job.prunes)):
-        out.note(f"{other}: append only, pruned by its pruner host")
-    remember(
-        session, listener, "prune", job.name, pruned={one.destination: one.pruned for one in done}
-    )
-    if show:
-        lines = [f"{one.destination}: pruned {id_}" for one in done for id_ in one.pruned]
-        lines += [
-            f"{one.destination}: removed archives of {id_}" for one in done for id_ in one.swept
-        ]
-        out.result([vars(one) for one in done], "\n".join(lines) or "nothing to prune")
-    return 1 if any(one.failure for one in done) else 0
-
-
-def held(session: Session, job: Any) -> str:
-    """A restore that is not confirmed holds retention: what it came from must stay."""
-    waiting = [one for one in journals(session.paths.journals, job.name) if one.step == SWAPPED]
-    recent = [one for one in waiting if now() - one.begun_at < settle.KEPT_FOR]
-    if recent:
-        return f"the restore of {recent[-1].backup_id} is neither confirmed nor undone"
-    return ""
-
-
-def planned_mapping(one: prune.Planned) -> dict[str, Any]:
-    plan = one.plan
-    return {
-        "destination": one.destination,
-        "failure": one.failure,
-        "held": plan.held if plan else "",
-        "kept": [{"id": copy.id, "why": list(why)} for copy, why in plan.kept] if plan else [],
-        "expired": [{"id": copy.id, "why": why} for copy, why in plan.expired] if plan else [],
-        "deferred": [{"id": copy.id, "why": why} for copy, why in plan.deferred] if plan else [],
-        "sweeps": [{"id": sweep.id, "why": sweep.why} for sweep in one.sweeps],
-    }
-
-
-def planned_lines(planned: list[prune.Planned]) -> list[str]:
-    lines = []
-    for one in planned:
-        told = planned_mapping(one)
-        lines.append(f"{one.destination}:")
-        if one.failure:
-            lines.append(f"  could not be asked: {one.failure}")
-        if told["held"]:
-            lines.append(f"  nothing is deleted: {told['held']}")
-        lines += [f"  keep    {kept['id']}  {', '.join(kept['why'])}" for kept in told["kept"]]
-        lines += [f"  wait    {late['id']}  {late['why']}" for late in told["deferred"]]
-        lines += [f"  delete  {gone['id']}  {gone['why']}" for gone in told["expired"]]
-        lines += [f"  sweep   {left['id']}  {left['why']}" for left in told["sweeps"]]
-    return lines
 
 
 def recover(session: Session, asked: Any, out: Output) -> int:

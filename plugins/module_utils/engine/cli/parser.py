@@ -10,7 +10,7 @@ from ..version import VERSION
 
 _EPILOG = """exit codes: 0 done; 1 failed (verify: a copy is bad); 2 usage or configuration;
 3 done, but a source or a destination was lost; 4 read-back failed; 5 another operation holds the job;
-6 refused at the gate; 130 interrupted. status: 0 good, 1 warning, 2 critical."""
+6 refused, at the gate or over prune's limit; 130 interrupted. status: 0 good, 1 warning, 2 critical."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -119,8 +119,21 @@ def _undo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def _prune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    made = _command(commands, "prune", "what retention would delete; --apply deletes exactly that")
+    told = "what retention would delete; --apply deletes exactly that"
+    made = _command(commands, "prune", told, job=None)
+    made.add_argument("job", nargs="?", metavar="JOB", help="default: every job")
     made.add_argument("--apply", action="store_true")
+    made.add_argument(
+        "--no-limit",
+        action="store_true",
+        help="delete more than half of the backups, if so planned",
+    )
+    made.add_argument(
+        "--from-host", default="", metavar="HOST", help="of another host, whose pruner this one is"
+    )
+    made.add_argument(
+        "--all-hosts", action="store_true", help="of every host whose pruner this one is"
+    )
 
 
 def _marks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

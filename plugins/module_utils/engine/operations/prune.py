@@ -7,18 +7,35 @@ mark now; its archives go on the first prune at least 24 h later.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Callable, TypeVar
 
 from .. import retention
 from ..errors import DestinationError, LifeboatError
 from ..job import Job
-from ..model import Mark
-from ..naming import archives_prefix, catalog_prefix, copies, manifest_key, mark_key
+from ..model import Copy, Mark
+from ..naming import (
+    archive_prefix,
+    archives_prefix,
+    catalog_prefix,
+    copies,
+    manifest_key,
+    mark_key,
+)
 from ..ports import Destination
 from ..progress import Event, Listener, silent
+from ..retention import Plan
+from ..sweeping import ORPHAN, ORPHAN_AFTER, Sweep, id_of, sweepable
+from ..units import human_duration
 from .status import limits
+
+_BATCH = 1000  # keys that one request deletes, where a destination can
+_FEW_IDS = 100  # are listed one by one; for more the whole prefix is listed once
+_CLOCKS = timedelta(hours=48)  # between a host's clock and a destination's: more is a wrong date
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -26,9 +43,10 @@ class Planned:
     """What pruning one destination would do. `failure`: it could not be asked."""
 
     destination: str
-    plan: retention.Plan | None = None
-    sweeps: tuple[retention.Sweep, ...] = ()
+    plan: Plan | None = None
+    sweeps: tuple[Sweep, ...] = ()
     failure: str = ""
+    excess: str = ""  # why this is more than one run may delete; "" = it is not
 
 
 @dataclass(frozen=True)
@@ -38,8 +56,10 @@ class Pruned:
     destination: str
     pruned: tuple[str, ...] = ()  # ids whose manifest is gone
     swept: tuple[str, ...] = ()  # ids whose archives are gone
-    refused: tuple[str, ...] = ()  # what the destination would not let go
+    uploads: tuple[str, ...] = ()  # unfinished ones that are gone
+    retained: tuple[tuple[str, str], ...] = ()  # (id, why) of what the destination does not let go
     failure: str = ""
+    excess: str = ""  # why nothing was done
 
 
 def plan(job: Job, now: datetime, *, held: str = "", host: str = "") -> list[Planned]:
@@ -49,68 +69,203 @@ def plan(job: Job, now: datetime, *, held: str = "", host: str = "") -> list[Pla
 
 def apply(
     job: Job,
-    planned: list[Planned],
+    planned: Sequence[Planned],
     clock: Callable[[], datetime],
     *,
     host: str = "",
+    limit: bool = True,
     listener: Listener = silent,
 ) -> list[Pruned]:
-    """Carry out exactly `planned`. What a destination refuses (a lock, no right) is told, not an error."""
-    return [_apply_one(job, one, host or job.host, clock, listener) for one in planned]
+    """Carry out exactly `planned`. What a destination refuses (a lock, no right) is told, not an error.
+
+    limit: a plan that asks for too much at once is not carried out at all.
+    """
+    return [_apply_one(job, one, host or job.host, clock, limit, listener) for one in planned]
+
+
+def only(planned: Sequence[Planned], allowed: Mapping[str, Collection[str]]) -> list[Planned]:
+    """The same without what is not in `allowed`, {destination: ids}: an earlier plan that people saw."""
+    narrowed = []
+    for one in planned:
+        ids = allowed.get(one.destination, ())
+        if one.plan is not None:
+            expired = tuple(gone for gone in one.plan.expired if gone[0].id in ids)
+            sweeps = tuple(sweep for sweep in one.sweeps if sweep.id in ids)
+            one = replace(one, plan=replace(one.plan, expired=expired), sweeps=sweeps)
+        narrowed.append(one)
+    return narrowed
 
 
 def _plan_one(job: Job, destination: Destination, host: str, now: datetime, held: str) -> Planned:
     try:
-        # archives first: a backup that is committed in between must not look like an orphan
-        stored = list(destination.list(archives_prefix(host, job.name)))
         there = copies(destination.list(catalog_prefix(host, job.name)))
         by_type = {one.type: one.keep for one in job.schedules if one.keep is not None}
         _warning, stale = limits(job)
         made = retention.plan(there, job.keep_for(destination.name), by_type, now, stale)
-        sweeps = () if made.held else retention.sweepable(stored, there, now)
+        held = made.held or held or _wrong_clock(destination, host, job.name, made)
+        if held:
+            late = tuple((copy, held) for copy, _why in made.expired)
+            made = Plan(made.kept, (), made.deferred + late, held)
+            return Planned(destination.name, made)
+        # One that is committed while this is listed is no orphan: its last archive is hours young.
+        stored = destination.list(archives_prefix(host, job.name))
+        sweeps = sweepable(stored, there, now)
     except LifeboatError as exc:
         return Planned(destination.name, failure=str(exc))
-    if held:
-        made = retention.Plan(made.kept, (), made.deferred + made.expired, held)
-        sweeps = ()
-    return Planned(destination.name, made, sweeps)
+    orphans = sum(1 for sweep in sweeps if sweep.why == ORPHAN)
+    return Planned(destination.name, made, sweeps, excess=retention.excess(made, orphans))
+
+
+def _wrong_clock(destination: Destination, host: str, job: str, made: Plan) -> str:
+    """Why nothing goes: the newest good backup came before the time that it says it is of. "" = no.
+
+    A clock that ran ahead for one night makes all older backups look out of date.
+    """
+    newest = next((copy for copy, why in made.kept if "newest good" in why), None)
+    if newest is None or not made.expired:
+        return ""
+    for stored in destination.list(manifest_key(host, job, newest.id)):
+        ahead = newest.taken_at - stored.changed_at
+        if ahead > _CLOCKS:
+            return (
+                "the newest good backup %s was stored %s before the time it is dated: see the clocks"
+                % (
+                    newest.id,
+                    human_duration(ahead),
+                )
+            )
+    return ""
 
 
 def _apply_one(
-    job: Job, planned: Planned, host: str, clock: Callable[[], datetime], listener: Listener
+    job: Job,
+    planned: Planned,
+    host: str,
+    clock: Callable[[], datetime],
+    limit: bool,
+    listener: Listener,
 ) -> Pruned:
     if planned.plan is None:
         return Pruned(planned.destination, failure=planned.failure)
-    destination = job.destination(planned.destination)
-    pruned: list[str] = []
-    swept: list[str] = []
-    refused: list[str] = []
+    if planned.excess and limit:
+        return Pruned(planned.destination, excess=planned.excess)
+    one = _Pruning(job.destination(planned.destination), host, job.name, clock, listener)
     try:
-        for copy, why in planned.plan.expired:
-            listener(Event("prune", f"{copy.id} at {destination.name}: {why}", ended=True))
-            mark = mark_key(host, job.name, copy.id, Mark("pruned", clock()))
-            destination.put(mark, b"")
-            if _delete(destination, manifest_key(host, job.name, copy.id), refused):
-                pruned.append(copy.id)
-        for sweep in planned.sweeps:
-            listener(Event("sweep", f"{sweep.id} at {destination.name}: {sweep.why}", ended=True))
-            gone = [_delete(destination, key, refused) for key in sweep.keys]
-            if all(gone):
-                swept.append(sweep.id)
+        one.prune(planned.plan.expired)
+        if not planned.plan.held:
+            one.sweep(planned.sweeps)
+            one.clean()
     except LifeboatError as exc:
+        return one.done(str(exc))
+    return one.done()
+
+
+class _Pruning:
+    """One destination while it is pruned; remembers what was done, also when it ends in the middle."""
+
+    def __init__(
+        self,
+        destination: Destination,
+        host: str,
+        job: str,
+        clock: Callable[[], datetime],
+        listener: Listener,
+    ) -> None:
+        self._destination, self._host, self._job = destination, host, job
+        self._clock, self._listener = clock, listener
+        self._pruned: list[str] = []
+        self._swept: list[str] = []
+        self._uploads: list[str] = []
+        self._retained: dict[str, str] = {}
+
+    def done(self, failure: str = "") -> Pruned:
         return Pruned(
-            destination.name, tuple(pruned), tuple(swept), tuple(refused), failure=str(exc)
+            self._destination.name,
+            tuple(self._pruned),
+            tuple(self._swept),
+            tuple(self._uploads),
+            tuple(self._retained.items()),
+            failure,
         )
-    return Pruned(destination.name, tuple(pruned), tuple(swept), tuple(refused))
+
+    def prune(self, expired: Sequence[tuple[Copy, str]]) -> None:
+        """Mark first: a manifest that vanishes without one looks lost."""
+        for batch in _batches(expired):
+            for copy, why in batch:
+                self._tell("prune", copy.id, why)
+                if copy.latest("pruned") is None:
+                    self._mark(copy.id)
+            keys = {manifest_key(self._host, self._job, copy.id): copy for copy, _why in batch}
+            for key, why_not in self._delete(list(keys)).items():
+                self._retained[keys.pop(key).id] = why_not
+            for copy in keys.values():
+                self._pruned.append(copy.id)
+                if copy.latest("pruned") is not None:
+                    self._mark(copy.id)  # the archives stay for a day from now, not from then
+
+    def sweep(self, sweeps: Sequence[Sweep]) -> None:
+        ids = {one.id for one in sweeps if one.why != ORPHAN or not self._committed(one.id)}
+        for one in sweeps:
+            self._tell("sweep", one.id, one.why)
+        for batch in _batches(self._archives(ids)):
+            for key, why_not in self._delete(batch).items():
+                self._retained[id_of(key)] = why_not
+        self._swept += sorted(ids - set(self._retained))
+
+    def clean(self) -> None:
+        """Unfinished uploads of anybody who is gone for longer than a run lasts."""
+        prefix = archives_prefix(self._host, self._job)
+        try:
+            self._uploads += self._destination.sweep(prefix, self._clock() - ORPHAN_AFTER)
+        except DestinationError as exc:
+            if not exc.permanent:
+                raise
+            self._listener(Event("clean", self._destination.name, problem=str(exc)))
+
+    def _mark(self, id_: str) -> None:
+        mark = Mark("pruned", self._clock())
+        self._destination.put(mark_key(self._host, self._job, id_, mark), b"")
+
+    def _committed(self, id_: str) -> bool:
+        """Whether there is a manifest by now, though there was none when the plan was made."""
+        return any(
+            True for _one in self._destination.list(manifest_key(self._host, self._job, id_))
+        )
+
+    def _archives(self, ids: Collection[str]) -> Iterator[str]:
+        """The keys of all archives of these ids, never all in memory."""
+        if len(ids) <= _FEW_IDS:
+            prefixes = [archive_prefix(self._host, self._job, id_) for id_ in sorted(ids)]
+        else:
+            prefixes = [archives_prefix(self._host, self._job)]
+        for prefix in prefixes:
+            for stored in self._destination.list(prefix):
+                if id_of(stored.key) in ids:
+                    yield stored.key
+
+    def _delete(self, keys: Sequence[str]) -> Mapping[str, str]:
+        """{key: why} of those that stay. A refusal is told, and is no reason to stop."""
+        many = getattr(self._destination, "delete_many", None)
+        if many is not None:
+            told: Mapping[str, str] = many(keys)
+            return told
+        stay = {}
+        for key in keys:
+            try:
+                self._destination.delete(key)
+            except DestinationError as exc:
+                if not exc.permanent:
+                    raise
+                stay[key] = str(exc)
+        return stay
+
+    def _tell(self, phase: str, id_: str, why: str) -> None:
+        self._listener(Event(phase, f"{id_} at {self._destination.name}: {why}", ended=True))
 
 
-def _delete(destination: Destination, key: str, refused: list[str]) -> bool:
-    """Whether the object is gone; a refusal is noted, and is no reason to stop."""
-    try:
-        destination.delete(key)
-    except DestinationError as exc:
-        if not exc.permanent:
-            raise
-        refused.append(f"{key}: {exc}")
-        return False
-    return True
+def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
+    left = iter(items)
+    batch = list(islice(left, _BATCH))
+    while batch:
+        yield batch
+        batch = list(islice(left, _BATCH))

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Prune the jobs of this host, or as their pruner those of others: the plan, then exactly that.
+
+Also used by modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Any
+
+from ..errors import LifeboatError, PruneRefused, UsageError
+from ..files import lock
+from ..job import Job
+from ..model import Keep
+from ..operations import prune, settle
+from ..operations.journal import SWAPPED, journals
+from ..operations.prune import Planned, Pruned
+from ..progress import Listener, silent
+from ..units import human_duration
+from . import watch
+from .output import Output
+from .session import Session, now, remember
+
+
+@dataclass(frozen=True)
+class Duty:
+    """One job whose backups this process may delete, and the host that makes them."""
+
+    host: str
+    job: Job
+    own: bool  # a job of this host; else this host is its pruner
+
+    @property
+    def name(self) -> str:
+        return self.job.name if self.own else f"{self.host}/{self.job.name}"
+
+
+def prune_(session: Session, asked: Any, out: Output) -> int:
+    """The plan of one job or of many; with --apply, exactly that plan."""
+    listener = watch.listener(quiet=asked.quiet)
+    told: list[dict[str, Any]] = []
+    lines: list[str] = []
+    failed = refused = 0
+    chosen = duties(session, asked)
+    for one in chosen:
+        prefix = f"{one.name} at " if len(chosen) > 1 or not one.own else ""
+        try:
+            if asked.apply:
+                with hold(session, one, listener):
+                    done = carry_out(session, one, out, listener, limit=not asked.no_limit)
+                told += [dict(pruned_mapping(here), job=one.name) for here in done]
+                lines += [prefix + line for here in done for line in pruned_lines(here)]
+                failed = failed or int(any(here.failure for here in done))
+                refused = refused or int(any(here.excess for here in done))
+            else:
+                planned = plan(session, one)
+                told += [dict(planned_mapping(here, one.job), job=one.name) for here in planned]
+                lines += [line for here in planned for line in planned_lines(here, one, prefix)]
+                failed = failed or int(any(here.failure for here in planned))
+        except LifeboatError as exc:
+            if len(chosen) == 1:
+                raise
+            out.note(f"{one.name}: {exc}" + (f" ({exc.hint})" if exc.hint else ""))
+            failed = failed or exc.exit_code
+    out.result(told, "\n".join(lines) or "nothing to prune")
+    return failed or (PruneRefused.exit_code if refused else 0)
+
+
+def duties(session: Session, asked: Any) -> list[Duty]:
+    """The jobs that the arguments name. Raises UsageError for what is not this host's to prune."""
+    configuration = session.configuration
+    if asked.all_hosts and (asked.from_host or asked.job):
+        raise UsageError("--all-hosts names every host and job already", hint="leave one out")
+    if asked.all_hosts:
+        return [Duty(host, job, False) for host, jobs in sorted(configuration.prunes.items())
+                for job in jobs.values()]  # fmt: skip
+    if asked.from_host:
+        jobs = configuration.prunes.get(asked.from_host)
+        if jobs is None:
+            raise UsageError(
+                f"this host does not prune for {asked.from_host!r}",
+                hint="it does for: " + (", ".join(sorted(configuration.prunes)) or "no other host"),
+            )
+        if asked.job and asked.job not in jobs:
+            raise UsageError(
+                f"nothing of job {asked.job!r} of {asked.from_host} is pruned here",
+                hint="these jobs are: " + ", ".join(sorted(jobs)),
+            )
+        return [Duty(asked.from_host, job, False) for name, job in sorted(jobs.items())
+                if asked.job in (None, name)]  # fmt: skip
+    own = [session.job(asked.job)] if asked.job else list(configuration.jobs.values())
+    return [Duty(job.host, job, True) for job in own]
+
+
+@contextmanager
+def hold(session: Session, duty: Duty, listener: Listener = silent) -> Iterator[None]:
+    """The lock of a job of this host; of another's, one that keeps two prunes here apart."""
+    if duty.own:
+        with session.hold(duty.job, "prune", listener=listener):
+            yield
+        return
+    with lock(session.paths.job_lock(f"prune.{duty.host}.{duty.job.name}"), "prune", False):
+        yield
+
+
+def plan(session: Session, duty: Duty) -> list[Planned]:
+    """The plan at every destination, also where this host does not carry it out."""
+    why_not = held(session, duty.job) if duty.own else ""
+    return prune.plan(duty.job, now(), held=why_not, host=duty.host)
+
+
+def carry_out(
+    session: Session, duty: Duty, out: Output, listener: Listener, limit: bool = True
+) -> list[Pruned]:
+    """Make the plan and carry it out where this host prunes, under the job's lock; tell and remember."""
+    job = duty.job
+    ours = [one for one in plan(session, duty) if one.destination in job.prunes]
+    done = prune.apply(job, ours, now, host=duty.host, limit=limit, listener=listener)
+    for one in done:
+        for id_, why in one.retained:
+            out.note(f"{one.destination}: retained {id_}: {why}")
+        if one.failure:
+            out.note(f"{one.destination}: {one.failure}")
+        if one.excess:
+            out.note(f"{one.destination}: nothing was deleted: {one.excess}; {_anyway(duty)}")
+    for name in sorted({one.name for one in job.destinations} - set(job.prunes)):
+        out.note(f"{name}: append only, {_by_whom(job)}")
+    remember_prune(session, duty, done, listener)
+    return done
+
+
+def remember_prune(
+    session: Session, duty: Duty, done: Sequence[Pruned], listener: Listener = silent
+) -> None:
+    """One line of history: `status` of a pruner reads off it when it pruned last."""
+    pruned = {one.destination: one.pruned for one in done}
+    problems = {one.destination: one.failure or one.excess for one in done}
+    failures = {name: problem for name, problem in problems.items() if problem}
+    remember(session, listener, "prune", duty.name, pruned=pruned, failures=failures)
+
+
+def held(session: Session, job: Job) -> str:
+    """A restore that is not confirmed holds retention: what it came from must stay."""
+    waiting = [one for one in journals(session.paths.journals, job.name) if one.step == SWAPPED]
+    recent = [one for one in waiting if now() - one.begun_at < settle.KEPT_FOR]
+    if recent:
+        return f"the restore of {recent[-1].backup_id} is neither confirmed nor undone"
+    return ""
+
+
+def planned_mapping(one: Planned, job: Job) -> dict[str, Any]:
+    """A plan for one destination, as --json prints it and retention_prune returns it."""
+    made = one.plan
+    return {
+        "destination": one.destination,
+        "failure": one.failure,
+        "policy": policy(job, one.destination),
+        "held": made.held if made else "",
+        "excess": one.excess,
+        "kept": [{"id": copy.id, "why": list(why)} for copy, why in made.kept] if made else [],
+        "expired": [{"id": copy.id, "why": why} for copy, why in made.expired] if made else [],
+        "deferred": [{"id": copy.id, "why": why} for copy, why in made.deferred] if made else [],
+        "sweeps": [{"id": sweep.id, "why": sweep.why} for sweep in one.sweeps],
+    }
+
+
+def pruned_mapping(one: Pruned) -> dict[str, Any]:
+    retained = [{"id": id_, "why": why} for id_, why in one.retained]
+    return dict(vars(one), retained=retained)
+
+
+def planned_lines(one: Planned, duty: Duty, prefix: str) -> list[str]:
+    told = planned_mapping(one, duty.job)
+    lines = [f"{prefix}{one.destination}:"]
+    lines += [f"  policy  {rule}" for rule in told["policy"]]
+    if one.failure:
+        lines.append(f"  could not be asked: {one.failure}")
+    if told["held"]:
+        lines.append(f"  nothing is deleted: {told['held']}")
+    if one.excess:
+        lines.append(f"  nothing is deleted: {one.excess}; {_anyway(duty)}")
+    lines += [f"  keep    {kept['id']}  {', '.join(kept['why'])}" for kept in told["kept"]]
+    lines += [f"  wait    {late['id']}  {late['why']}" for late in told["deferred"]]
+    lines += [f"  delete  {gone['id']}  {gone['why']}" for gone in told["expired"]]
+    lines += [f"  sweep   {left['id']}  {left['why']}" for left in told["sweeps"]]
+    return lines
+
+
+def pruned_lines(one: Pruned) -> list[str]:
+    lines = [f"{one.destination}: pruned {id_}" for id_ in one.pruned]
+    lines += [f"{one.destination}: removed archives of {id_}" for id_ in one.swept]
+    lines += [f"{one.destination}: removed the unfinished {key}" for key in one.uploads]
+    return lines
+
+
+def policy(job: Job, destination: str) -> list[str]:
+    """What is kept there, in words: one line for the job, one for each type with rules of its own."""
+    own = [(one.type, one.keep) for one in job.schedules if one.keep is not None]
+    lines = [_rules(job.keep_for(destination))]
+    return lines + [f"{type_}: {_rules(keep)}" for type_, keep in own]
+
+
+def _rules(keep: Keep) -> str:
+    said = []
+    for name in [one.name for one in fields(Keep) if one.name not in ("minimum", "default_of")]:
+        value = getattr(keep, name)
+        if value is not None:
+            text = human_duration(value) if isinstance(value, timedelta) else str(value)
+            said.append(f"{name} {text}")
+    if keep.unlimited:
+        said.insert(0, "all")
+    told = ", ".join([*said, f"minimum {keep.minimum}"])
+    if keep.default_of:
+        told += f" (what {keep.default_of} keeps, for no rule is given)"
+    return told
+
+
+def _anyway(duty: Duty) -> str:
+    words = duty.job.name if duty.own else f"--from-host {duty.host} {duty.job.name}"
+    return f"if that is right: `lifeboat prune {words} --apply --no-limit`"
+
+
+def _by_whom(job: Job) -> str:
+    if job.pruner:
+        return f"pruned by {job.pruner}"
+    return "and nothing prunes it: name a pruner host in lifeboat_pruner"

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decide which archives belong to no backup any more. Pure: no clock, no storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from .errors import FormatError
+from .model import Copy, Stored
+from .naming import ARCHIVES, parse_id
+
+PRUNED_FOR = timedelta(hours=24)  # whoever reads the archives of a pruned backup gets this long
+ORPHAN_AFTER = timedelta(hours=48)  # longer than any run: what is still being written is no orphan
+PRUNED, ORPHAN = "pruned", "never committed"
+# Marks that are written after the commit: the manifest was here once, and is lost.
+_COMMITTED_ONCE = ("intact", "drilled", "bad")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All archives of one id that belong to no backup any more."""
+
+    id: str
+    why: str  # PRUNED or ORPHAN
+
+
+def sweepable(
+    archives: Iterable[Stored], copies: Sequence[Copy], now: datetime
+) -> tuple[Sweep, ...]:
+    """The ids whose archives may go: of pruned backups, and of what no run ever committed.
+
+    archives: all objects below archives/<host>/<job>/ of one job; read once, and not kept.
+    copies: the same job's catalog. Foreign names stay.
+    """
+    known = {copy.id: copy for copy in copies}
+    # With an empty catalog every archive looks like an orphan; then it is the catalog that is lost.
+    trusted = any(copy.committed for copy in copies)
+    newest: dict[str, datetime] = {}
+    for stored in archives:
+        id_ = id_of(stored.key)
+        if id_ and (id_ not in known or not known[id_].committed):
+            newest[id_] = max(newest.get(id_, stored.changed_at), stored.changed_at)
+    found = ((id_, _why(known.get(id_), at, now, trusted)) for id_, at in sorted(newest.items()))
+    return tuple(Sweep(id_, why) for id_, why in found if why)
+
+
+def id_of(key: str) -> str:
+    """The id in archives/<host>/<job>/<id>/<name>; "" for any other key."""
+    parts = key.split("/")
+    if len(parts) != 5 or parts[0] != ARCHIVES:
+        return ""
+    try:
+        parse_id(parts[3])
+    except FormatError:
+        return ""
+    return parts[3]
+
+
+def _why(copy: Copy | None, changed_at: datetime, now: datetime, trusted: bool) -> str:
+    """Why the archives of an id without a manifest may go; "" = they stay."""
+    pruned = copy.latest("pruned") if copy is not None else None
+    if pruned is not None:
+        return PRUNED if now - pruned.at >= PRUNED_FOR else ""
+    if not trusted or (copy is not None and copy.latest(*_COMMITTED_ONCE)):
+        return ""
+    return ORPHAN if now - changed_at > ORPHAN_AFTER else ""

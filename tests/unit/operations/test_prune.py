@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pruning carries out its plan and nothing else, in two steps, within a limit, at a real destination."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from lifeboat.destinations.local import Local
+from lifeboat.errors import DestinationError
+from lifeboat.job import Job
+from lifeboat.model import Keep, Mark, Schedule
+from lifeboat.naming import archive_key, backup_id, copies, manifest_key, mark_key
+from lifeboat.operations import prune
+from lifeboat.units import parse_instant
+
+NOW = parse_instant("2026-11-21 12:00")
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+HOST = "db1"
+
+
+class Place:
+    """A local destination, what a job left there, and a clock."""
+
+    def __init__(self, folder: Path, keep: Keep, **job: object) -> None:
+        self.folder = folder
+        self.local = Local(name="disk", path=str(folder))
+        self.job = Job(
+            "shop", HOST, "production", (), (), (self.local,), keep=keep, prunes=("disk",), **job
+        )  # type: ignore[arg-type]
+
+    def add(self, at: datetime, *marks: str, type_: str = "daily", host: str = HOST) -> str:
+        """A backup of one archive, with marks a minute later; without "committed" no manifest."""
+        id_ = backup_id(at, type_, "%04x" % (int(at.timestamp()) // 60 % 65536))
+        self._put(archive_key(host, "shop", id_, "db.database.sqlite.zst"), b"archive", at)
+        for kind in marks:
+            if kind != "committed":
+                self._put(
+                    mark_key(host, "shop", id_, Mark(kind, at + timedelta(minutes=1))), b"", at
+                )
+        if "committed" in marks:
+            self._put(manifest_key(host, "shop", id_), b"not even JSON", at)
+        return id_
+
+    def good(self, days: int) -> list[str]:
+        """One good backup a day, newest first; the newest is of today."""
+        newest = NOW.replace(hour=2)
+        return [self.add(newest - DAY * back, "committed", "intact") for back in range(days)]
+
+    def _put(self, key: str, content: bytes, at: datetime) -> None:
+        path = self.folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        os.utime(path, (at.timestamp(), at.timestamp()))
+
+    def plan(self, now: datetime = NOW, **given: str) -> list[prune.Planned]:
+        return prune.plan(self.job, now, **given)
+
+    def prune(self, now: datetime = NOW, **given: object) -> prune.Pruned:
+        (done,) = prune.apply(self.job, self.plan(now), lambda: now, **given)  # type: ignore[arg-type]
+        return done
+
+    def ids(self) -> set[str]:
+        there = copies(self.local.list(f"catalog/{HOST}/shop/"))
+        return {copy.id for copy in there if copy.committed}
+
+    def archives(self) -> set[str]:
+        return {path.name for path in self.folder.glob(f"archives/{HOST}/shop/*")}
+
+    def everything(self) -> dict[str, bytes]:
+        return {
+            str(path.relative_to(self.folder)): path.read_bytes()
+            for path in sorted(self.folder.rglob("*"))
+            if path.is_file()
+        }
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path, Keep(last=5))
+
+
+# -- two steps
+
+
+def test_a_backup_goes_in_two_steps_a_day_apart(place: Place) -> None:
+    ids = place.good(7)
+    done = place.prune()
+    assert set(done.pruned) == set(ids[5:])
+    assert place.ids() == set(ids[:5])
+    assert place.archives() == set(ids)  # whoever reads them has a day
+    assert place.prune(NOW + 23 * HOUR).swept == ()
+    assert set(place.prune(NOW + DAY).swept) == set(ids[5:])
+    assert place.archives() == set(ids[:5])
+
+
+def test_a_plan_changes_nothing_and_pruning_again_changes_nothing(place: Place) -> None:
+    place.good(7)
+    before = place.everything()
+    place.plan()
+    assert place.everything() == before
+    place.prune()
+    before = place.everything()
+    assert place.prune() == prune.Pruned("disk")
+    assert place.everything() == before
+
+
+def test_only_what_an_earlier_plan_says_goes(place: Place) -> None:
+    ids = place.good(7)
+    (narrowed,) = prune.only(place.plan(), {"disk": {ids[6]}})
+    (done,) = prune.apply(place.job, [narrowed], lambda: NOW)
+    assert done.pruned == (ids[6],)
+    assert place.ids() == set(ids[:6])
+
+
+def test_names_that_are_not_ours_stay_as_they_are(place: Place) -> None:
+    place.good(9)
+    foreign = {
+        f"catalog/{HOST}/shop/notes.txt": b"mine",
+        f"catalog/{HOST}/shop/20260101T020000Z-daily-7f3a.json.bak": b"mine",
+        f"archives/{HOST}/shop/holiday/photo.jpg": b"mine",
+        f"archives/{HOST}/other/20200101T020000Z-daily-7f3a/db.tar": b"another job's",
+        "archives/db2/shop/20200101T020000Z-daily-7f3a/db.tar": b"another host's",
+        "readme": b"mine",
+    }
+    for key, content in foreign.items():
+        place._put(key, content, NOW - 900 * DAY)
+    place.prune()
+    place.prune(NOW + 3 * HOUR + DAY)
+    left = place.everything()
+    assert {key: left.get(key) for key in foreign} == foreign
+
+
+def test_manifests_that_nobody_can_read_are_neither_in_the_way_nor_deleted_for_it(
+    place: Place,
+) -> None:
+    ids = place.good(6)  # their manifests are no JSON: names alone are asked
+    assert set(place.prune().pruned) == {ids[5]}
+
+
+def test_two_hosts_with_one_name_lose_nothing_that_is_under_way(place: Place) -> None:
+    ours = place.good(3)
+    writing = place.add(NOW - 5 * HOUR)  # the other one's, not committed yet
+    theirs = [place.add(NOW - DAY * back - HOUR, "committed", "intact") for back in range(3)]
+    done = place.prune()
+    assert done.swept == ()
+    assert writing in place.archives()
+    assert len(place.ids()) == 5  # both together are one job: counted together, newest first
+    assert {ours[0], theirs[0]} <= place.ids()
+
+
+# -- orphans and unfinished uploads
+
+
+def test_orphans_go_and_one_that_is_committed_meanwhile_stays(place: Place) -> None:
+    place.good(5)
+    late = place.add(NOW - 3 * DAY - HOUR)
+    dead = place.add(NOW - 4 * DAY - HOUR)
+    _old(place, late, dead)
+    planned = place.plan(_after_all(place))
+    assert {sweep.id for sweep in planned[0].sweeps} == {late, dead}
+    place._put(manifest_key(HOST, "shop", late), b"{}", NOW)
+    (done,) = prune.apply(place.job, planned, lambda: NOW)
+    assert done.swept == (dead,)
+    assert late in place.archives()
+
+
+def test_unfinished_uploads_go_when_they_are_older_than_any_run(place: Place) -> None:
+    place.good(5)
+    left = place.folder / "archives" / HOST / "shop" / ".lifeboat-tmp-old"
+    asked: list[tuple[str, datetime]] = []
+
+    def sweep(prefix: str, before: datetime) -> Sequence[str]:
+        asked.append((prefix, before))
+        return [left.name]
+
+    place.local.sweep = sweep  # type: ignore[method-assign]
+    assert place.prune().uploads == (left.name,)
+    assert asked == [(f"archives/{HOST}/shop/", NOW - 2 * DAY)]
+
+
+# -- what is not let go
+
+
+class Locked(Local):
+    """A destination that lets some objects not go, as an object lock does."""
+
+    locked: tuple[str, ...] = ()
+
+    def delete(self, key: str) -> None:
+        if any(id_ in key for id_ in self.locked):
+            raise DestinationError(f"{key} is locked", permanent=True)
+        super().delete(key)
+
+
+def locked(place: Place, *ids: str) -> Locked:
+    made = Locked(name="disk", path=str(place.folder))
+    made.locked = ids
+    place.job = Job(
+        "shop", HOST, "production", (), (), (made,), keep=place.job.keep, prunes=("disk",)
+    )
+    return made
+
+
+def test_what_is_locked_is_told_as_retained_and_the_rest_goes(place: Place) -> None:
+    ids = place.good(8)
+    destination = locked(place, ids[6])
+    done = place.prune()
+    assert set(done.pruned) == {ids[5], ids[7]}
+    assert [id_ for id_, _why in done.retained] == [ids[6]]
+    assert "is locked" in done.retained[0][1]
+    assert ids[6] in place.ids()
+    names = len(place.everything())
+    again = place.prune(NOW + HOUR)
+    assert [id_ for id_, _why in again.retained] == [ids[6]]
+    assert len(place.everything()) == names  # no mark is added each time
+    ((_copy, why),) = place.plan(NOW + HOUR)[0].plan.expired  # type: ignore[union-attr]
+    assert "not let go on 2026-11-21" in why
+    destination.locked = ()
+    later = NOW + 13 * HOUR
+    assert place.prune(later).pruned == (ids[6],)
+    assert ids[6] not in place.prune(later + 23 * HOUR).swept  # its day begins when it went
+    assert ids[6] in place.archives()
+
+
+def test_a_destination_that_fails_tells_what_was_done_before(place: Place) -> None:
+    ids = place.good(7)
+    made = locked(place)
+
+    def delete(key: str) -> None:
+        if ids[6] in key:
+            raise DestinationError("the line is cut")
+        Local.delete(made, key)
+
+    made.delete = delete  # type: ignore[method-assign]
+    done = place.prune()
+    assert done.failure == "the line is cut"
+    assert place.ids() == set(ids) - {ids[5]}
+
+
+def test_thousands_go_in_batches_of_a_thousand(place: Place) -> None:
+    asked: list[int] = []
+
+    def delete_many(keys: Sequence[str]) -> dict[str, str]:
+        asked.append(len(keys))
+        return {}
+
+    place.local.delete_many = delete_many  # type: ignore[attr-defined]
+    for back in range(2105):
+        place.add(NOW - 2 * HOUR - HOUR * back, "committed", "intact")
+    assert len(place.prune(limit=False).pruned) == 2100
+    assert asked == [1000, 1000, 100]
+
+
+# -- the limit
+
+
+def test_a_run_deletes_at_most_half_unless_told_to(place: Place) -> None:
+    ids = place.good(11)
+    done = place.prune()  # 6 of 11
+    assert "6 of the 11 backups" in done.excess
+    assert place.ids() == set(ids)
+    assert done.pruned == ()
+    assert len(place.prune(limit=False).pruned) == 6
+
+
+def test_half_is_allowed_and_three_always_are(place: Place) -> None:
+    place.good(10)
+    assert len(place.prune().pruned) == 5
+    few = Place(place.folder / "few", Keep(last=1))
+    few.good(4)
+    assert len(few.prune().pruned) == 3
+
+
+def test_a_catalog_that_lost_most_of_its_names_makes_no_thousand_orphans(place: Place) -> None:
+    place.good(3)
+    for back in range(40):
+        place.add(NOW - 4 * DAY - DAY * back)
+    _old(place, *place.archives())
+    done = place.prune(_after_all(place))
+    assert "40 of the 43" in done.excess
+    assert len(place.archives()) == 43
+
+
+def test_what_was_not_let_go_before_does_not_count(place: Place) -> None:
+    ids = place.good(5)
+    kept = [place.add(NOW - 100 * DAY - DAY * back, "committed", "intact") for back in range(9)]
+    locked(place, *kept)
+    assert len(place.prune(limit=False).retained) == 9
+    done = place.prune(NOW + HOUR)
+    assert done.excess == ""
+    assert set(ids) <= place.ids()
+
+
+# -- clocks
+
+
+def test_a_clock_that_ran_ahead_for_a_night_deletes_nothing(tmp_path: Path) -> None:
+    place = Place(tmp_path, Keep(within=30 * DAY))
+    ids = place.good(4)
+    ahead = NOW + 3650 * DAY
+    wrong = place.add(ahead - HOUR, "committed", "intact")
+    stored = place.folder / manifest_key(HOST, "shop", wrong)
+    os.utime(stored, (NOW.timestamp(), NOW.timestamp()))  # the destination's clock is right
+    (planned,) = place.plan(ahead)
+    assert planned.plan is not None
+    assert "see the clocks" in planned.plan.held
+    assert place.prune(ahead, limit=False).pruned == ()
+    assert place.prune(NOW, limit=False).pruned == ()  # and when the clock is right again
+    assert set(ids) <= place.ids()
+
+
+def test_a_clock_that_went_back_deletes_nothing(place: Place) -> None:
+    ids = place.good(9)
+    assert place.prune(NOW - 3650 * DAY).pruned == ()
+    assert place.ids() == set(ids)
+
+
+# -- policies
+
+
+def test_each_destination_is_planned_by_its_own_rules(tmp_path: Path) -> None:
+    near, far = Place(tmp_path / "near", Keep(last=5)), Place(tmp_path / "far", Keep(last=5))
+    near.good(8)
+    far.good(8)
+    far.local.name = "far"
+    job = Job(
+        "shop",
+        HOST,
+        "production",
+        (),
+        (),
+        (near.local, far.local),
+        schedules=(Schedule("daily", "02:00"),),
+        keep=Keep(last=5),
+        keep_at=(("far", Keep(last=7)),),
+        prunes=("disk", "far"),
+    )
+    gone = [len(one.plan.expired) for one in prune.plan(job, NOW) if one.plan]
+    assert gone == [3, 1]
+
+
+def test_an_unconfirmed_restore_holds_everything_back(place: Place) -> None:
+    place.good(9)
+    (planned,) = place.plan(held="the restore of X is neither confirmed nor undone")
+    assert planned.plan is not None
+    assert (planned.plan.expired, planned.sweeps) == ((), ())
+    assert "neither confirmed" in planned.plan.held
+
+
+def _after_all(place: Place) -> datetime:
+    """Local destinations tell when a name came into being here: the orphans' 48 h begin at the test."""
+    return max(NOW, *(_changed(place)))
+
+
+def _changed(place: Place) -> Iterator[datetime]:
+    for stored in place.local.list("archives/"):
+        yield stored.changed_at
+
+
+def _old(place: Place, *ids: str) -> None:
+    """What the destination says of these archives is years ago."""
+    listing = place.local.list
+
+    def listed(prefix: str) -> Iterator[object]:
+        for stored in listing(prefix):
+            old = any(id_ in stored.key for id_ in ids)
+            yield type(stored)(
+                stored.key, stored.size_bytes, parse_instant("2020-01-01") if old else NOW - DAY
+            )
+
+    place.local.list = listed  # type: ignore[method-assign,assignment]
