@@ -42,14 +42,19 @@ def write(path: Path, content: bytes, mode: int = 0o600, owner_of: Path | None =
 
 
 def append_line(path: Path, line: str, mode: int = 0o640) -> None:
-    """Add one line to a log, in one write, so that two writers never mix theirs; synced."""
+    """Add one line to a log, in one write, so that two writers never mix theirs; synced.
+
+    A line that a power cut left half written is ended first: it must not swallow this one.
+    """
     new = not os.path.lexists(path)
-    descriptor = open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, mode)
+    descriptor = open_regular(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, mode)
     try:
         if new and os.geteuid() == 0:
             owner = os.stat(path.parent)
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
-        os.write(descriptor, line.encode("utf-8") + b"\n")
+        size = os.fstat(descriptor).st_size
+        cut = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        os.write(descriptor, (b"\n" if cut else b"") + line.encode("utf-8") + b"\n")
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

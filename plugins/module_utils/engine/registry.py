@@ -8,6 +8,8 @@ from .destinations.s3 import S3
 from .destinations.sftp import SFTP
 from .filters.age import Age
 from .filters.zstd import Zstd
+from .notifiers.apprise_url import AppriseUrl
+from .notifiers.ping import Ping
 from .sources.command.source import CommandSource
 from .sources.files import Files
 from .sources.mariadb.source import MariaDB, MySQL
@@ -40,3 +42,4 @@ FILTERS = {  # kind in a manifest -> something that can decode
     "age": Age,
     "zstd": Zstd,
 }
+NOTIFIERS = (AppriseUrl, Ping)

@@ -12,8 +12,12 @@ from ..operations.journal import jobs_with_journals
 from ..registry import FILTERS
 from ..stopped import notes
 from . import rescue, unit, watch
+from .exposition import metrics
+from .follow import follow
+from .freshness import freshness
 from .listing import list_
 from .marks import mark
+from .notify import notify
 from .output import Output, table
 from .prune import Duty, carry_out, prune_
 from .push import push
@@ -170,5 +174,9 @@ COMMANDS: dict[str, Callable[[Session, Any, Output], int]] = {
     **dict.fromkeys(("accept", "pin", "unpin", "tag"), mark),
     "push": push,
     "status": status_,
+    "freshness": freshness,
+    "metrics": metrics,
+    "notify": notify,
+    "watch": follow,
     "recover": recover,
 }

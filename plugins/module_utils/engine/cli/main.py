@@ -18,6 +18,7 @@ from typing import Any
 from ..errors import Interrupted, LifeboatError
 from ..paths import paths
 from . import check, commands
+from .aftermath import look_again
 from .output import Output
 from .parser import parser
 from .session import Session, ensure_directories
@@ -59,7 +60,14 @@ def _run(asked: Any, out: Output, scope: str, root: str | None) -> int:
     if asked.command == "config":  # looks at a file that is not installed yet
         return check.config_check(where, asked, out)
     ensure_directories(where)
-    return commands.COMMANDS[asked.command](Session.load(where), asked, out)
+    session = Session.load(where)
+    try:
+        code = commands.COMMANDS[asked.command](session, asked, out)
+    except LifeboatError:
+        look_again(session, asked, out)
+        raise
+    look_again(session, asked, out)
+    return code
 
 
 def _interrupt(_signal: int, _frame: Any) -> None:

@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     )
     one = _command(commands, "status", "how each job stands, asked of its destinations", job=None)
     one.add_argument("job", nargs="?", metavar="JOB")
+    _watching(commands)
     one = _command(commands, "recover", "finish or take back restores that were cut off", job=None)
     one.add_argument("job", nargs="?", metavar="JOB")
     one = _command(commands, "config", "check a configuration file", job=None)
@@ -116,6 +117,18 @@ def _undo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     made.add_argument("id", nargs="?", default="", metavar="ID", help="of the backup restored")
     _gate(made)
     _command(commands, "confirm", "let go of what restores replaced: undo is over")
+
+
+def _watching(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    made = _command(commands, "freshness", "look at every job, and tell what changed", job=None)
+    made.add_argument("job", nargs="?", metavar="JOB")
+    made.add_argument("--unit", metavar="JOB:TYPE", help=argparse.SUPPRESS)  # called by systemd
+    made = _command(commands, "metrics", "the metrics of this host, for Prometheus", job=None)
+    made.add_argument("--now", action="store_true", help="ask now, not what the last check saw")
+    made = _command(commands, "notify", "try every way to tell people", job=None)
+    made.add_argument("--test", action="store_true", help="the only thing there is to do")
+    made.add_argument("--to", action="append", default=[], metavar="NAME", help="only this one")
+    _command(commands, "watch", "follow what is being done for a job now")
 
 
 def _prune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -22,7 +22,7 @@ from ..job import Job
 from ..operations import backup, history, restore, settle
 from ..operations.journal import DISCARDING, Journal, journals
 from ..paths import Paths
-from ..progress import Event, Listener, silent
+from ..progress import Event, Listener, Phases, silent
 from ..stopped import resume
 from ..units import stamp
 
@@ -140,14 +140,38 @@ def run_backup(
             history=history.trend_of(past, history.past(session.paths.history, job.name, "accept")),
             expected=_expected(past),
         )
-        report = backup.run(job, request, area.spool, area.runtime, now, listener)
+        phases = Phases(listener, _plain(past))
+        with _failures(session, job, listener, begun):
+            report = backup.run(job, request, area.spool, area.runtime, now, phases)
         _remember(
             listener,
             lambda: history.remember_backup(
-                session.paths.history, job.name, now(), report, time.monotonic() - begun
+                session.paths.history,
+                job.name,
+                now(),
+                report,
+                time.monotonic() - begun,
+                phases.seconds,
             ),
         )
     return report
+
+
+@contextmanager
+def _failures(session: Session, job: Job, listener: Listener, begun: float) -> Iterator[None]:
+    """Remember a run that reports nothing because it was refused, or interrupted."""
+    try:
+        yield
+    except (LifeboatError, OSError, KeyboardInterrupt) as exc:
+        stopped = isinstance(exc, KeyboardInterrupt)
+        told, code = str(exc) or "interrupted", 130 if stopped else getattr(exc, "exit_code", 1)
+        _remember(
+            listener,
+            lambda: history.remember_failure(
+                session.paths.history, job.name, now(), told, code, time.monotonic() - begun
+            ),
+        )
+        raise
 
 
 def remember(session: Session, listener: Listener, event: str, job: str, **facts: Any) -> None:
@@ -210,6 +234,11 @@ def _let_a_second_pass(past: Sequence[Mapping[str, Any]]) -> None:
 def _expected(past: Sequence[Mapping[str, Any]]) -> Mapping[str, int]:
     """{archive name: stored bytes} of the newest run that committed something."""
     return next((entry["stored"] for entry in reversed(past) if entry.get("stored")), {})
+
+
+def _plain(past: Sequence[Mapping[str, Any]]) -> Mapping[str, int]:
+    """{archive name: plain bytes} of the newest run that committed something."""
+    return next((entry["plain"] for entry in reversed(past) if entry.get("plain")), {})
 
 
 def _remember(listener: Listener, act: Any) -> None:

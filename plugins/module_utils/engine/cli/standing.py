@@ -3,24 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..errors import LifeboatError
 from ..job import Job
-from ..model import Copy
 from ..operations import history, objectives, status
 from ..operations.claims import CLAIMS
 from ..operations.status import Standing
-from ..ports import Destination
 from ..units import human_duration, parse_instant
 from .listing import restores
 from .output import Output, table
 from .session import Session, now
 
 _HEAD = ["JOB", "AT", "STATE", "COPIES", "INTACT", "READABLE", "RESTORABLE", "WHY"]
-Told = Sequence["tuple[Destination, list[Copy] | LifeboatError]"]
 
 
 def status_(session: Session, asked: Any, out: Output) -> int:
@@ -33,7 +28,7 @@ def status_(session: Session, asked: Any, out: Output) -> int:
     return status.worst(found)
 
 
-def of_job(session: Session, job: Job, there: Told, moment: datetime) -> list[Standing]:
+def of_job(session: Session, job: Job, there: status.Told, moment: datetime) -> list[Standing]:
     """All that is to be said of one job, whose destinations told what is `there`."""
     copies = [copy for _name, held in there if isinstance(held, list) for copy in held]
     drills = history.past(session.paths.history, job.name, "drill")

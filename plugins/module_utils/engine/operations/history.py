@@ -13,20 +13,29 @@ from typing import Any
 from .. import trend
 from ..errors import LifeboatError
 from ..files import append_line, make_private, open_regular
-from ..units import iso
+from ..units import human_size, iso, parse_instant
 from .backup import Report, plain_sizes
 
+LOG = "lifeboat.log"  # beside it, for people
 _READ_BYTES = 4 << 20  # of the end of the file: years of daily runs
 
 
 def remember(history: Path, event: str, job: str, at: datetime, **facts: Any) -> None:
     """Add one line. A history that cannot be written never fails an operation: it is only told."""
     make_private(history.parent, 0o750)
-    line = json.dumps(dict(facts, event=event, job=job, at=iso(at)), sort_keys=True)
-    append_line(history, line)
+    entry = dict(facts, event=event, job=job, at=iso(at))
+    append_line(history, json.dumps(entry, sort_keys=True))
+    append_line(history.with_name(LOG), _sentence(entry))
 
 
-def remember_backup(history: Path, job: str, at: datetime, report: Report, seconds: float) -> None:
+def remember_backup(
+    history: Path,
+    job: str,
+    at: datetime,
+    report: Report,
+    seconds: float,
+    phases: Mapping[str, float] | None = None,
+) -> None:
     """What the next run wants to know of this one: sizes, for the trend and for the room it takes."""
     manifest = report.manifest
     remember(
@@ -39,25 +48,27 @@ def remember_backup(history: Path, job: str, at: datetime, report: Report, secon
         seconds=round(seconds, 1),
         sizes=plain_sizes(manifest) if manifest else {},
         stored={one.name: one.size_bytes for one in manifest.archives} if manifest else {},
+        plain={one.name: one.plain_bytes for one in manifest.archives} if manifest else {},
+        phases=dict(phases or {}),
         outcomes={one.destination: one.state for one in report.outcomes},
         errors=[record.error for record in report.sources if record.error],
         odd=list(report.odd),
     )
 
 
+def remember_failure(
+    history: Path, job: str, at: datetime, told: str, exit_code: int, seconds: float = 0.0
+) -> None:
+    """A run that ended before it had anything to report."""
+    facts = {"id": "", "exit_code": exit_code, "errors": [told], "seconds": round(seconds, 1)}
+    remember(history, "backup", job, at, **facts)
+
+
 def past(history: Path, job: str, event: str = "backup") -> list[Mapping[str, Any]]:
     """The recorded events of one job, oldest first. A half-written line is passed over."""
-    try:
-        with os.fdopen(open_regular(history, os.O_RDONLY), "rb") as lines:
-            lines.seek(0, 2)
-            lines.seek(max(0, lines.tell() - _READ_BYTES))
-            tail = lines.read().splitlines()
-    except FileNotFoundError:
-        return []
-    except OSError as exc:
-        raise LifeboatError(f"the history {history} cannot be read: {exc.strerror}") from exc
     found: list[Mapping[str, Any]] = []
-    for line in tail:
+    # logrotate may just have begun a new one
+    for line in (*_tail(history.with_name(history.name + ".1")), *_tail(history)):
         try:
             entry = json.loads(line)
         except ValueError:
@@ -65,6 +76,35 @@ def past(history: Path, job: str, event: str = "backup") -> list[Mapping[str, An
         if isinstance(entry, dict) and entry.get("job") == job and entry.get("event") == event:
             found.append(entry)
     return found
+
+
+def _tail(history: Path) -> list[bytes]:
+    """The last lines of a file; none if it is not there."""
+    try:
+        with os.fdopen(open_regular(history, os.O_RDONLY), "rb") as lines:
+            lines.seek(0, 2)
+            lines.seek(max(0, lines.tell() - _READ_BYTES))
+            return lines.read().splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as exc:
+        raise LifeboatError(f"the history {history} cannot be read: {exc.strerror}") from exc
+
+
+def _sentence(entry: Mapping[str, Any]) -> str:
+    """The entry as the log file has it, for people: one line, and nothing that steers a terminal."""
+    failed = entry.get("exit_code", 0) != 0
+    words = [entry["at"], entry["job"], entry["event"], str(entry.get("id") or "-")]
+    words.append("FAILED" if failed else "done")
+    if "seconds" in entry:
+        words.append(f"{entry['seconds']} s")
+    if entry.get("stored"):
+        words.append(human_size(sum(entry["stored"].values())))
+    outcomes = entry.get("outcomes")
+    if isinstance(outcomes, Mapping):
+        words += [f"{name}:{state}" for name, state in sorted(outcomes.items())]
+    words += [str(one) for one in (*entry.get("errors", ()), *entry.get("odd", ()))]
+    return "".join(one if one.isprintable() else " " for one in " ".join(words))
 
 
 def trend_of(
@@ -84,3 +124,11 @@ def trend_of(
         elif not entry.get("odd"):
             sizes.append(entry["sizes"])
     return sizes
+
+
+def ended_at(entry: Mapping[str, Any]) -> float:
+    """When it was remembered, seconds since 1970; 0 where that cannot be read."""
+    try:
+        return parse_instant(str(entry.get("at"))).timestamp()
+    except LifeboatError:
+        return 0.0

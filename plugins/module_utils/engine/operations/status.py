@@ -19,6 +19,7 @@ from .claims import Proof, claims
 from .journal import SWAPPED, Journal
 
 GOOD, WARNING, CRITICAL = "good", "warning", "critical"
+Told = Sequence["tuple[Destination, list[Copy] | LifeboatError]"]  # what destinations hold
 ORDER = [GOOD, WARNING, CRITICAL]
 # (warning, critical) age of the newest good backup, by the most frequent schedule of the job
 _LIMITS = {

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Look at every job, write the metrics, tell people what changed, and call the watcher outside.
+
+A timer does this every six hours, and systemd after each run, in a process of its own: nothing that goes
+wrong here fails or delays a backup.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..errors import LifeboatError
+from ..model import Command
+from ..notifiers.apprise_url import AppriseUrl
+from ..notifiers.ping import Ping
+from ..operations import alarms, history
+from ..operations.status import CRITICAL, ORDER
+from ..process import run
+from .lookout import Lookout, Told, look
+from .output import Output
+from .session import Session, now
+
+ALL = "all"  # the instance of the unit that looks at every job
+_BATCH_S = 60.0  # what comes within a minute of a message is told in the next one
+_KILLED = ("signal", "core-dump", "oom-kill", "timeout", "watchdog", "resources", "exit-code")
+Note = Callable[[str], None]
+
+
+def freshness(session: Session, asked: Any, out: Output) -> int:
+    """The state of each job; 1 when something could not be looked at or told."""
+    name = asked.job
+    if asked.unit:
+        name = asked.unit.partition(":")[0] if asked.unit != ALL else None
+        if name and name not in session.configuration.jobs:
+            return 0  # removed since
+        if name:
+            remember_killed(session, name, asked.unit, os.environ)
+    names = [session.job(name).name] if name else sorted(session.configuration.jobs)
+    notes: list[str] = []
+    seen = check(session, names, notes.append, patient=bool(asked.unit))
+    for one in notes:
+        out.note(one)
+    told = {one["job"]: _state(one) for one in seen}
+    out.result(told, "\n".join(f"{job}: {state}" for job, state in sorted(told.items())))
+    return 1 if notes else 0
+
+
+def check(
+    session: Session, names: Sequence[str], note: Note, patient: bool = False
+) -> list[Mapping[str, Any]]:
+    """Look at these jobs, and do all that follows. `patient`: may wait a minute, to tell more at once.
+
+    What goes wrong is noted, and keeps nothing else from being done.
+    """
+    lookout = Lookout(session)
+    found = []
+    for name in names:
+        try:
+            found.append(look(session, session.job(name)))
+        except (LifeboatError, OSError) as exc:
+            note(f"{name} could not be looked at: {exc}")
+    with lookout.held():
+        for one in found:
+            lookout.keep(one)
+        seen = lookout.seen()
+        told = lookout.told()
+        _take_note(session, told, found)
+        waits = _deliver(session, told, note, patient)
+        lookout.keep_told(told)
+        _write(lookout, note)
+    if waits > 0:
+        time.sleep(waits)
+        with lookout.held():
+            told = lookout.told()
+            _deliver(session, told, note, patient=False, now_at_all=True)
+            lookout.keep_told(told)
+            _write(lookout, note)
+    _ping(session, lookout, seen, note)
+    return seen
+
+
+def _take_note(session: Session, told: Told, found: Sequence[Mapping[str, Any]]) -> None:
+    """Add to `told` what has to be told of these observations."""
+    configuration, moment = session.configuration, now().timestamp()
+    problems = [one for seen in found for one in alarms.problems(seen)]
+    told.known, news = alarms.decide(
+        told.known,
+        problems,
+        [seen["job"] for seen in found],
+        list(configuration.jobs),
+        moment,
+        configuration.notify.repeat.total_seconds(),
+    )
+    made = alarms.message(configuration.host, news, moment, sorted(configuration.notify.urls))
+    if made is not None and made.to:
+        told.waiting.append(made)
+
+
+def _deliver(
+    session: Session, told: Told, note: Note, patient: bool, now_at_all: bool = False
+) -> float:
+    """Deliver what waits; or the seconds to wait before, for what comes in a storm is told at once."""
+    urls, moment = session.configuration.notify.urls, time.time()
+    if not told.waiting:
+        return 0.0
+    if not now_at_all and 0 <= moment - told.sent_at < _BATCH_S:
+        if not patient or 0 < told.flush_at - moment <= _BATCH_S:
+            return 0.0  # the next check tells it, or whoever waits already
+        told.flush_at = told.sent_at + _BATCH_S
+        return told.flush_at - moment
+    left = []
+    for message in alarms.merged(told.waiting):
+        missed = []
+        for name in message.to:
+            if name not in urls:
+                continue  # removed since
+            try:
+                AppriseUrl(name, urls[name]).send(message.title, message.body, message.severity)
+            except Exception as exc:  # a library's own error must cost this message only
+                note(_failed(name, exc))
+                told.failures[name] = told.failures.get(name, 0) + 1
+                missed.append(name)
+        if missed:
+            left.append(replace(message, to=tuple(missed)))
+    told.waiting, told.sent_at, told.flush_at = left, moment, 0.0
+    return 0.0
+
+
+def _failed(name: str, exc: Exception) -> str:
+    if isinstance(exc, LifeboatError):
+        return " ".join(line.strip() for line in exc.lines())
+    return f"the notification to {name} was not delivered: {type(exc).__name__}"
+
+
+def _write(lookout: Lookout, note: Note) -> None:
+    try:
+        lookout.write_metrics()
+    except OSError as exc:
+        note(f"the metrics could not be written: {exc.filename}: {exc.strerror}")
+
+
+def _ping(
+    session: Session, lookout: Lookout, seen: Sequence[Mapping[str, Any]], note: Note
+) -> None:
+    """Say outside that this host is well: every job was looked at, and none is critical."""
+    if session.configuration.notify.ping is None:
+        return
+    whole = {one["job"] for one in seen} == set(session.configuration.jobs)
+    good = whole and all(_state(one) != CRITICAL for one in seen)
+    try:
+        Ping(session.configuration.notify.ping).send(good)
+    except (LifeboatError, OSError) as exc:
+        note(str(exc))
+        with lookout.held():
+            told = lookout.told()
+            told.failures["ping"] = told.failures.get("ping", 0) + 1
+            lookout.keep_told(told)
+
+
+def _state(seen: Mapping[str, Any]) -> str:
+    """The worst of what is wrong with a job, as people are told it."""
+    found = [one.severity for one in alarms.problems(seen)]
+    return max(found, key=ORDER.index, default=ORDER[0])
+
+
+def remember_killed(session: Session, job: str, unit: str, environ: Mapping[str, str]) -> None:
+    """A run that was killed could not say so itself; systemd tells us of it."""
+    result = environ.get("MONITOR_SERVICE_RESULT", "success")
+    status = environ.get("MONITOR_EXIT_STATUS", "")
+    if result not in _KILLED or (result == "exit-code" and status == "5"):
+        return  # well, or told itself that another operation held the job
+    runs = history.past(session.paths.history, job)
+    begun = _begun(session, f"lifeboat-run@{unit}.service")
+    if runs and begun is not None and history.ended_at(runs[-1]) >= begun:
+        return  # it did
+    told = f"the run ended with {result}" + (f" {status}" if status else "")
+    history.remember_failure(session.paths.history, job, now(), told, 1)
+
+
+def _begun(session: Session, unit: str) -> float | None:
+    """When the unit's program was started last, seconds since 1970."""
+    words = ("show", "--value", "-p", "ExecMainStartTimestampMonotonic", unit)
+    scope = ("--user",) if session.paths.scope == "user" else ()
+    try:
+        shown = run(Command(("systemctl", *scope, *words))).decode().strip()
+        ago = time.clock_gettime(time.CLOCK_MONOTONIC) - int(shown) / 1e6
+    except (LifeboatError, ValueError):
+        return None
+    return int(time.time() - ago)
