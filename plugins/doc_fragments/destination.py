@@ -12,7 +12,7 @@ options:
     description:
       - A place where copies live, described here instead of in an installed configuration. It has a C(type) and
         the options of its type, as in the configuration.
-      - The types are V(local), V(s3), V(sftp).
+      - The types are V(local), V(rclone), V(s3), V(sftp).
       - >-
         A secret is named, C({credential: NAME}), and defined in O(credentials).
     type: dict

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from .destinations.local import Local
+from .destinations.rclone import Rclone
 from .destinations.s3 import S3
 from .destinations.sftp import SFTP
 from .filters.age import Age
@@ -35,6 +36,7 @@ SOURCES = {
 }
 DESTINATIONS = {
     "local": Local,
+    "rclone": Rclone,
     "s3": S3,
     "sftp": SFTP,
 }
