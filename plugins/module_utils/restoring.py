@@ -34,6 +34,7 @@ def restored(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool
         into=given["into"],
         paths=given["path"],
         merge=given["merge"],
+        services=given["services"],
     )
     ask = ask_of(
         job, planned, _asked(given), phrase=given["confirm"], terminal=False, verified=True
@@ -71,7 +72,7 @@ def undone(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool) 
     if dry_run:
         return {"changed": True, "gate": _would_say(ask), "restore": journal_mapping(swapped[-1])}
     time.sleep(decide(ask).pause_s)
-    journal = settle.undo(job, session.paths.journals)
+    journal = settle.undo(job, session.paths.journals, given["services"])
     remember(session, silent, "undo", job.name, id=journal.backup_id, token=journal.token)
     return {"changed": True, "restore": journal_mapping(journal)}
 

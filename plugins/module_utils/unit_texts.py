@@ -125,10 +125,12 @@ ConditionPathExistsGlob=|{stopped}
 After=local-fs.target network-online.target postgresql.service mariadb.service docker.service
 After=redis-server.service redis.service valkey-server.service valkey.service
 Wants=network-online.target
-
+{before}
 [Service]
 Type=oneshot
 ExecStart={command} recover
+# What is ordered after this unit cannot be waited for.
+Environment=LIFEBOAT_AT_BOOT=1
 TimeoutStartSec=1h
 # A container that podman starts again may be left in this unit, and has to outlive it.
 KillMode=process
@@ -166,6 +168,7 @@ def units(configuration: Configuration, paths: Paths, encrypted: Callable[[str],
             journals=_word(paths.journals),
             stopped=_escape(str(spool / "*" / "stopped-*.json")),
             command=_program(paths),
+            before=_before(configuration),
         )
     calendars, written = {}, {}
     for name, job in sorted(configuration.jobs.items()):
@@ -179,6 +182,13 @@ def units(configuration: Configuration, paths: Paths, encrypted: Callable[[str],
             calendars[timer] = calendar(schedule.at)
             written[f"jobs.{name}.schedules.{schedule.type}.at"] = schedule.at
     return Units(files, calendars, written)
+
+
+def _before(configuration: Configuration) -> str:
+    """Whoever uses the data of a job starts when its restore is settled."""
+    stop = {name for job in configuration.jobs.values() for name in job.around.stop}
+    names = sorted(_escape(name) for name in stop if ":" not in name)
+    return f"Before={' '.join(names)}\n" if names else ""
 
 
 def _service(configuration: Configuration, paths: Paths) -> str:

@@ -56,6 +56,13 @@ options:
     type: bool
     default: false
     version_added: 0.1.0
+  services:
+    description:
+      - Stops the services that the job names right before the swap, starts them again, and asks whether all
+        works; if it does not, everything is taken back. With V(false) they are left alone.
+    type: bool
+    default: true
+    version_added: 0.1.0
   identity:
     description: The private key. It stays in the memory of the module; use pipelining.
     type: str
@@ -131,6 +138,7 @@ plan:
     destination: disk
     size_bytes: 1048576
     remark: ""
+    services: {"shop-web.service": "wanted"}
     targets:
       - source: db
         target: database shop
@@ -182,6 +190,7 @@ OWN = {
     "into": {"type": "str"},
     "path": {"type": "list", "elements": "str", "default": []},
     "merge": {"type": "bool", "default": False},
+    "services": {"type": "bool", "default": True},
     "identity": {"type": "str", "no_log": True},
     "confirm": {"type": "str"},
     "target_host": {"type": "str"},

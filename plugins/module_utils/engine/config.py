@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Callable, cast
 
+from .around import around
 from .errors import ConfigError, UsageError
 from .filters.age import Age
 from .filters.zstd import Zstd
@@ -64,6 +65,7 @@ JOB = (
     Option("spread", "duration"),
     Option("stall_timeout", "duration", default="30m"),
     Option("user"),
+    Option("restore", "mapping", default={}),
 )
 SCHEDULE = (
     Option("at", required=True),
@@ -149,8 +151,8 @@ class Configuration:
         return self.jobs[name]
 
 
-def load(path: Path, secret: Callable[[str], Secret]) -> Configuration:
-    """The configuration in a JSON file; `secret` finds a credential by name."""
+def load(path: Path, secret: Callable[[str], Secret], scope: str = "system") -> Configuration:
+    """The configuration in a JSON file; `secret` finds a credential by name. `scope`: whose units."""
     try:
         mapping = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -163,10 +165,10 @@ def load(path: Path, secret: Callable[[str], Secret]) -> Configuration:
         ) from None
     except (ValueError, OSError) as exc:
         raise ConfigError(f"the configuration {path} is not JSON: {exc}") from None
-    return parse(mapping, secret)
+    return parse(mapping, secret, scope)
 
 
-def parse(mapping: Any, secret: Callable[[str], Secret]) -> Configuration:
+def parse(mapping: Any, secret: Callable[[str], Secret], scope: str = "system") -> Configuration:
     """Check a whole mapping and make its jobs. Nothing is connected to, no file is opened."""
     top = check_options("", mapping, TOP)
     if top["version"] != VERSION:
@@ -178,7 +180,7 @@ def parse(mapping: Any, secret: Callable[[str], Secret]) -> Configuration:
     jobs, credentials = {}, {}
     for name, body in top["jobs"].items():
         used: list[str] = []
-        builder = _Builder(top, secret, used)
+        builder = _Builder(top, secret, used, scope=scope)
         jobs[name] = builder.job(name, body)
         credentials[name] = tuple(sorted(set(used)))
     spool = Path(top["spool_path"]) if top["spool_path"] else None
@@ -221,9 +223,15 @@ class _Builder:
     """Make one job; remembers the names of the credentials it met."""
 
     def __init__(
-        self, top: Mapped, secret: Callable[[str], Secret], used: list[str], at: str = ""
+        self,
+        top: Mapped,
+        secret: Callable[[str], Secret],
+        used: list[str],
+        at: str = "",
+        scope: str = "system",
     ) -> None:
         self._top, self._secret, self._used, self._at = top, secret, used, at
+        self._scope = scope
 
     def job(self, name: str, body: Any) -> Job:
         where = f"jobs.{name}"
@@ -262,6 +270,7 @@ class _Builder:
                 (one, _objectives(f"{where}.sources.{one}", body, promised))
                 for one, body in given["sources"].items()
             ),
+            around=around(f"{where}.restore", given["restore"], self._scope, sources),
         )
 
     def pruned(self, name: str, body: Any) -> Job:

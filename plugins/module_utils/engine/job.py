@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from .errors import UsageError
-from .model import Keep, Schedule
+from .model import Health, Keep, Schedule
 from .ports import Destination, Filter, Source
 
 
@@ -18,6 +18,17 @@ class Objectives:
 
     rto: timedelta | None = None  # how long a restore may take
     rpo: timedelta | None = None  # how much work may be lost
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a restore does besides: what uses the data stops, starts again, and has to work."""
+
+    stop: tuple[str, ...] = ()  # units of systemd, docker:NAME, podman:NAME; in this order
+    health: tuple[Health, ...] = ()
+    scope: str = "system"  # whose units
+    stop_timeout_s: float = 120.0
+    health_timeout_s: float = 120.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,7 @@ class Job:
     spool_cap_bytes: int | None = None
     stall_timeout_s: float = 1800.0  # no byte for so long = the program hangs
     objectives: tuple[tuple[str, Objectives], ...] = ()  # (source, its own or the job's)
+    around: Around = field(default_factory=Around)
 
     def source(self, name: str) -> Source:
         known = {source.name: source for source in self.sources}

@@ -326,6 +326,22 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class Health:
+    """One question, as the configuration has it: exactly one of http, command, sql."""
+
+    name: str
+    http: str = ""  # a URL; an answer of 200 to 399 is good
+    command: tuple[str, ...] = ()  # a status of 0 is good
+    sql: str = ""  # a row is good, unless its first value is empty, 0 or false
+    source: str = ""  # that is asked in SQL
+    user: str = ""  # that runs the command
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} ({self.http or ' '.join(self.command) or self.sql})"
+
+
+@dataclass(frozen=True)
 class Swap:
     """One source's part in a restore, as the journal keeps it: names only, so that another process can finish."""
 

@@ -156,6 +156,13 @@ class Narrowable(Source, Protocol):
         """Of the backup's inventory, and of `count`, what can be compared after such a restore."""
 
 
+class Askable(Source, Protocol):
+    """A source that answers a question in SQL, as it is now: for the health checks after a restore."""
+
+    def ask(self, statement: str) -> Sequence[str]:
+        """The first row of the answer, as texts; () without one."""
+
+
 class Filter(Protocol):
     """One program between the source and storage: a compressor, an encryptor."""
 

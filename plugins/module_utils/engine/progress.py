@@ -20,6 +20,17 @@ class Event:
     problem: str = ""
 
 
+class Told(str):
+    """A sentence about something that was settled; not `well`: a person still has to act."""
+
+    well: bool
+
+    def __new__(cls, sentence: str, well: bool = True) -> Told:
+        made = super().__new__(cls, sentence)
+        made.well = well
+        return made
+
+
 Listener = Callable[[Event], None]
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from .containers import ENGINES, Engine
 from .errors import LifeboatError, SourceAbsent, SourceError
 from .files import open_regular, remove, write
+from .progress import Told
 
 log = logging.getLogger(__name__)
 _NOTES = "stopped-*.json"
@@ -71,12 +72,12 @@ def notes(folder: Path) -> list[Path]:
     return sorted(folder.glob(_NOTES))
 
 
-def resume(folder: Path) -> list[str]:
+def resume(folder: Path) -> list[Told]:
     """Start what a killed process had stopped; a sentence for each note.
 
     A note says as whom: root's may say anybody, any other user's only that user.
     """
-    told = []
+    told: list[Told] = []
     for note in notes(folder):
         try:
             content, writer = _read(note)
@@ -86,24 +87,30 @@ def resume(folder: Path) -> list[str]:
         except FileNotFoundError:
             continue
         except (OSError, ValueError, KeyError, TypeError, LifeboatError) as exc:
-            told.append(f"{note} cannot be read: {exc}")
+            told.append(Told(f"{note} cannot be read: {exc}", False))
             continue
         theirs = writer in ("root", user)
         if engine not in ENGINES or not theirs or any(one.startswith("-") for one in names):
-            told.append(f"{note} is not what lifeboat writes")
+            told.append(Told(f"{note} is not what lifeboat writes", False))
             continue
         left, gone = start(Engine(engine, user), list(reversed(names)))
         if gone:
             told.append(
-                f"container {', '.join(gone)} was stopped for a backup and is gone since: make it"
-                f" anew, and remove {note}"
+                Told(
+                    f"container {', '.join(gone)} was stopped for a backup and is gone since: make it"
+                    f" anew, and remove {note}",
+                    False,
+                )
             )
             continue
         if left:
-            told.append(f"container {', '.join(left)} was stopped for a backup and does not start")
+            waiting = ", ".join(left)
+            told.append(
+                Told(f"container {waiting} was stopped for a backup and does not start", False)
+            )
             continue
         remove(note)
-        told.append(f"container {', '.join(names)} was stopped for a backup and runs again")
+        told.append(Told(f"container {', '.join(names)} was stopped for a backup and runs again"))
     return told
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from lifeboat import config, units
+from lifeboat import around, config, units
 from lifeboat.errors import LifeboatError
 from lifeboat.model import Keep, Option, Secret
 from lifeboat.registry import DESTINATIONS, SOURCES
@@ -31,6 +31,8 @@ KINDS = {
 TABLES = {
     "The file on the host": config.TOP,
     "A job": config.JOB,
+    "restore": around.RESTORE,
+    "health checks": around.HEALTH,
     "schedules": config.SCHEDULE,
     "keep": config.KEEP,
     "encryption": config.ENCRYPTION,

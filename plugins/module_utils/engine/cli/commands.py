@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import LifeboatError, UsageError
 from ..operations import backup, catalog, verify
 from ..operations.journal import jobs_with_journals
+from ..progress import Event
 from ..registry import FILTERS
 from ..stopped import notes
 from . import rescue, unit, watch
@@ -142,12 +143,16 @@ def recover(session: Session, asked: Any, out: Output) -> int:
     names = [asked.job] if asked.job else _owing(session)
     told: list[str] = []
     failed = 0
+
+    def hear(one: Event) -> None:
+        nonlocal failed
+        told.append(one.what)
+        failed = failed or (1 if one.problem else 0)
+
     for name in names:
         try:
             job = session.job(name)
-            with session.hold(
-                job, "recover", wait=True, listener=lambda one: told.append(one.what)
-            ):
+            with session.hold(job, "recover", wait=True, listener=hear):
                 backup.empty(session.area(job, rescue=True).spool)  # of what a killed one left
         except LifeboatError as exc:
             failed = exc.exit_code

@@ -110,12 +110,14 @@ def _restore(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     made.add_argument("--dry-run", action="store_true", help="show the plan, touch nothing")
     _identity(made)
     _gate(made)
+    _services(made)
 
 
 def _undo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     made = _command(commands, "undo", "put back what the last restore replaced")
     made.add_argument("id", nargs="?", default="", metavar="ID", help="of the backup restored")
     _gate(made)
+    _services(made)
     _command(commands, "confirm", "let go of what restores replaced: undo is over")
 
 
@@ -160,6 +162,15 @@ def _marks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         made.add_argument("id", metavar="ID")
         if name == "tag":
             made.add_argument("tag", metavar="TAG")
+
+
+def _services(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "--no-services",
+        dest="services",
+        action="store_false",
+        help="neither stop nor start what the job names, nor ask whether it works",
+    )
 
 
 def _identity(made: argparse.ArgumentParser) -> None:

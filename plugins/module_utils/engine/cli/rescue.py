@@ -21,6 +21,12 @@ from .gatekeeper import ask_secret, has_terminal, pass_gate
 from .output import Output
 from .session import Session, now, remember
 
+_STATES = {  # of a service that the job names
+    "wanted": "stops right before the swap, and starts again after it",
+    "stopped": "does not run, and stays so; so nobody asks whether all works",
+    "absent": "is not on this host; so nobody asks whether all works",
+}
+
 
 def identity(source: str | None) -> bytes | None:
     """The private key from a file or, with "-", from standard input; never written anywhere."""
@@ -58,6 +64,7 @@ def restore_(session: Session, asked: Any, out: Output) -> int:
             into=asked.into,
             paths=asked.path,
             merge=asked.merge,
+            services=asked.services,
         )
         if asked.dry_run:
             out.result(plan_mapping(job, planned), "\n".join(plan_lines(job, planned)))
@@ -111,7 +118,7 @@ def undo(session: Session, asked: Any, out: Output) -> int:
             out.note(f"{swap.target}: {what}")
         interactive = asked.confirm is None and has_terminal()
         pass_gate(undo_ask(job, last, asked, asked.confirm, interactive), out)
-        journal = settle.undo(job, session.paths.journals)
+        journal = settle.undo(job, session.paths.journals, asked.services)
         remember(session, listener, "undo", job.name, id=journal.backup_id, token=journal.token)
     out.result(
         journal_mapping(journal), f"undone: the state before the restore of {last.backup_id}"
@@ -194,6 +201,9 @@ def plan_lines(job: Job, planned: restore.Plan) -> list[str]:
             lines.append("    in the backup: " + _totals(record.totals))
         lines += [f"    refused: {reason}" for reason in target.refusals]
     lines += [f"  {name}: NOT in this backup, and left as it is" for name in planned.absent]
+    lines += [f"  {name}: {_STATES[state]}" for name, state in planned.states]
+    if planned.services:
+        lines += [f"  then has to work: {one.label}" for one in job.around.health]
     return lines
 
 
@@ -208,6 +218,7 @@ def plan_mapping(job: Job, planned: restore.Plan) -> dict[str, Any]:
         "size_bytes": planned.size_bytes,
         "remark": planned.remark,
         "absent": list(planned.absent),
+        "services": dict(planned.states),
         "targets": [
             {
                 "source": record.name,

@@ -22,7 +22,7 @@ from ..job import Job
 from ..operations import backup, history, restore, settle
 from ..operations.journal import DISCARDING, Journal, journals
 from ..paths import Paths
-from ..progress import Event, Listener, Phases, silent
+from ..progress import Event, Listener, Phases, Told, silent
 from ..stopped import resume
 from ..units import stamp
 
@@ -41,7 +41,8 @@ class Session:
 
     @classmethod
     def load(cls, paths: Paths) -> Session:
-        return cls(paths, load(paths.config_file, Credentials(paths.credentials).secret))
+        secret = Credentials(paths.credentials).secret
+        return cls(paths, load(paths.config_file, secret, paths.scope))
 
     def job(self, name: str) -> Job:
         return self.configuration.job(name)
@@ -75,7 +76,7 @@ class Session:
         """Hold the job's lock; an interrupted restore is brought to an end first, or reported."""
         with lock(self.paths.job_lock(job.name), what, wait):
             for told in resume(self.area(job).spool):
-                listener(Event("recover", told, ended=True))
+                _tell(listener, told)
             left = [one for one in journals(self.paths.journals, job.name) if one.open]
             if all(one.step == DISCARDING for one in left):
                 self._let_go(job, left, listener)
@@ -93,7 +94,7 @@ class Session:
             raise LockedError(f"{cut_off} and is not ended yet", hint=f"run `{recover}` as root")
         try:
             for told in settle.recover(job, self.paths.journals):
-                listener(Event("recover", told, ended=True))
+                _tell(listener, told)
         except LifeboatError as exc:
             raise LockedError(
                 f"{cut_off} and cannot be ended yet: {exc}",
@@ -110,7 +111,7 @@ class Session:
         """Complete what was confirmed; where that cannot be, only space is at stake."""
         try:
             for told in settle.recover(job, self.paths.journals) if left else ():
-                listener(Event("recover", told, ended=True))
+                _tell(listener, told)
         except (LifeboatError, OSError) as exc:
             listener(Event("recover", job.name, problem=str(exc)))
 
@@ -222,6 +223,10 @@ def ensure_directories(paths: Paths) -> None:
     if paths.scope == "user":
         for directory in (paths.state, paths.spool, paths.log, paths.runtime, paths.journals):
             make_private(directory)
+
+
+def _tell(listener: Listener, told: Told) -> None:
+    listener(Event("recover", told, ended=True, problem="" if told.well else told))
 
 
 def _let_a_second_pass(past: Sequence[Mapping[str, Any]]) -> None:

@@ -22,7 +22,9 @@ from ..units import iso, parse_instant
 # In order. Those in OPEN nobody may leave so.
 STAGING, SWAPPING, SWAPPED, UNDOING, UNDONE = "staging", "swapping", "swapped", "undoing", "undone"
 DISCARDING = "discarding"  # after a confirm, or its time: only ever completed
-OPEN = (STAGING, SWAPPING, UNDOING, DISCARDING)
+STOPPING = "stopping"  # services; nothing is touched yet
+RETURNING = "returning"  # all was swapped, and is taken back: the application did not work with it
+OPEN = (STAGING, STOPPING, SWAPPING, RETURNING, UNDOING, DISCARDING)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Journal:
     begun_at: datetime
     swaps: tuple[Swap, ...] = ()
     kinds: tuple[tuple[str, str], ...] = ()  # (source, kind), to notice a changed configuration
+    stopped: tuple[str, ...] = ()  # services that ran before, as Around.stop names them
 
     @property
     def open(self) -> bool:
@@ -58,11 +61,16 @@ def begin(
 
 
 def advance(
-    directory: Path, journal: Journal, step: str, swaps: Sequence[Swap] | None = None
+    directory: Path,
+    journal: Journal,
+    step: str,
+    swaps: Sequence[Swap] | None = None,
+    stopped: Sequence[str] | None = None,
 ) -> Journal:
     """The journal at its next step, on disk."""
     swaps = journal.swaps if swaps is None else tuple(swaps)
-    journal = replace(journal, step=step, swaps=swaps)
+    stopped = journal.stopped if stopped is None else tuple(stopped)
+    journal = replace(journal, step=step, swaps=swaps, stopped=stopped)
     save(directory, journal)
     return journal
 
@@ -103,6 +111,7 @@ def _read(path: Path) -> Journal:
             begun_at=parse_instant(body["begun_at"]),
             swaps=tuple(_swap(one) for one in body["swaps"]),
             kinds=tuple((str(name), str(kind)) for name, kind in body["kinds"]),
+            stopped=tuple(str(name) for name in body.get("stopped", ())),
         )
     except (ValueError, KeyError, TypeError) as exc:
         raise FormatError(

@@ -26,10 +26,13 @@ from ..job import Job
 from ..model import Archive, Manifest, Mark, SourceRecord, Swap, Target, Workspace
 from ..ports import Destination, Source
 from ..progress import Event, Listener, silent
+from . import around
 from .backup import empty
 from .catalog import Holding, Wanted, choose, holdings, put_mark, read_manifest
 from .journal import (
+    RETURNING,
     STAGING,
+    STOPPING,
     SWAPPED,
     SWAPPING,
     Journal,
@@ -64,6 +67,8 @@ class Plan:
     targets: tuple[tuple[SourceRecord, Target], ...]
     spares: tuple[str, ...] = ()  # other destinations with a copy, to fetch from if one is bad
     absent: tuple[str, ...] = ()  # sources of the job that this backup does not hold
+    services: bool = False  # stop those that the job names meanwhile, and see that all works
+    states: tuple[tuple[str, str], ...] = ()  # of those services: "wanted", "stopped", "absent"
 
     @property
     def refusals(self) -> tuple[str, ...]:
@@ -85,10 +90,12 @@ def plan(
     into: str | None = None,
     paths: Sequence[str] = (),
     merge: bool = False,
+    services: bool = True,
 ) -> Plan:
     """Choose a backup and the nearest copy of it, and look at what it would replace. Changes nothing.
 
     `paths`: only these of one source. `merge`: leave what is there and is not in the backup.
+    `services`: those of the job stop for it, unless it goes into another name.
 
     `latest` is the newest good backup that holds every source asked for (of the job, or `only`): a
     run of some sources alone never hides the others. Where none holds all, `absent` says which.
@@ -129,7 +136,11 @@ def plan(
     )
     held = {one.name for one in manifest.sources if one.status == "good"}
     absent = () if only else tuple(one.name for one in job.sources if one.name not in held)
-    return Plan(manifest, destination.name, holding, remark, targets, spares, absent)
+    services = services and into is None
+    states = around.states(job) if services else ()
+    return Plan(
+        manifest, destination.name, holding, remark, targets, spares, absent, services, states
+    )
 
 
 def _holding_all(
@@ -239,13 +250,20 @@ class Restore:
             with workspace(self._area.spool, make_private(self._area.runtime)) as work:
                 for (record, _target), swap in zip(self._plan.targets, swaps):
                     self._stage(record, swap, work)
+            running = around.running(self._job) if self._plan.services else ()
+            if running:
+                journal = advance(directory, journal, STOPPING, stopped=running)
+                self._stop(running)
             journal = advance(directory, journal, SWAPPING)
             for swap in swaps:
                 self._listener(Event("swap", swap.target))
                 self._job.source(swap.source).swap(swap)
-            return advance(directory, journal, SWAPPED)
+            self._start(running)
+            return advance(directory, journal, SWAPPED, stopped=())
         except BaseException as exc:
             try:
+                if journal.step == SWAPPING:  # also what is all swapped goes back
+                    journal = advance(directory, journal, RETURNING)
                 verdict = settle(self._job, journal, directory)
             except (LifeboatError, OSError) as also:
                 raise RestoreError(
@@ -259,6 +277,22 @@ class Restore:
             if isinstance(exc, OSError):
                 raise RestoreError(f"{exc.strerror}; {verdict}") from exc
             raise
+
+    def _stop(self, running: Sequence[str]) -> None:
+        for name in running:
+            self._listener(Event("stop", name))
+        around.stop(self._job, running)
+
+    def _start(self, running: Sequence[str]) -> None:
+        """What used the data runs again, and works; raises RestoreError."""
+        for name in reversed(running):
+            self._listener(Event("start", name))
+        left = around.start(self._job, running)
+        if left:
+            raise RestoreError("; ".join(left))
+        if self._plan.services and self._job.around.health:
+            self._listener(Event("health", self._job.name))
+            around.wait_until_healthy(self._job)
 
     def _stage(self, record: SourceRecord, swap: Swap, work: Workspace) -> None:
         source = _source(self._job, record)

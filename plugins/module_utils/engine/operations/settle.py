@@ -9,12 +9,15 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from ..errors import RestoreError, UsageError
+from ..errors import LifeboatError, RestoreError, UsageError
 from ..job import Job
 from ..model import Swap
 from ..ports import Source
+from ..progress import Told
+from . import around
 from .journal import (
     DISCARDING,
+    RETURNING,
     SWAPPED,
     SWAPPING,
     UNDOING,
@@ -29,15 +32,41 @@ _OLD = "the old state is in place"
 KEPT_FOR = timedelta(days=7)  # what a restore replaced stays so long, unless confirmed before
 
 
-def undo(job: Job, directory: Path) -> Journal:
-    """Put back what the last restore replaced; what it restored is kept beside. Raises UsageError if none."""
+def undo(job: Job, directory: Path, services: bool = True) -> Journal:
+    """Put back what the last restore replaced; what it restored is kept beside. Raises UsageError if none.
+
+    `services`: those of the job are stopped meanwhile. One that does not start again, or does not
+    work, is a RestoreError; the old state is in place then all the same.
+    """
     for journal in reversed(journals(directory, job.name)):
         if journal.step == SWAPPED:
             swaps = [_undoing(_source(job, journal, swap), swap) for swap in journal.swaps]
-            journal = advance(directory, journal, UNDOING, swaps)
-            _back(job, journal)
-            return advance(directory, journal, UNDONE)
+            return _undo(job, directory, journal, swaps, services)
     raise UsageError(f"job {job.name} has no restore that can be undone")
+
+
+def _undo(
+    job: Job, directory: Path, journal: Journal, swaps: list[Swap], services: bool
+) -> Journal:
+    running = around.running(job) if services else ()
+    journal = advance(directory, journal, UNDOING, swaps, running)
+    try:
+        around.stop(job, running)
+    except LifeboatError as exc:
+        around.start(job, running)
+        advance(directory, journal, SWAPPED, stopped=())
+        raise RestoreError(f"{exc}; nothing was undone", detail=exc.detail, hint=exc.hint) from exc
+    state = _back(job, journal)
+    left = around.start(job, running)
+    journal = advance(directory, journal, UNDONE, stopped=())
+    try:
+        if left:
+            raise RestoreError("; ".join(left))
+        if services:
+            around.wait_until_healthy(job)
+    except LifeboatError as exc:
+        raise RestoreError(f"undone: {state}; but {exc}", detail=exc.detail, hint=exc.hint) from exc
+    return journal
 
 
 def confirm(job: Job, directory: Path) -> list[Journal]:
@@ -67,7 +96,7 @@ def _let_go(job: Job, directory: Path, journal: Journal) -> None:
     forget(directory, journal)
 
 
-def recover(job: Job, directory: Path) -> list[str]:
+def recover(job: Job, directory: Path) -> list[Told]:
     """Finish or take back every restore that was cut off; one sentence for each, saying which state holds."""
     told = []
     for journal in journals(directory, job.name):
@@ -76,26 +105,40 @@ def recover(job: Job, directory: Path) -> list[str]:
     return told
 
 
-def settle(job: Job, journal: Journal, directory: Path) -> str:
-    """Bring one open journal to an end. Only a restore whose every source is swapped is the new state."""
+def settle(job: Job, journal: Journal, directory: Path) -> Told:
+    """Bring one open journal to an end. Only a restore whose every source is swapped is the new state.
+
+    Services that the restore had stopped run again in any case.
+    """
     where = f"restore {journal.token} of job {journal.job} from {journal.backup_id}"
     if journal.step == DISCARDING:
         _let_go(job, directory, journal)
-        return f"{where}: letting go of what it replaced was cut off and is now complete"
+        return Told(f"{where}: letting go of what it replaced was cut off and is now complete")
     if journal.step == UNDOING:
+        around.stop(job, journal.stopped)  # a boot, or somebody, may have started them
         state = _back(job, journal)
-        advance(directory, journal, UNDONE)
-        return f"{where}: its undo was cut off and is now complete; {state}"
+        left = around.start(job, journal.stopped)
+        advance(directory, journal, UNDONE, stopped=())
+        return _told(f"{where}: its undo was cut off and is now complete; {state}", left)
     if journal.step == SWAPPING and all(
         _source(job, journal, swap).swapped(swap) for swap in journal.swaps
     ):
-        advance(directory, journal, SWAPPED)
-        return f"{where} was cut off after the last swap; the new state is in place"
-    state = _back(job, journal) if journal.step == SWAPPING else _OLD
+        left = around.start(job, journal.stopped)
+        advance(directory, journal, SWAPPED, stopped=())
+        return _told(f"{where} was cut off after the last swap; the new state is in place", left)
+    state = _OLD
+    if journal.step in (SWAPPING, RETURNING):
+        around.stop(job, journal.stopped)
+        state = _back(job, journal)
+    left = around.start(job, journal.stopped)
     for swap in journal.swaps:
         _source(job, journal, swap).discard(swap)
     forget(directory, journal)
-    return f"{where} was cut off and is taken back; {state}"
+    return _told(f"{where} was cut off and is taken back; {state}", left)
+
+
+def _told(sentence: str, left: list[str]) -> Told:
+    return Told("; ".join([sentence, *left]), not left)
 
 
 def _undoing(source: Source, swap: Swap) -> Swap:

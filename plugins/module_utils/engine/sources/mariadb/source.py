@@ -128,6 +128,12 @@ class MariaDB:
             account = f"{self._server.user or user}@{'localhost' if here else '%'}"
             return accounts.prepare(access, self.database, account, self._server.password, dry_run)
 
+    def ask(self, statement: str) -> list[str]:
+        """See ports.Askable. NULL comes as the text NULL."""
+        with self._server.access(admin=True) as access:
+            rows = access.ask(["SET SESSION TRANSACTION READ ONLY", statement], self.database)
+        return rows[0] if rows else []
+
     # -- verify
 
     def check_content(self, plains: Mapping[str, Plain], work: Workspace) -> None:

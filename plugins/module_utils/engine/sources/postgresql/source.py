@@ -161,6 +161,17 @@ class PostgreSQL:
         with self._server.access(admin=True) as access, access.session(self.database) as session:
             return role.prepare(session, role_name, self._server.password, dry_run)
 
+    def ask(self, statement: str) -> list[str]:
+        """See ports.Askable: one query, in the search path of the database."""
+        if "\\" in statement:
+            raise SourceError(
+                f"source {self.name}: write a query without a backslash: psql reads it"
+            )
+        with self._server.access(admin=True) as access, access.session(self.database) as session:
+            session.ask("RESET search_path")
+            rows = session.rows(statement)
+        return [str(one) for one in rows[0].values()] if rows else []
+
     # -- verify
 
     def check_content(self, plains: Mapping[str, Plain], work: Workspace) -> None:

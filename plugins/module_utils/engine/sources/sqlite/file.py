@@ -105,6 +105,13 @@ def totals(path: Path) -> dict[str, int]:
     return {"tables": len(counts), "rows": sum(rows or 0 for rows in counts)}
 
 
+def first_row(path: Path, statement: str) -> list[str]:
+    """What a statement that only reads answers; [] without a row."""
+    with connect(path) as connection:
+        connection.execute("PRAGMA query_only = on")
+        return [str(one) for one in connection.execute(statement).fetchone() or ()]
+
+
 def count(path: Path, into: Path) -> Inventory:
     """Every table with its rows; views, indexes and triggers by name."""
     writer = InventoryWriter(into)

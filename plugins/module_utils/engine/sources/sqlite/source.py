@@ -31,6 +31,7 @@ from .file import (
     count,
     described,
     examine,
+    first_row,
     looks_like_one,
     totals,
 )
@@ -93,6 +94,13 @@ class SQLite:
                 ) from exc
             facts.update(described(copy))
             yield _Dump(copy, taken_at, facts, odd)
+
+    def ask(self, statement: str) -> list[str]:
+        """See ports.Askable."""
+        path = self._look()
+        with self._telling(path):
+            answer: list[str] = as_owner(path, lambda file: first_row(file, statement))
+        return answer
 
     # -- verify
 
