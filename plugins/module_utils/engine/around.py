@@ -25,9 +25,9 @@ RESTORE = (
 HEALTH = (
     Option("http"),
     Option("command", "texts"),
+    Option("user"),
     Option("sql"),
     Option("source"),
-    Option("user"),
 )
 _UNIT = re.compile(
     r"[A-Za-z0-9_][A-Za-z0-9_.:@\\-]*\.(service|socket|timer|path|target|scope|slice)"

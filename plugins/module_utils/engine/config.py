@@ -191,7 +191,7 @@ def parse(mapping: Any, secret: Callable[[str], Secret], scope: str = "system") 
 
 
 def _notify(top: Mapped, secret: Callable[[str], Secret]) -> Notify:
-    secret_of = _Builder(top, secret, []).secret_of
+    secret_of = _Builder(top, secret, [], "system").secret_of
     given = check_options("notify", top["notify"], NOTIFY, secret_of)
     urls = {}
     for name, body in given["urls"].items():

@@ -59,7 +59,8 @@ def test_the_numbers_are_those_of_the_code(heading: str, told: str) -> None:
 
 
 def test_every_step_of_the_journal_is_analysed() -> None:
-    steps = {"staging", "swapping", "swapped", "undoing", "undone", "discarding"}
+    steps = {"staging", "stopping", "swapping", "returning"}
+    steps |= {"swapped", "undoing", "undone", "discarding"}
     assert steps >= set(journal.OPEN)
     written = {cells[1].strip("`") for cells in markdown.tables(DESIGN)["What a crash leaves"]}
     assert steps <= written
