@@ -20,6 +20,8 @@ from .engine.model import Command
 from .engine.paths import Paths
 from .engine.process import run
 from .unit_texts import DROP_IN, RECOVER, SERVICE, TIMER, Units
+from .watch_units import SERVICE_NAME as WATCH
+from .watch_units import TIMER_NAME as WATCH_TIMER
 
 _AT_ONCE = 20  # units verified by one process, whose complaints are cut at 4 kB
 _OURS = "lifeboat-run@*"
@@ -74,12 +76,13 @@ def plan(paths: Paths, units: Units, enabled: bool) -> Plan:
     gone = tuple(sorted(set(there) - set(units.files)))
     reason = _no_manager(paths)
     linked = _linked(paths.units)
-    wanted = (units.timers if enabled else []) if not reason else []
+    all_timers = [*units.timers, *units.always]
+    wanted = (all_timers if enabled else []) if not reason else []
     enable = [] if reason else [one for one in [*wanted, *units.boot] if one not in linked]
     stopped = set(wanted) - set(_active(paths, wanted))
     kept = {*wanted, *units.boot}
     if reason and enabled:
-        kept.update(units.timers)  # what another systemd enabled stays so
+        kept.update(all_timers)  # what another systemd enabled stays so
     disable = [one for one in linked if one not in kept]
     timers = sorted({*linked, *wanted} - {RECOVER})
     verified, warnings = _verify(units, paths)
@@ -127,7 +130,7 @@ def apply(paths: Paths, planned: Plan) -> None:
 
 def _installed(folder: Path) -> dict[str, str]:
     """Our unit files as they are. Other people's drop-ins beside ours are not ours."""
-    found = [folder / name for name in (SERVICE, TIMER, RECOVER)]
+    found = [folder / name for name in (SERVICE, TIMER, RECOVER, WATCH, WATCH_TIMER)]
     found += sorted(folder.glob(f"{_OURS}.d/{DROP_IN}"))
     return {
         path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8", errors="replace")
@@ -139,6 +142,7 @@ def _installed(folder: Path) -> dict[str, str]:
 def _linked(folder: Path) -> list[str]:
     """Our units that are enabled."""
     found = [*folder.glob(f"timers.target.wants/{_OURS}.timer")]
+    found += folder.glob(f"timers.target.wants/{WATCH_TIMER}")
     found += folder.glob(f"multi-user.target.wants/{RECOVER}")
     return [path.name for path in found if path.is_symlink()]
 

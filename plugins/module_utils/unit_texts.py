@@ -5,6 +5,7 @@ lifeboat-run@.service, lifeboat-run@.timer      for all jobs
 lifeboat-run@JOB:TYPE.service.d/10-lifeboat.conf   user, credentials, writable paths
 lifeboat-run@JOB:TYPE.timer.d/10-lifeboat.conf     calendar
 lifeboat-recover.service                        at boot, in system scope
+lifeboat-watch@.service, lifeboat-watch.timer   looks at jobs: after each run, and every six hours
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from . import watch_units
 from .engine.cli.calendars import calendar
+from .engine.cli.lookout import TEXTFILES
 from .engine.config import Configuration
 from .engine.job import Job
 from .engine.model import Needs, Schedule
@@ -35,10 +38,15 @@ Wants=network-online.target
 # What a job reads may be one of these; a restore that was cut off is settled before the next backup.
 After=network-online.target postgresql.service mariadb.service docker.service lifeboat-recover.service
 After=redis-server.service redis.service valkey-server.service valkey.service
+# In a process of its own: it neither fails nor delays the backup.
+OnSuccess=lifeboat-watch@%i.service
+OnFailure=lifeboat-watch@%i.service
 
 [Service]
 Type=oneshot
 ExecStart={command} run --unit %i
+# How far it is, for `systemctl status`.
+NotifyAccess=main
 # The command starts the unit of a job unless it is the unit.
 Environment=LIFEBOAT_UNIT=1
 # A run that hangs holds the job's lock: it ends at the latest when the next daily one is due.
@@ -85,10 +93,15 @@ SystemCallFilter=@system-service
 _USER_SERVICE = """\
 [Unit]
 Description=Backup %i
+# In a process of its own: it neither fails nor delays the backup.
+OnSuccess=lifeboat-watch@%i.service
+OnFailure=lifeboat-watch@%i.service
 
 [Service]
 Type=oneshot
 ExecStart={command} run --unit %i
+# How far it is, for `systemctl status`.
+NotifyAccess=main
 # The command starts the unit of a job unless it is the unit.
 Environment=LIFEBOAT_UNIT=1
 # A run that hangs holds the job's lock: it ends at the latest when the next daily one is due.
@@ -155,6 +168,11 @@ class Units:
         return sorted(self.calendars)
 
     @property
+    def always(self) -> list[str]:
+        """Timers that are no job's."""
+        return [watch_units.TIMER_NAME]
+
+    @property
     def boot(self) -> list[str]:
         return [RECOVER] if RECOVER in self.files else []
 
@@ -162,6 +180,8 @@ class Units:
 def units(configuration: Configuration, paths: Paths, encrypted: Callable[[str], bool]) -> Units:
     """The units of every job. `encrypted`: whether the credential of this name is stored encrypted."""
     files = {SERVICE: _HEAD + _service(configuration, paths), TIMER: _HEAD + _TIMER}
+    files[watch_units.SERVICE_NAME] = _HEAD + _watch(configuration, paths)
+    files[watch_units.TIMER_NAME] = _HEAD + watch_units.TIMER
     if paths.scope == "system":
         spool = configuration.spool or paths.spool
         files[RECOVER] = _HEAD + _RECOVER.format(
@@ -201,6 +221,14 @@ def _service(configuration: Configuration, paths: Paths) -> str:
         user=USER,
         writable=" ".join(_word(one, optional=True) for one in writable),
     )
+
+
+def _watch(configuration: Configuration, paths: Paths) -> str:
+    writable = [_word(one) for one in (paths.state / "watch", paths.log)]
+    writable.append(_word(configuration.textfile or TEXTFILES, optional=True))
+    sandbox = watch_units.SANDBOX.format(writable=" ".join(writable))
+    service = watch_units.SERVICE.format(command=_program(paths))
+    return service + (sandbox if paths.scope == "system" else "")
 
 
 def _job_drop_in(

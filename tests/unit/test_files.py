@@ -305,3 +305,10 @@ def test_a_private_directory_is_never_a_link_that_was_planted(tmp_path: Path, th
     (tmp_path / "file").touch()
     with pytest.raises(LifeboatError, match="file is not a directory"):
         files.make_private(tmp_path / "file")
+
+
+def test_a_line_that_a_power_cut_left_swallows_no_other(tmp_path: Path) -> None:
+    log = tmp_path / "history.jsonl"
+    log.write_bytes(b'{"whole": 1}\n{"cut of')
+    files.append_line(log, '{"next": 2}')
+    assert log.read_bytes().splitlines() == [b'{"whole": 1}', b'{"cut of', b'{"next": 2}']

@@ -127,6 +127,8 @@ def test_an_operators_own_drop_in_stays(install: Any, folder: Path) -> None:
         "lifeboat-run@.service",
         "lifeboat-run@.timer",
         "lifeboat-run@shop:daily.timer.d/override.conf",
+        "lifeboat-watch.timer",
+        "lifeboat-watch@.service",
     ]
 
 

@@ -51,7 +51,7 @@ def run(session: Session, asked: Any, out: Output) -> int:
             sources=asked.only,
             tags=asked.tag,
             pin=asked.pin,
-            listener=listener,
+            listener=watch.ProgressFile(session.paths.progress(job.name), listener),
         )
         told = report_mapping(job, report)
     return _show_report(told, out)
@@ -64,7 +64,8 @@ def _run_in_unit(session: Session, asked: Any, out: Output) -> int:
     request = unit.take_request(session.paths, name) if type_ == "manual" else {}
     schedule = job.schedule(type_)
     scheduled = schedule.sources if schedule else ()
-    listener = watch.ProgressFile(session.paths.progress(name), watch.listener(terminal=False))
+    told_to = watch.UnitStatus(watch.listener(terminal=False))
+    listener = watch.ProgressFile(session.paths.progress(name), told_to)
     report = run_backup(
         session,
         job,

@@ -49,7 +49,8 @@ def identity(source: str | None) -> bytes | None:
 def restore_(session: Session, asked: Any, out: Output) -> int:
     """Choose, show, verify, ask, restore beside, compare, swap."""
     job = session.job(asked.job)
-    listener = watch.listener(quiet=asked.quiet)
+    seen = watch.listener(quiet=asked.quiet)
+    listener = watch.ProgressFile(session.paths.progress(asked.job), seen)
     as_of = parse_instant(asked.as_of) if asked.as_of else None
     wanted = Wanted(asked.id, asked.tag, asked.type, asked.index, as_of, asked.at)
     key = identity(asked.identity)

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -60,6 +62,40 @@ class ProgressFile:
                 write(self._path, json.dumps(asdict(told)).encode(), 0o640)
             except OSError:
                 return  # progress never fails an operation
+
+
+class UnitStatus:
+    """Tell systemd what is being done and how far it is, for `systemctl status`, and pass it on.
+
+    See sd_notify(3); outside of a unit that allows it there is nobody to tell.
+    """
+
+    def __init__(self, then: Listener) -> None:
+        self._then, self._told = then, 0.0
+        address = os.environ.get("NOTIFY_SOCKET", "")
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+
+    def __call__(self, event: Event) -> None:
+        self._then(event)
+        moment = time.monotonic()
+        if not self._address or moment - self._told < 0.5:
+            return
+        self._told = moment
+        told = replace(event, problem="see the journal") if event.problem else event
+        line = "STATUS=" + shown(sentence(told)) + percent(told)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line_out:
+                line_out.setblocking(False)
+                line_out.sendto(line.encode(), self._address)
+        except OSError:
+            return  # progress never fails an operation
+
+
+def percent(event: Event) -> str:
+    """A blank and "(12%)"; "" where nobody knows the whole."""
+    if not event.total_bytes or event.ended:
+        return ""
+    return f" ({min(1.0, event.done_bytes / event.total_bytes):.0%})"
 
 
 def event_of(mapping: Mapping[str, Any]) -> Event:
