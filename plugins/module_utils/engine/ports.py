@@ -30,6 +30,8 @@ from .model import (
     Workspace,
 )
 
+PROTECTION_PROBE = ".probe-protection"  # no object: a name that begins with a dot is never one
+
 
 class Dump(Protocol):
     """One source, held still at one instant, while its streams are read."""
@@ -199,6 +201,10 @@ class Destination(Protocol):
     """A place where copies live. Keys are naming's, relative, with /. All errors are DestinationError.
 
     A class states `kind` and `options`; it is made as `kind(name=..., **options)`.
+
+    It may have `exposed(prefix: str) -> str`: what this host can do to what is stored below `prefix`, in
+    words, found by doing it to the object PROTECTION_PROBE there, which stays; "" = it can neither delete
+    nor change it. Without it, whatever is stored is this host's to delete.
     """
 
     kind: str

@@ -13,6 +13,7 @@ from ..progress import Event
 from ..registry import FILTERS
 from ..stopped import notes
 from . import rescue, unit, watch
+from .destination import destination_
 from .exposition import metrics
 from .follow import follow
 from .freshness import freshness
@@ -185,4 +186,5 @@ COMMANDS: dict[str, Callable[[Session, Any, Output], int]] = {
     "notify": notify,
     "watch": follow,
     "recover": recover,
+    "destination": destination_,
 }

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import Interrupted, LifeboatError
 from ..paths import paths
-from . import check, commands
+from . import check, commands, receiver
 from .aftermath import look_again
 from .output import Output
 from .parser import parser
@@ -59,6 +59,8 @@ def _run(asked: Any, out: Output, scope: str, root: str | None) -> int:
     where = paths(scope, root)
     if asked.command == "config":  # looks at a file that is not installed yet
         return check.config_check(where, asked, out)
+    if asked.command == "receiver":  # such a host needs no jobs of its own
+        return receiver.receive(where, asked, out)
     ensure_directories(where)
     session = Session.load(where)
     try:

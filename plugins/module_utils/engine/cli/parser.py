@@ -39,6 +39,15 @@ def parser() -> argparse.ArgumentParser:
     _watching(commands)
     one = _command(commands, "recover", "finish or take back restores that were cut off", job=None)
     one.add_argument("job", nargs="?", metavar="JOB")
+    told = "try whether this host can delete what it has stored"
+    one = _command(commands, "destination", told, job=None)
+    one.add_argument("action", choices=["check"])
+    one.add_argument("name", nargs="?", default="", metavar="NAME", help="default: all")
+    told = "on a host that receives backups: seal them, or let old ones go"
+    one = _command(commands, "receiver", told, job=None)
+    one.add_argument("action", choices=["seal", "prune"])
+    one.add_argument("--apply", action="store_true", help="prune: delete what the plan says")
+    one.add_argument("--no-limit", action="store_true", help="prune: also more than one run may")
     one = _command(commands, "config", "check a configuration file", job=None)
     one.add_argument("action", choices=["check"])
     one.add_argument("file", nargs="?", metavar="FILE", help="default: the one in use")

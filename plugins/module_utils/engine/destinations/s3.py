@@ -13,10 +13,11 @@ from typing import Any, BinaryIO
 
 from ..errors import ConfigError, DestinationError
 from ..model import Needs, Option, Protection, Secret, Stored
-from ..ports import Growing
+from ..ports import PROTECTION_PROBE, Growing
 from ..s3_client import Connection, Denied, Taken, Unsupported
 from ..s3_identity import Identity
 from .s3_bucket import Bucket
+from .s3_exposure import exposure
 from .s3_providers import PROVIDERS
 from .s3_terms import terms
 from .s3_upload import MAX_PART, MIN_PART, Plan, TooManyParts, send_finished, send_growing
@@ -239,6 +240,9 @@ class S3:
                 self.delete(key)
                 removed.append(key)
         return removed
+
+    def exposed(self, prefix: str) -> str:
+        return exposure(self._bucket, prefix + PROTECTION_PROBE)
 
     def _refuse_if_there(self, key: str) -> None:
         """Look first: some servers ignore the condition of a write, and overwrite.

@@ -13,9 +13,10 @@ from typing import Any, BinaryIO, Callable
 
 from ..errors import ConfigError, DestinationError, LifeboatError
 from ..model import Needs, Option, Secret, Stored
-from ..ports import Growing
+from ..ports import PROTECTION_PROBE, Growing
 from .sftp_connect import library
 from .sftp_errors import Taken, taken
+from .sftp_exposure import exposure
 from .sftp_place import Hop, Place, hops, known_hosts
 from .sftp_session import Session
 from .sftp_stream import Download, Upload
@@ -161,7 +162,23 @@ class SFTP:
                 self._tree.remove_empty(tuple(parents))
         return removed
 
+    def exposed(self, prefix: str) -> str:
+        self._probe(prefix)
+        parents = tuple(prefix.split("/")[:-1])
+        path = self._tree.path(*parents, PROTECTION_PROBE)
+        told = exposure(self._session, path, prefix + PROTECTION_PROBE)
+        if told:
+            self._probe(prefix)  # so that it can be sealed until the next time
+        return told
+
     # -- inside
+
+    def _probe(self, prefix: str) -> None:
+        """Have the object that protection is tried on; the one of the last time will do."""
+        parents, content = tuple(prefix.split("/")[:-1]), b"lifeboat tries to change this"
+        with suppress(Taken):
+            key = prefix + PROTECTION_PROBE
+            self._deliver(key, parents, PROTECTION_PROBE, [content], lambda: len(content))
 
     def _files(self, prefix: str) -> Iterator[tuple[str, Any]]:
         """Every regular file that may begin with `prefix`, parts too."""
