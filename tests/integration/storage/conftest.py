@@ -13,8 +13,8 @@ import pytest
 
 from tests.integration.s3.conftest import (  # noqa: F401
     Bucket,
-    _client,
     _no_chain,
+    client_of,
     gateway,
     moto,
     moto_root,
@@ -89,10 +89,10 @@ def on_moto(moto: str, moto_root: dict[str, str]) -> Callable[..., Bucket]:  # n
 
     def make(identities: dict[str, tuple[str, str]] = IDENTITIES) -> Bucket:
         name = "b-" + secrets.token_hex(6)
-        owner = _client("s3", moto, moto_root)
+        owner = client_of("s3", moto, moto_root)
         owner.create_bucket(Bucket=name)
         owner.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-        iam, keys = _client("iam", moto, moto_root), {}
+        iam, keys = client_of("iam", moto, moto_root), {}
         for who, (kind, host) in identities.items():
             user = f"{who}-{name}"
             iam.create_user(UserName=user)
