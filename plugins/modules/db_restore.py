@@ -146,6 +146,7 @@ plan:
         size_bytes: 8388608
         now: {tables: 3, rows: 41}
         backup: {tables: 3, rows: 40}
+        lost: ["1 rows more than in the backup"]
         refusals: []
 summary:
   description: The plan in words, line by line.

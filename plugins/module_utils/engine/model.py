@@ -366,3 +366,4 @@ class Target:
     note: Mapping[str, Any] = field(default_factory=dict)  # what else `plan` of the source needs
     keep_in: str = ""  # for `plan`: a directory of whoever restores alone, made by the source that
     # keeps something there for as long as the restore can be taken back
+    newer: Mapping[str, int] = field(default_factory=dict)  # {"files": 3}: written since the backup

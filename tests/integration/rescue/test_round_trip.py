@@ -59,6 +59,26 @@ def test_confirm_lets_go_of_what_was_kept(host: Host) -> None:
     assert host.left_over() == []
 
 
+def test_what_came_since_is_told_before_the_gate_asks(host: Host) -> None:
+    papers = host.data / "papers"
+    papers.mkdir()
+    (papers / "old.txt").write_text("old")
+    host.job["sources"]["papers"] = {"type": "files", "paths": [str(papers)]}
+    host.configure()
+    id_ = host.run()
+    host.fill(1003)
+    (papers / "old.txt").write_text("changed since")
+
+    done = host.lifeboat("restore", "shop", id_, "--dry-run", "--json")
+
+    lost = {one["source"]: one["lost"] for one in json.loads(done.stdout)["targets"]}
+    assert lost == {
+        "db": ["3 rows more than in the backup"],
+        "papers": ["1 files written since"],
+    }
+    assert "would be lost: 3 rows more than in the backup" in host.restore(id_).stderr
+
+
 def test_undo_passes_the_gate_too(host: Host) -> None:
     id_ = host.run()
     host.fill(7)

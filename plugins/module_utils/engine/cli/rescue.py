@@ -14,6 +14,7 @@ from ..job import Job
 from ..operations import restore, settle
 from ..operations.catalog import Wanted
 from ..operations.journal import SWAPPED, Journal, journals
+from ..operations.losses import losses
 from ..registry import FILTERS
 from ..units import human_duration, human_size, iso, parse_instant
 from . import watch
@@ -200,6 +201,7 @@ def plan_lines(job: Job, planned: restore.Plan) -> list[str]:
         lines.append("    there now: " + (there if target.exists else "nothing"))
         if record.totals:
             lines.append("    in the backup: " + _totals(record.totals))
+        lines += [f"    would be lost: {one}" for one in losses(record, target)]
         lines += [f"    refused: {reason}" for reason in target.refusals]
     lines += [f"  {name}: NOT in this backup, and left as it is" for name in planned.absent]
     lines += [f"  {name}: {_STATES[state]}" for name, state in planned.states]
@@ -228,6 +230,7 @@ def plan_mapping(job: Job, planned: restore.Plan) -> dict[str, Any]:
                 "size_bytes": target.size_bytes,
                 "now": dict(target.totals),
                 "backup": dict(record.totals),
+                "lost": losses(record, target),
                 "refusals": list(target.refusals),
             }
             for record, target in planned.targets

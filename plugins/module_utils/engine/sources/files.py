@@ -136,10 +136,10 @@ class Files:
                 )
         targets = [one["target"] for one in wanted]
         there = [path for path in targets if os.path.lexists(path)]
-        counted = {"files": 0, "size_bytes": 0}
+        counted, newer = {"files": 0, "size_bytes": 0}, 0
         if not refusals:
             for path in there:
-                tree_target.add_up(path, counted)
+                newer += tree_target.add_up(path, counted, record.taken_at)
         label = "files in %s" % ", ".join(targets)
         if self._merge:
             chosen = ["/" + name for one in wanted for name in one["chosen"]]
@@ -152,6 +152,7 @@ class Files:
             totals=counted if there else {},
             refusals=tuple(refusals),
             note={"trees": wanted},
+            newer={"files": newer} if newer else {},
         )
 
     def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -135,18 +136,28 @@ def _unreachable(folder: Path) -> list[str]:
     return [told] if told else []
 
 
-def add_up(path: str, counted: dict[str, int]) -> None:
-    """Add the regular files below `path`, links not followed."""
-    if os.path.isfile(path) and not os.path.islink(path):
-        counted["files"] += 1
-        counted["size_bytes"] += os.path.getsize(path)
-        return
-    for folder, _folders, names in os.walk(path):
-        for name in names:
-            full = os.path.join(folder, name)
-            if not os.path.islink(full) and os.path.isfile(full):
-                counted["files"] += 1
-                counted["size_bytes"] += os.path.getsize(full)
+def add_up(path: str, counted: dict[str, int], since: datetime | None = None) -> int:
+    """Add the regular files below `path`, links not followed; how many were written after `since`."""
+    after = since.timestamp() if since else float("inf")
+    newer = 0
+    for full in _files(path):
+        try:
+            found = os.lstat(full)
+        except OSError:  # gone in this moment
+            continue
+        if stat.S_ISREG(found.st_mode):
+            counted["files"] += 1
+            counted["size_bytes"] += found.st_size
+            newer += found.st_mtime > after
+    return newer
+
+
+def _files(path: str) -> Iterator[str]:
+    if not os.path.isdir(path) or os.path.islink(path):
+        yield path
+    else:
+        for folder, _folders, names in os.walk(path):
+            yield from (os.path.join(folder, name) for name in names)
 
 
 def alike(
