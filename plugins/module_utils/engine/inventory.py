@@ -17,6 +17,7 @@ from .errors import FormatError
 from .model import Inventory
 
 Entry = Mapping[str, Any]
+_LINE = json.JSONEncoder(sort_keys=True)
 
 
 class InventoryWriter:
@@ -30,7 +31,7 @@ class InventoryWriter:
 
     def add(self, kind: str, name: str, **measures: Any) -> None:
         """Count one object. Integer measures and the number of objects go into the totals."""
-        line = json.dumps(dict(measures, kind=kind, name=name), sort_keys=True).encode() + b"\n"
+        line = _LINE.encode(dict(measures, kind=kind, name=name)).encode() + b"\n"
         self._lines.write(line)
         # A sum of hashes does not depend on the order, and needs no memory for a million files.
         self._sum = (self._sum + int.from_bytes(hashlib.sha256(line).digest(), "big")) % 2**256

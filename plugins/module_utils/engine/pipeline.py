@@ -163,8 +163,9 @@ class Pipeline:
         widen(stage.process.stdout)
         return stage
 
-    def _pump_loop(self, source: IO[bytes], sink: IO[bytes]) -> None:
-        buffer = bytearray(BLOCK)
+    def _pump_loop(self, source: Any, sink: IO[bytes]) -> None:
+        kept = bool(self._tap or self._surplus)  # a tap may go on reading what it was shown
+        buffer = bytearray(0 if kept else BLOCK)
         view = memoryview(buffer)
         tail = held = b""
         try:
@@ -174,8 +175,8 @@ class Pipeline:
                     self.plain_bytes += moved
                     tail = b""
                     continue
-                count = source.readinto(buffer)  # type: ignore[attr-defined]
-                block = view[:count]
+                block: Any = source.read(BLOCK) if kept else view[: source.readinto(buffer)]
+                count = len(block)
                 if self._surplus is not None:
                     block, held = self._hold(held, block)
                     if count and not block:
@@ -184,12 +185,12 @@ class Pipeline:
                 if not count:
                     break
                 if self._tap is not None:
-                    self._tap(bytes(block))
+                    self._tap(block)
                 if len(self.head) < _HEAD:
                     self.head = (self.head + bytes(block[:_HEAD]))[:_HEAD]
                 tail = bytes(block[-_TAIL:]) if count >= _TAIL else (tail + bytes(block))[-_TAIL:]
                 self.plain_bytes += count
-                write_all(sink, block)
+                write_all(sink, memoryview(block))
                 if count < _SMALL:
                     # Programs write a page or two at a time. To wake for each costs more than to copy
                     # it; in this time the pipe, which holds 1 MiB, gathers a block worth a wake.
@@ -208,11 +209,13 @@ class Pipeline:
                 except OSError:
                     pass
 
-    def _hold(self, held: bytes, block: memoryview) -> tuple[memoryview, bytes]:
+    def _hold(self, held: bytes, block: bytes) -> tuple[bytes, bytes]:
         """(what may go on, what is held back): the end is known only once nothing follows it."""
-        joined = held + bytes(block)
-        end = len(joined) - (min(len(joined), _HEAD) if block else self._surplus_of(joined))
-        return memoryview(joined)[:end], joined[end:] if block else b""
+        if not block:
+            return held[: len(held) - self._surplus_of(held)], b""
+        if len(block) < _HEAD:
+            held, block = b"", held + block
+        return b"".join((held, memoryview(block)[:-_HEAD])), block[-_HEAD:]
 
     def _surplus_of(self, last: bytes) -> int:
         return self._surplus(last) if self._surplus is not None and last else 0

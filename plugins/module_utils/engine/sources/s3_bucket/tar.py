@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from ...errors import VerifyError
 from ...inventory import InventoryWriter
-from ..trees.listing import Forward, complaint, members
+from ..trees.listing import Forward, Piece, complaint, members
 from .records import Record
 
 RECORD = "LIFEBOAT.object"  # a pax keyword: those of vendors are in capitals, see pax(1)
@@ -55,7 +55,7 @@ def member_name(key: str, number: int) -> str:
     return key if fits and parts[0] != ODD else "%s/%08d" % (ODD, number)
 
 
-def records(stream: BinaryIO) -> Iterator[tuple[Record, int, Iterator[bytes]]]:
+def records(stream: BinaryIO) -> Iterator[tuple[Record, int, Iterator[Piece]]]:
     """(record, offset of its content, its content) of each member; raises VerifyError unless the archive
     is whole and of this form. The content is read, or passed over, before the next is asked for."""
     forward = Forward(lambda: stream.read(_READ))

@@ -9,15 +9,18 @@ import queue
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Union
 
 from ...errors import SourceError, VerifyError
 from ...inventory import InventoryWriter
+from . import headers
 
 BLOCK = 1 << 20
 _NOTHING = bytes(BLOCK)
 _LARGE = 64 << 20  # holes that take longer to hash than they are worth
+_HEADER = 512
 _RECORD = 10240  # GNU tar fills its last record with zeros
+Piece = Union[bytes, memoryview]
 KINDS = {
     tarfile.DIRTYPE: "directory",
     tarfile.SYMTYPE: "symlink",
@@ -86,7 +89,7 @@ class Listing:
             self._failure = exc
         stream.drain()  # tap must never wait for a thread that has ended
 
-    def _add(self, member: tarfile.TarInfo, content: Iterator[bytes] | None) -> None:
+    def _add(self, member: tarfile.TarInfo, content: Iterator[Piece] | None) -> None:
         self._members += 1
         measures: dict[str, Any] = {"mode": "%04o" % member.mode}
         if self._owners:
@@ -109,8 +112,9 @@ class Listing:
         return self._top + name[len(self._found_as) :]
 
 
-def members(stream: Forward) -> Iterator[tuple[tarfile.TarInfo, Iterator[bytes] | None]]:
-    """The members in order, regular files with their content; raises VerifyError for a bad stream."""
+def members(stream: Forward) -> Iterator[tuple[tarfile.TarInfo, Iterator[Piece] | None]]:
+    """The members in order, regular files with their content, which may be passed over; raises
+    VerifyError for a bad stream."""
     try:
         # not mode "r|", which copies its whole buffer for each header it takes from it
         archive = tarfile.TarFile(
@@ -120,16 +124,31 @@ def members(stream: Forward) -> Iterator[tuple[tarfile.TarInfo, Iterator[bytes] 
             errors="surrogateescape",
         )
         member = archive.next()
+        end = _offset(archive)
         while member is not None:
             yield member, _content(member, stream) if member.isreg() else None
+            if stream.seek(end) != end:
+                raise VerifyError("a tar archive ends in the middle of %r" % member.name)
             # or it remembers every member it has met
             archive.members = []  # type: ignore[attr-defined]
-            member = archive.next()
+            # what it once read for all that follow, only it knows how to apply
+            member = None if archive.pax_headers else stream.header(_Header)
+            if member is not None:
+                end = stream.tell() + member.size + -member.size % _HEADER
+            else:
+                archive.offset = end
+                member = archive.next()
+                end = _offset(archive)
     except tarfile.TarError as exc:
         raise VerifyError("a tar archive is damaged: %s" % exc) from exc
 
 
-def _content(member: tarfile.TarInfo, stream: Forward) -> Iterator[bytes]:
+def _offset(archive: tarfile.TarFile) -> int:
+    """Where the header after the last one lies."""
+    return int(archive.offset)
+
+
+def _content(member: tarfile.TarInfo, stream: Forward) -> Iterator[Piece]:
     place = 0
     for offset, size_bytes in _regions(member):
         if offset < place or offset + size_bytes > member.size:
@@ -146,14 +165,14 @@ def _regions(member: tarfile.TarInfo) -> list[tuple[int, int]]:
     return [(0, member.size)] if found is None else list(found)
 
 
-def _stored(member: tarfile.TarInfo, stream: Forward, size_bytes: int) -> Iterator[bytes]:
+def _stored(member: tarfile.TarInfo, stream: Forward, size_bytes: int) -> Iterator[Piece]:
     left = size_bytes
     while left:
-        block = stream.read(min(left, BLOCK))
-        if not block:
+        piece = stream.piece(left)
+        if not piece:
             raise VerifyError("a tar archive ends in the middle of %r" % member.name)
-        left -= len(block)
-        yield block
+        left -= len(piece)
+        yield piece
 
 
 def _zeros(place: int, end: int) -> Iterator[bytes]:
@@ -164,14 +183,14 @@ def _zeros(place: int, end: int) -> Iterator[bytes]:
         place += size_bytes
 
 
-def _sha256(content: Iterator[bytes]) -> str:
+def _sha256(content: Iterator[Piece]) -> str:
     digest = hashlib.sha256()
     for block in content:
         digest.update(block)
     return digest.hexdigest()
 
 
-def _sha256_of_blocks(content: Iterator[bytes]) -> str:
+def _sha256_of_blocks(content: Iterator[Piece]) -> str:
     """Of the blocks of 1 MiB that hold anything, each with its number: holes cost no time."""
     digest, number, held = hashlib.sha256(), 0, bytearray()
 
@@ -249,6 +268,22 @@ class Forward:
             self._place = len(pieces[-1])
             missing -= self._place
         return b"".join(pieces)
+
+    def piece(self, most: int) -> memoryview:
+        """Some of what comes next, at most `most` bytes, not copied; empty at the end."""
+        if self._place == len(self._block):
+            self._advance()
+        found = memoryview(self._block)[self._place : self._place + most]
+        self._place += len(found)
+        return found
+
+    def header(self, make: Callable[[], headers.Member]) -> headers.Member | None:
+        """The member whose headers come next, read; None, and nothing read, where tarfile has to look."""
+        found = headers.plain(self._block, self._place, make)
+        if found is None:
+            return None
+        self._place = found[1]
+        return found[0]
 
     def tell(self) -> int:
         return self._offset + self._place

@@ -22,7 +22,7 @@ def survey(stream: BinaryIO, top: str | None = None, chosen: Sequence[str] = ())
     links: set[str] = set()
     missing, needed = set(chosen), set()
     order = _Order()
-    for member, content in members(counted):
+    for member, _content in members(counted):
         top = member.name if top is None else top
         _refuse_outsider(member.name, top, "member")
         if not member.isreg() and member.type not in KINDS:
@@ -37,9 +37,6 @@ def survey(stream: BinaryIO, top: str | None = None, chosen: Sequence[str] = ())
         if member.issym() or (member.islnk() and member.linkname in links):
             links.add(member.name)
         missing.discard(member.name)
-        if content is not None and member.sparse is None:  # holes take time, and hold nothing
-            for _block in content:
-                pass
     counted.drain()
     told = complaint(counted.tail, counted.size_bytes)
     if told:
