@@ -130,7 +130,8 @@ class Host:
         return next(self.disk.glob(f"archives/*/*/*/{name}*"))
 
     def left_over(self) -> list[str]:
-        """Temporary files anywhere: in the spool, the runtime directory, beside the data."""
+        """Temporary files anywhere: in the spool, the runtime directory, beside the data. How far the last
+        operation came stays to be read."""
         places = [self.root / "state" / "spool", self.root / "state" / "run", self.data]
         kept = {self.database.name, self.database.name + "-wal", self.database.name + "-shm"}
         return sorted(
@@ -138,5 +139,5 @@ class Host:
             for place in places
             if place.exists()
             for path in place.rglob("*")
-            if path.is_file() and path.name not in kept
+            if path.is_file() and path.name not in kept and path.suffix != ".progress"
         )
