@@ -9,13 +9,26 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   encryption:
-    description: How archives are encrypted. One of the two has to be said.
+    description: How archives are encrypted. One of O(encryption.age_recipients), O(encryption.gpg_recipients) and
+      O(encryption.none) has to be said.
     type: dict
     required: true
     version_added: 0.1.0
     suboptions:
       age_recipients:
         description: Public keys of age. Each of their private keys opens the archives; two are better than one.
+        type: list
+        elements: str
+        version_added: 0.1.0
+      gpg_recipients:
+        description: Fingerprints of keys of GnuPG, instead of O(encryption.age_recipients). They are of
+          O(encryption.gpg_keys), and no other keyring is used.
+        type: list
+        elements: str
+        version_added: 0.1.0
+      gpg_keys:
+        description: The public keys of O(encryption.gpg_recipients), armoured, or absolute paths of such files on
+          the host.
         type: list
         elements: str
         version_added: 0.1.0

@@ -52,6 +52,8 @@ def encryption() -> Spec:
             "required": True,
             "options": {
                 "age_recipients": {"type": "list", "elements": "str"},
+                "gpg_recipients": {"type": "list", "elements": "str"},
+                "gpg_keys": {"type": "list", "elements": "str", "no_log": False},
                 "none": {"type": "bool", "default": False},
             },
         },

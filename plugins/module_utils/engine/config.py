@@ -17,6 +17,7 @@ from typing import Any, Callable, cast
 from .around import around
 from .errors import ConfigError, UsageError
 from .filters.age import Age
+from .filters.gpg import Gpg
 from .filters.zstd import Zstd
 from .gate import ENVIRONMENTS
 from .job import Job, Objectives
@@ -99,7 +100,12 @@ PRUNED_JOB = tuple(
     for one in JOB
     if one.name in ("destinations", "schedule", "schedules", "keep", "environment")
 )
-ENCRYPTION = (Option("age_recipients", "texts"), Option("none", "boolean", default=False))
+ENCRYPTION = (
+    Option("age_recipients", "texts"),
+    Option("gpg_recipients", "texts"),
+    Option("gpg_keys", "texts"),
+    Option("none", "boolean", default=False),
+)
 COMPRESSION = (Option("level", "integer", default=3), Option("threads", "integer", default=0))
 OBJECTIVES = (Option("rto", "duration"), Option("rpo", "duration"))
 PLACEMENT = (Option("docker"), Option("podman"))
@@ -384,21 +390,15 @@ class _Builder:
         if encryption is None:
             raise ConfigError(
                 f"{at}encryption: not configured",
-                hint="name age_recipients, or say `none: true` if backups shall be readable by anybody",
+                hint="name age_recipients or gpg_recipients, or say `none: true` if backups shall be "
+                "readable by anybody",
             )
         chosen = check_options(f"{at}encryption", encryption, ENCRYPTION)
         level = check_options(
             f"{where}.compression", given["compression"] or self._top["compression"], COMPRESSION
         )
         packer: Filter = Zstd(level["level"], level["threads"])
-        if chosen["none"] == bool(chosen["age_recipients"]):
-            raise ConfigError(
-                f"{at}encryption: name age_recipients, or say `none: true`, not "
-                + ("both" if chosen["none"] else "neither")
-            )
-        if chosen["none"]:
-            return (packer,)
-        return (packer, Age(tuple(chosen["age_recipients"])))
+        return (packer, *_encryptor(f"{at}encryption", chosen))
 
     def _keep_at(self, names: Iterable[str], environment: str) -> Iterable[tuple[str, Keep]]:
         for name in names:
@@ -411,6 +411,25 @@ def _objectives(where: str, body: Mapped, promised: Mapped) -> Objectives:
     """A source's own objectives, else the job's."""
     own = check_options(f"{where}.objectives", body.get("objectives") or {}, OBJECTIVES)
     return Objectives(**{key: own[key] or promised[key] for key in own})
+
+
+def _encryptor(where: str, chosen: Mapped) -> tuple[Filter, ...]:
+    """The one encryptor that was chosen, or none of them."""
+    ways = ("age_recipients", "gpg_recipients", "none")
+    said = [one for one in ways if chosen[one]]
+    if len(said) != 1:
+        raise ConfigError(
+            f"{where}: name age_recipients or gpg_recipients, or say `none: true`; here "
+            + (" and ".join(said) + " are given" if said else "none of them is given"),
+            hint="an archive is encrypted by one program: its recipients are all of one kind",
+        )
+    if chosen["gpg_keys"] and said != ["gpg_recipients"]:
+        raise ConfigError(f"{where}.gpg_keys: only gpg_recipients use it")
+    if said == ["age_recipients"]:
+        return (Age(tuple(chosen["age_recipients"])),)
+    if said == ["gpg_recipients"]:
+        return (Gpg(tuple(chosen["gpg_recipients"]), tuple(chosen["gpg_keys"] or ())),)
+    return ()
 
 
 def _refuse_nested(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -36,13 +37,26 @@ class Command:
     user: str = ""  # of this system, to run as; only root may name another
     accepts: tuple[int, ...] = (0,)  # exit statuses that are not a failure
     secret: bytes | None = field(default=None, repr=False)  # readable once at DESCRIPTOR
+    secret_again: bool = False  # its reader opens it more than once: a file in memory, not a pipe
     inside: Inside | None = None  # a container
     hear: Callable[[Iterator[str]], None] | None = field(default=None, repr=False, compare=False)
     # is given all lines of standard error, where its end alone does not tell; see Pipeline.check
+    within: Callable[[], AbstractContextManager[Mapping[str, str]]] | None = field(
+        default=None, repr=False, compare=False
+    )  # what has to be there as long as it runs; gives variables for its environment
 
     @property
     def program(self) -> str:
         return self.inside.program if self.inside else self.argv[0].rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """A key that is encrypted to, and that may end."""
+
+    fingerprint: str
+    expires_at: datetime | None  # the last instant at which anything can be encrypted to it
+    broken: str = ""  # why nothing can: "is revoked", "has expired", "cannot encrypt"
 
 
 class Secret:

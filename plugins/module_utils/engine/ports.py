@@ -166,7 +166,12 @@ class Askable(Source, Protocol):
 
 
 class Filter(Protocol):
-    """One program between the source and storage: a compressor, an encryptor."""
+    """One program between the source and storage: a compressor, an encryptor.
+
+    One that needs an identity has `recipients` in its record. It may have `opens(identity: bytes,
+    record: Mapping) -> bool`: whether a private key fits an archive of that record, asked before a fetch;
+    and `public_keys() -> list[PublicKey]`: the keys that it encrypts to, where they may end.
+    """
 
     kind: str
     suffix: str  # ".zst"

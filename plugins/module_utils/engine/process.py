@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import (
     IO,
     Any,
@@ -140,6 +141,7 @@ class Started:
         self._stdout = stdout
         self._dies_by = dies_by
         self._lifeline = -1
+        self._around = ExitStack()
         self.process: Any = None
 
     def __enter__(self) -> Started:
@@ -153,13 +155,14 @@ class Started:
     def start(self) -> None:
         self._stderr = tempfile.TemporaryFile()
         try:
-            self._popen()
+            within = self.command.within
+            self._popen(self._around.enter_context(within()) if within else {})
         except BaseException:
             self._stderr.close()
             self._let_go()
             raise
 
-    def _popen(self) -> None:
+    def _popen(self, variables: Mapping[str, str]) -> None:
         argv, descriptor, stdin, held = list(self.command.argv), None, self._stdin, -1
         if self.command.inside:
             self.command.inside.ready()
@@ -168,7 +171,8 @@ class Started:
                 stdin, self._lifeline = os.pipe()
                 held = stdin
         if self.command.secret is not None:
-            descriptor = _secret_pipe(self.command.secret)
+            hand_over = _secret_file if self.command.secret_again else _secret_pipe
+            descriptor = hand_over(self.command.secret)
             argv = [word.replace(DESCRIPTOR, "/dev/fd/%d" % descriptor) for word in argv]
         try:
             self.process = _Program(
@@ -178,7 +182,7 @@ class Started:
                 stderr=self._stderr,
                 cwd=self.command.cwd,
                 **_identity(self.command.user),
-                env=dict(_environment(self.command.user), **self.command.env),
+                env={**_environment(self.command.user), **self.command.env, **variables},
                 pass_fds=() if descriptor is None else (descriptor,),
                 preexec_fn=_bound(self._dies_by) if self._dies_by else None,
             )
@@ -263,14 +267,17 @@ class Started:
                         end.close()
                     except OSError:
                         pass
-        self._let_go()
-        if hasattr(self, "_stderr"):
-            self._stderr.close()
+        try:
+            self._let_go()
+        finally:
+            if hasattr(self, "_stderr"):
+                self._stderr.close()
 
     def _let_go(self) -> None:
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1
+        self._around.close()
 
 
 def _not_run(inside: Inside, status: int, said: str) -> LifeboatError:
@@ -331,6 +338,19 @@ def _secret_pipe(secret: bytes) -> int:
     finally:
         os.close(write_end)
     return read_end
+
+
+def _secret_file(secret: bytes) -> int:
+    """A nameless private file in memory that holds `secret`."""
+    made = os.memfd_create("lifeboat")
+    try:
+        os.fchmod(made, 0o600)  # ssh-keygen refuses a key that others may read
+        os.write(made, secret)
+        os.lseek(made, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(made)
+        raise
+    return made
 
 
 def widen(pipe: Any) -> None:

@@ -8,6 +8,7 @@ from .destinations.rclone import Rclone
 from .destinations.s3 import S3
 from .destinations.sftp import SFTP
 from .filters.age import Age
+from .filters.gpg import Gpg
 from .filters.zstd import Zstd
 from .notifiers.apprise_url import AppriseUrl
 from .notifiers.ping import Ping
@@ -42,6 +43,7 @@ DESTINATIONS = {
 }
 FILTERS = {  # kind in a manifest -> something that can decode
     "age": Age,
+    "gpg": Gpg,
     "zstd": Zstd,
 }
 NOTIFIERS = (AppriseUrl, Ping)

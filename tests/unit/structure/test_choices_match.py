@@ -49,7 +49,10 @@ def as_spec(option: dict[str, Any]) -> dict[str, Any]:
 
 
 def without_secrecy(spec: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in spec.items() if key != "no_log"}
+    told = {key: value for key, value in spec.items() if key != "no_log"}
+    if "options" in told:
+        told["options"] = {key: without_secrecy(one) for key, one in told["options"].items()}
+    return told
 
 
 def listed(text: str) -> set[str]:

@@ -10,9 +10,11 @@ from typing import Any
 from ..config import Configuration, load
 from ..credentials import Credentials
 from ..errors import ConfigError
+from ..keys import key_findings
 from ..paths import Paths
 from .calendars import check_calendars
 from .output import Output
+from .session import now
 
 
 def config_check(paths: Paths, asked: Any, out: Output) -> int:
@@ -26,6 +28,9 @@ def config_check(paths: Paths, asked: Any, out: Output) -> int:
                 seen.append(one.record())
                 one.check()
     refuse_shared_places(checked)
+    jobs = checked.jobs.values()
+    for line in dict.fromkeys(one.line for job in jobs for one in key_findings(job, now())):
+        out.note(f"warning: {line}")
     calendars = {
         f"jobs.{job.name}.schedules.{schedule.type}.at": schedule.at
         for job in checked.jobs.values()

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import LifeboatError, UsageError
+from ..filters.gpg_home import sweep
+from ..keys import key_findings
 from ..operations import backup, catalog, verify
 from ..operations.journal import jobs_with_journals
 from ..progress import Event
@@ -42,6 +44,7 @@ def run(session: Session, asked: Any, out: Output) -> int:
         "pin": asked.pin,
         "sources": [job.source(name).name for name in asked.only],
     }
+    _warn_of_keys(job, out)
     if not asked.here and unit.usable(session.paths):
         told = dict(unit.run_through_unit(session.paths, job.name, wanted, listener))
     else:
@@ -58,6 +61,11 @@ def run(session: Session, asked: Any, out: Output) -> int:
     return _show_report(told, out)
 
 
+def _warn_of_keys(job: Any, out: Output) -> None:
+    for one in key_findings(job, now()):
+        out.note(f"warning: {one.line}")
+
+
 def _run_in_unit(session: Session, asked: Any, out: Output) -> int:
     """What systemd starts: JOB:TYPE; an operator's wishes lie in the request file."""
     name, _colon, type_ = asked.unit.partition(":")
@@ -65,6 +73,7 @@ def _run_in_unit(session: Session, asked: Any, out: Output) -> int:
     request = unit.take_request(session.paths, name) if type_ == "manual" else {}
     schedule = job.schedule(type_)
     scheduled = schedule.sources if schedule else ()
+    _warn_of_keys(job, out)
     told_to = watch.UnitStatus(watch.listener(terminal=False))
     listener = watch.ProgressFile(session.paths.progress(name), told_to)
     report = run_backup(
@@ -143,7 +152,7 @@ def recover(session: Session, asked: Any, out: Output) -> int:
     """Bring every restore that was cut off to an end, and say which state holds. One that cannot be
     ended does not keep the others waiting."""
     names = [asked.job] if asked.job else _owing(session)
-    told: list[str] = []
+    told: list[str] = [f"removed {home}" for home in sweep()]
     failed = 0
 
     def hear(one: Event) -> None:

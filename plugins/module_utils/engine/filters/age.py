@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -15,6 +17,8 @@ from ..process import run
 _SECRET = re.compile(r"AGE-(SECRET-KEY|PLUGIN)-|PRIVATE KEY", re.IGNORECASE)
 _POST_QUANTUM = ("age1pq1", "age1tagpq1")
 _PROTECTED = (b"age-encryption.org/v1", b"-----BEGIN AGE ENCRYPTED FILE-----")
+_SSH = b"-----BEGIN OPENSSH PRIVATE KEY-----"
+_GPG = b"-----BEGIN PGP "
 _KEY = "encryption.age_recipients"
 
 
@@ -73,36 +77,80 @@ class Age:
                 "the identity is protected by a passphrase, which age would ask for on a terminal",
                 hint="decrypt it on the way: age -d FILE | lifeboat ... --identity -",
             )
+        if _locked(identity):
+            raise UsageError(
+                "the SSH key is protected by a passphrase, which age would ask for on a terminal",
+                hint="take it off a copy in memory: cp KEY /dev/shm/k; ssh-keygen -p -N '' -f /dev/shm/k",
+            )
+        if identity.lstrip().startswith(_GPG):
+            raise UsageError(
+                "the identity is a key of gpg, and the archive is encrypted by age",
+                hint="give the private key of one of its recipients",
+            )
         return Command(("age", "-d", "-i", DESCRIPTOR), secret=identity)
 
     def opens(self, identity: bytes, record: Mapping[str, Any]) -> bool:
         """Whether a private key fits an archive's record; True where only age itself can tell."""
-        public = _public(identity)
-        return public is None or not public.isdisjoint(record.get("recipients", ()))
+        found = self._matching(identity, record)
+        return found is None or bool(found)
 
     def owns(self, identity: bytes, record: Mapping[str, Any]) -> frozenset[str]:
         """The recipients of an archive's record that these private keys belong to, where that can be told."""
-        return (_public(identity) or frozenset()).intersection(record.get("recipients", ()))
+        return self._matching(identity, record) or frozenset()
+
+    @staticmethod
+    def _matching(identity: bytes, record: Mapping[str, Any]) -> frozenset[str] | None:
+        """The recipients that these private keys belong to; None where only age itself can tell."""
+        recipients = frozenset(str(one) for one in record.get("recipients", ()))
+        if identity.lstrip().startswith(_GPG):
+            return frozenset()
+        if identity.lstrip().startswith(_SSH):
+            public = _public_of_ssh(identity)
+            if public is None:
+                return None
+            return frozenset(one for one in recipients if one.split()[:2] == public)
+        keys = [line for line in identity.split() if line.upper().startswith(b"AGE-")]
+        if not keys or not all(key.startswith(b"AGE-SECRET-KEY-") for key in keys):
+            return None  # of a plugin, behind a passphrase
+        try:
+            told = run(Command(("age-keygen", "-y")), stdin=b"\n".join(keys) + b"\n")
+        except (ProcessError, MissingDependency):
+            return None
+        return recipients.intersection(told.decode().split())
 
     def record(self) -> dict[str, Any]:
         return {"kind": self.kind, "recipients": list(self.recipients)}
 
 
-def _public(identity: bytes) -> frozenset[str] | None:
-    """The public keys of private ones; None of SSH, of a plugin, behind a passphrase."""
-    keys = [line for line in identity.split() if line.upper().startswith(b"AGE-")]
-    if not keys or not all(key.startswith(b"AGE-SECRET-KEY-1") for key in keys):
-        return None
-    try:
-        told = run(Command(("age-keygen", "-y")), stdin=b"\n".join(keys) + b"\n")
-    except (ProcessError, MissingDependency):
-        return None
-    return frozenset(told.decode().split())
-
-
 def _options(recipients: Sequence[str]) -> tuple[str, ...]:
     """Public keys may be seen in argv; 100 post-quantum ones of 2 kB fit what the kernel takes."""
     return tuple(word for recipient in recipients for word in ("-r", recipient))
+
+
+def _public_of_ssh(identity: bytes) -> list[str] | None:
+    """Type and body of an SSH key's public half, without its comment; None where it cannot be told."""
+    if _locked(identity):
+        return None  # decoding refuses it, with what to do
+    argv = ("ssh-keygen", "-y", "-P", "", "-f", DESCRIPTOR)
+    try:
+        told = run(Command(argv, secret=identity.strip() + b"\n", secret_again=True))
+    except (ProcessError, MissingDependency):
+        return None
+    return told.decode().split()[:2]
+
+
+def _locked(identity: bytes) -> bool:
+    """Whether an SSH key is behind a passphrase: its cipher is named in the clear (PROTOCOL.key)."""
+    if b"ENCRYPTED" in identity[:200]:
+        return True
+    if not identity.lstrip().startswith(_SSH):
+        return False
+    body = b"".join(line for line in identity.splitlines() if b"-----" not in line)
+    try:
+        opened = base64.b64decode(body)
+    except binascii.Error:
+        return False
+    return opened.startswith(b"openssh-key-v1\0") and opened[19:23] != b"none"
 
 
 def _try(place: int, recipient: str) -> None:

@@ -82,6 +82,9 @@ def run(
     """
     for tag in request.tags:
         check_tag(tag)
+    for encryptor in job.filters:
+        if encryptor.needs_identity:
+            encryptor.check()  # an expired key is found now, and not after an hour of dumping
     empty(spool)
     sources = [job.source(name) for name in request.sources] or list(job.sources)
     _check_room(spool, request)

@@ -156,8 +156,11 @@ def plains(
 
 def explain_decode_failure(exc: ProcessError, archive: str) -> VerifyError:
     """What a failed decoder means to a person: most often the wrong key."""
+    hint = "check that the identity belongs to one of the recipients that the manifest names"
+    if str(exc).startswith("gpg"):
+        hint += "; a passphrase stands before the key, on a first line `passphrase: ...`"
     return VerifyError(
         f"the archive {archive} cannot be decoded: {exc}",
         detail=exc.detail,
-        hint="check that the identity belongs to one of the recipients that the manifest names",
+        hint=hint,
     )

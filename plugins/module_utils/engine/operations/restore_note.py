@@ -6,7 +6,11 @@ from __future__ import annotations
 from ..model import Archive, Manifest
 from ..units import human_size, iso
 
-_DECODERS = {"age": "age -d -i identity.txt", "zstd": "zstd -d -q -c"}
+_DECODERS = {
+    "age": "age -d -i identity.txt",
+    "gpg": "gpg --quiet --decrypt",
+    "zstd": "zstd -d -q -c",
+}
 
 
 def restore_note(manifest: Manifest) -> bytes:
@@ -18,7 +22,8 @@ def restore_note(manifest: Manifest) -> bytes:
         f"environment {manifest.environment}.",
         "",
         "You need: the files of this directory, `zstd`, and, where names end in `.age`, `age` and the",
-        "private key in `identity.txt`. Keep the key on a disk that is not the broken one.",
+        "private key in `identity.txt`; where they end in `.gpg`, `gpg`, with the private key imported",
+        "(`gpg --import`). Keep the key on a disk that is not the broken one.",
         "",
         "First prove that the files are whole (every line must say OK):",
         "",

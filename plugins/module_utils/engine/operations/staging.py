@@ -61,6 +61,6 @@ def decoding(source: str) -> Iterator[None]:
     try:
         yield
     except ProcessError as exc:
-        if exc.hint or "age" not in str(exc):
+        if exc.hint or not str(exc).startswith(("age ", "gpg ")):
             raise
         raise explain_decode_failure(exc, source) from exc
