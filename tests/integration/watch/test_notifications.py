@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""People are told by real mail and real HTTPS; nobody who cannot be told fails or delays a backup."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.rescue.host import Host
+
+from . import listeners
+from .listeners import Heard
+
+SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#backups"
+DISCORD = "discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js"
+TELEGRAM = "tgram://123456789:abcdefg_hijklmnop/12315544"
+HOOK = "jsons://user:hook-secret-of-the-lab@hook.lab/backups"
+SECRETS = ("TIiajkdnlazkcOXrIdevi7FQ", "JHMHI8qBe7bk2ZwO5U711o3dV", "abcdefg_hijk", "hook-secret")
+
+
+def mailto(port: int) -> str:
+    return f"mailto://127.0.0.1:{port}?from=backup@lab.example&to=ops@lab.example"
+
+
+def known(host: Host) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((host.root / "state/watch/told.json").read_text())
+    return told
+
+
+def test_the_self_test_reaches_every_service(
+    host: Host, tell: Any, heard: Heard, services: int
+) -> None:
+    with listeners.mail(heard) as port:
+        urls = {"slack": SLACK, "discord": DISCORD, "telegram": TELEGRAM, "hook": HOOK}
+        done = tell(
+            {**urls, "mail": mailto(port)},
+            *("notify", "--test", "--json"),
+            port=services,
+            ping="https://hook.lab/ping/1234",
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {one["to"] for one in json.loads(done.stdout) if one["delivered"]} == {
+        *urls,
+        "mail",
+        "ping",
+    }
+    assert {one[0] for one in heard.requests} == set(listeners.SERVICES)
+    assert ("hook.lab", "/ping/1234", "") in heard.requests
+    assert all("Nothing is wrong" in one[2] for one in heard.requests if one[2])
+    assert "Nothing is wrong" in heard.mails[0]
+    assert "To: ops@lab.example" in heard.mails[0]
+
+
+def test_a_self_test_that_fails_says_whom_and_why_and_no_secret(
+    tell: Any, heard: Heard, services: int
+) -> None:
+    heard.status = 403
+    with listeners.mail(heard, refuses=True) as port:
+        urls = {"slack": SLACK, "hook": HOOK, "odd": "nonsense://x", "mail": mailto(port)}
+        done = tell(urls, "notify", "--test", "--json", port=services)
+    assert done.returncode == 1
+    told = {one["to"]: one["problem"] for one in json.loads(done.stdout)}
+    assert set(told) == set(urls)
+    assert all(told.values())
+    assert "does not know this kind of URL" in told["odd"]
+    assert not [one for one in SECRETS if one in done.stdout + done.stderr]
+
+
+def test_one_url_can_be_tried_alone(tell: Any, heard: Heard, services: int) -> None:
+    urls = {"slack": SLACK, "hook": HOOK}
+    assert tell(urls, "notify", "--test", "--to", "hook", port=services).returncode == 0
+    assert [one[0] for one in heard.requests] == ["hook.lab"]
+    wrong = tell(urls, "notify", "--to", "hoook", port=services)
+    assert wrong.returncode == 2
+    assert "hook, slack" in wrong.stderr
+
+
+def test_failure_is_told_once_and_so_is_recovery(
+    host: Host, tell: Any, heard: Heard, services: int
+) -> None:
+    tell({"hook": HOOK}, "run", "shop", port=services)
+    assert heard.requests == []  # all is well
+    kept = host.database.rename(host.database.with_suffix(".away"))
+    tell(None, "run", "shop", port=services)
+    said = json.loads(heard.requests[0][2])
+    assert said["title"] == "lifeboat on h1: critical"
+    assert "shop: the last run failed" in said["message"]
+    tell(None, "freshness", port=services)
+    assert len(heard.requests) == 1  # nothing is new
+    kept.rename(host.database)
+    age(host)
+    assert tell(None, "run", "shop", port=services).returncode == 0
+    assert json.loads(heard.requests[1][2])["title"] == "lifeboat on h1: recovered"
+
+
+def age(host: Host) -> None:
+    """As if the last message were two minutes old."""
+    path = host.root / "state/watch/told.json"
+    told = json.loads(path.read_text())
+    told["sent_at"] -= 120
+    path.write_text(json.dumps(told))
+
+
+def test_what_follows_within_a_minute_waits_for_the_next_message(
+    host: Host, tell: Any, heard: Heard, services: int
+) -> None:
+    host.configuration["jobs"]["blog"] = dict(host.job)
+    tell({"hook": HOOK}, "freshness", "shop", port=services)
+    tell(None, "freshness", "blog", port=services)
+    assert len(heard.requests) == 1
+    age(host)
+    tell(None, "freshness", "blog", port=services)
+    assert [("shop" in body, "blog" in body) for _h, _p, body in heard.requests] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+@pytest.mark.parametrize("down", ["refuses", "denies", "mail"])
+def test_nobody_who_cannot_be_told_fails_a_backup(
+    host: Host, tell: Any, heard: Heard, services: int, down: str
+) -> None:
+    heard.status = 500
+    urls = {"hook": HOOK} if down != "mail" else {"mail": mailto(9)}
+    port = 9 if down == "refuses" else services
+    host.job["objectives"] = {"rto": "1h"}  # never measured: there is something to tell
+    done = tell(urls, "run", "shop", port=port, ping="https://hook.lab/p")
+    assert done.returncode == 0, done.stderr
+    assert "was not delivered" in done.stderr
+    assert not [one for one in SECRETS if one in done.stderr]
+    assert known(host)["failures"] == {next(iter(urls)): 1, "ping": 1}
+    heard.status = 200
+    if down != "mail":
+        age(host)
+        assert tell(None, "freshness", port=services).returncode == 0
+        assert known(host)["waiting"] == []  # it was kept, and tried again
+        assert any("never measured" in body for _host, _path, body in heard.requests)
+
+
+def test_the_watcher_outside_is_told_good_and_bad(
+    host: Host, tell: Any, heard: Heard, services: int
+) -> None:
+    tell({}, "freshness", port=services, ping="https://hook.lab/ping/1234?x=1")
+    tell(None, "run", "shop", port=services)
+    assert [one[1] for one in heard.requests] == ["/ping/1234/fail?x=1", "/ping/1234?x=1"]
+
+
+def test_a_missing_directory_for_metrics_fails_no_backup(host: Host) -> None:
+    host.configuration["textfile_path"] = str(host.base / "nowhere")
+    host.configure()
+    done = host.lifeboat("run", "shop")
+    assert done.returncode == 0
+    assert "the metrics could not be written" in done.stderr
+
+
+def test_a_history_that_was_half_written_fails_nothing_and_is_gone_on_with(host: Host) -> None:
+    host.run()
+    with open(host.root / "state/log/history.jsonl", "a") as history:
+        history.write('{"event": "backup", "job": "shop", "at": "2026-')
+    for damaged in ("shop.json", "told.json"):
+        (host.root / "state/watch" / damaged).write_text('{"job": "shop", "at')
+    assert host.lifeboat("run", "shop").returncode == 0
+    done = host.lifeboat("freshness", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"shop": "good"}), done.stderr
+    text = host.lifeboat("metrics").stdout
+    assert 'lifeboat_runs{job_name="shop",result="good"} 2' in text
+
+
+def test_a_job_that_was_removed_is_forgotten(host: Host) -> None:
+    host.configuration["jobs"]["old"] = dict(host.job)
+    host.configure()
+    assert host.lifeboat("freshness").returncode == 0
+    del host.configuration["jobs"]["old"]
+    host.configure()
+    assert host.lifeboat("freshness").returncode == 0
+    assert not (host.root / "state/watch/old.json").exists()
+    assert 'job_name="old"' not in host.lifeboat("metrics").stdout
+    assert not [key for key in known(host)["known"] if key.startswith("old")]
+
+
+def test_metrics_can_be_read_by_another_user_and_hold_no_secret(
+    host: Host, tell: Any, services: int
+) -> None:
+    tell({"slack": SLACK}, "run", "shop", port=services)
+    (path,) = Path(host.configuration["textfile_path"]).iterdir()
+    assert path.name == f"lifeboat-{os.getuid()}.prom"
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert not [one for one in SECRETS if one in path.read_text()]
+
+
+def test_a_storm_leaves_one_who_waits_and_one_message(
+    host: Host, tell: Any, heard: Heard, services: int, lab: Path
+) -> None:
+    """As systemd starts them: a process after each of many runs that failed at once."""
+    for number in range(5):
+        host.configuration["jobs"][f"job{number}"] = dict(host.job)
+    tell({"hook": HOOK}, "freshness", "shop", port=services)  # the first is told at once
+    shorter = listeners.names(services) + "import lifeboat.cli.freshness as f; f._BATCH_S = 4.0"
+    env = {**os.environ, "REQUESTS_CA_BUNDLE": str(lab / "ca.pem")}
+    begun = time.monotonic()
+    running = [
+        subprocess.Popen(
+            host.argv("freshness", "--unit", f"job{number}:daily", before=shorter), env=env
+        )
+        for number in range(5)
+    ]
+    assert [one.wait(timeout=60) for one in running] == [0] * 5
+    assert len(heard.requests) <= 3
+    text = "".join(body for _host, _path, body in heard.requests)
+    assert all(f"job{number}" in text for number in range(5))
+    assert time.monotonic() - begun < 60
