@@ -16,6 +16,7 @@ from ..registry import FILTERS
 from ..stopped import notes
 from . import rescue, unit, watch
 from .destination import destination_
+from .doctor import doctor
 from .exposition import metrics
 from .follow import follow
 from .freshness import freshness
@@ -195,5 +196,6 @@ COMMANDS: dict[str, Callable[[Session, Any, Output], int]] = {
     "notify": notify,
     "watch": follow,
     "recover": recover,
+    "doctor": doctor,
     "destination": destination_,
 }

@@ -37,6 +37,8 @@ def parser() -> argparse.ArgumentParser:
     one = _command(commands, "status", "how each job stands, asked of its destinations", job=None)
     one.add_argument("job", nargs="?", metavar="JOB")
     _watching(commands)
+    one = _command(commands, "doctor", "look at the whole system; changes nothing", job=None)
+    one.add_argument("job", nargs="?", metavar="JOB")
     one = _command(commands, "recover", "finish or take back restores that were cut off", job=None)
     one.add_argument("job", nargs="?", metavar="JOB")
     told = "try whether this host can delete what it has stored"

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`lifeboat doctor`: the whole system looked at, from the configuration to the clock. Changes nothing
+but for the probe that each destination is given, and takes away again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any
+
+from ..errors import LifeboatError, SourceAbsent
+from ..job import Job
+from ..keys import key_findings
+from ..naming import catalog_prefix
+from ..operations import around, status
+from ..operations.exposure import exposures
+from .calendars import check_calendars
+from .check import refuse_shared_places
+from .findings import CRITICAL, GOOD, WARNING, Finding
+from .machine import clock, rights, space, timers
+from .output import Output, table
+from .session import Session, now
+from .standing import of_job
+
+_ORDER = (GOOD, WARNING, CRITICAL)
+_PROTECT = "give this host an identity there that may only append, and `mode: append_only`"
+
+
+def doctor(session: Session, asked: Any, out: Output) -> int:
+    """0 all good, 1 a warning, 2 something that keeps a backup or a restore from working."""
+    jobs = [session.job(asked.job)] if asked.job else list(session.configuration.jobs.values())
+    found = list(examine(session, jobs))
+    rows = [[one.area, one.what, one.state, one.told] for one in found]
+    for one in found:
+        if one.hint and one.state != GOOD:
+            out.note(f"{one.area} {one.what}: {one.hint}")
+    out.result([vars(one) for one in found], table(["AREA", "WHAT", "STATE", "WHY"], rows))
+    return max((_ORDER.index(one.state) for one in found), default=0)
+
+
+def examine(session: Session, jobs: Iterable[Job]) -> Iterator[Finding]:
+    """Every finding, good ones too, so that it can be seen what was looked at."""
+    jobs = list(jobs)
+    yield from _tried("configuration", "all jobs", partial(_configuration, session))
+    for job in jobs:
+        yield from _tried("programs", job.name, partial(_programs, job))
+        yield from _keys(job)
+        for source in job.sources:
+            yield from _source(job, source)
+        for service, state in _states(job):
+            if state == "absent":
+                why = "a restore would stop it, and there is no such service here"
+                yield Finding("service", f"{job.name} {service}", WARNING, why)
+        for destination in job.destinations:
+            where = f"{job.name} {destination.name}"
+            yield from _tried("destination", where, partial(_destination, job, destination))
+        for one in of_job(session, job, status.asked(job), now()):
+            where = f"{job.name} {one.destination or one.source}".strip()
+            yield Finding("status", where, one.state, one.reason or "good", one.next)
+    yield from _safe(exposures(jobs))
+    yield from rights(session.paths)
+    yield from space(session, jobs)
+    yield from timers(session.paths, jobs)
+    yield from clock()
+
+
+def _tried(area: str, what: str, look: Callable[[], str]) -> Iterator[Finding]:
+    """What `look` says of it; critical when it raises."""
+    try:
+        yield Finding(area, what, GOOD, look())
+    except LifeboatError as exc:
+        told = " ".join([str(exc), *exc.detail.splitlines()[-1:]])
+        yield Finding(area, what, CRITICAL, told, exc.hint)
+
+
+def _configuration(session: Session) -> str:
+    refuse_shared_places(session.configuration)
+    jobs = session.configuration.jobs.values()
+    read = check_calendars(
+        {
+            f"jobs.{job.name}.schedules.{schedule.type}.at": schedule.at
+            for job in jobs
+            for schedule in job.schedules
+        }
+    )
+    return f"{len(jobs)} jobs" + ("" if read else "; the calendars were not checked: no systemd")
+
+
+def _programs(job: Job) -> str:
+    for one in job.filters:
+        one.check()
+    return ", ".join(one.kind for one in job.filters)
+
+
+def _keys(job: Job) -> Iterator[Finding]:
+    found = key_findings(job, now())
+    for one in found:
+        yield Finding("keys", job.name, one.level, one.text, one.hint)
+    if not found:
+        encrypted = any(one.needs_identity for one in job.filters)
+        told = "at least two, none about to end" if encrypted else "not encrypted, as configured"
+        yield Finding("keys", job.name, GOOD, told)
+
+
+def _source(job: Job, source: Any) -> Iterator[Finding]:
+    what = f"{job.name} {source.name}"
+    try:
+        told = source.check()
+        yield Finding("source", what, GOOD, ", ".join(f"{a} {b}" for a, b in told.items() if b))
+    except SourceAbsent as exc:
+        state = WARNING if source.optional else CRITICAL
+        yield Finding("source", what, state, str(exc), "" if source.optional else exc.hint)
+    except LifeboatError as exc:
+        yield Finding("source", what, CRITICAL, str(exc), exc.hint)
+
+
+def _destination(job: Job, destination: Any) -> str:
+    destination.check(catalog_prefix(job.host, job.name))
+    return "reached, and takes what is written"
+
+
+def _states(job: Job) -> Iterable[tuple[str, str]]:
+    try:
+        return around.states(job)
+    except LifeboatError:  # no systemd: told by the timers
+        return ()
+
+
+def _safe(found: Iterable[Any]) -> Iterator[Finding]:
+    """Whether what is stored is out of this host's reach."""
+    for one in found:
+        state = CRITICAL if one.broken else GOOD if one.protected else WARNING
+        told = f"{one.told}: {one.why}" if one.why else one.told
+        hint = "" if one.protected else _PROTECT
+        yield Finding("protection", one.destination, state, told, hint)

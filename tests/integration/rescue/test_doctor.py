@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The doctor sees what would go wrong at night, says what to do, and touches nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .host import Host
+
+
+def examined(host: Host, *words: str, env: dict[str, str] | None = None) -> tuple[int, Any]:
+    done = host.lifeboat("doctor", "--json", *words, env=env)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def states(found: Any, area: str) -> list[str]:
+    return [one["state"] for one in found if one["area"] == area]
+
+
+def one(found: Any, area: str, what: str) -> Any:
+    return next(each for each in found if each["area"] == area and each["what"] == what)
+
+
+def test_every_part_is_looked_at_and_nothing_is_changed(host: Host) -> None:
+    host.run()
+    before = host.stored()
+
+    _code, found = examined(host)
+
+    areas = {each["area"] for each in found}
+    assert areas >= {
+        *("configuration", "programs", "keys", "source", "destination", "protection"),
+        *("status", "rights", "space", "timers", "clock"),
+    }
+    assert states(found, "source") == ["good"]
+    assert states(found, "destination") == ["good"]
+    assert states(found, "rights") == ["good"]
+    assert host.stored() == before
+    assert host.left_over() == []
+
+
+def test_a_lost_database_is_critical_and_says_why(host: Host) -> None:
+    host.run()
+    host.database.unlink()
+
+    code, found = examined(host)
+
+    assert code == 2
+    assert one(found, "source", "shop db")["state"] == "critical"
+    assert str(host.database) in one(found, "source", "shop db")["told"]
+
+
+def test_an_optional_source_that_is_absent_is_a_warning(host: Host) -> None:
+    host.job["sources"]["cache"] = {
+        "type": "files",
+        "paths": [str(host.data / "none")],
+        "optional": True,
+    }
+    host.configure()
+
+    _code, found = examined(host)
+
+    assert one(found, "source", "shop cache")["state"] == "warning"
+
+
+def test_a_destination_that_vanished_is_critical(host: Host) -> None:
+    host.run()
+    shutil.rmtree(host.disk)
+
+    code, found = examined(host)
+
+    assert code == 2
+    assert one(found, "destination", "shop disk")["state"] == "critical"
+
+
+def test_one_key_alone_is_a_warning_with_what_to_do(host: Host) -> None:
+    host.run()
+
+    done = host.lifeboat("doctor")
+
+    assert "keys shop: add a second recipient" in done.stderr
+    assert "backups open with one age key alone" in done.stdout
+
+
+def test_a_copy_that_this_host_can_delete_is_told(host: Host) -> None:
+    host.run()
+    _code, found = examined(host)
+    assert one(found, "protection", "disk")["state"] == "warning"
+
+
+def test_a_secret_that_others_read_is_critical(host: Host) -> None:
+    folder = host.root / "config" / "credentials"
+    folder.mkdir(mode=0o700)
+    (folder / "shop_db").write_text("secret words")
+    (folder / "shop_db").chmod(0o644)
+
+    code, found = examined(host)
+
+    assert code == 2
+    assert states(found, "rights") == ["critical"]
+    assert "shop_db" in json.dumps(found)
+    assert "secret words" not in json.dumps(found)
+
+
+def test_a_program_that_is_missing_is_critical(host: Host, tmp_path: Path) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("age", "python3"):
+        found = shutil.which(name)
+        assert found
+        (programs / name).symlink_to(found)
+
+    code, told = examined(host, env={"PATH": str(programs)})
+
+    assert code == 2
+    assert "zstd" in one(told, "programs", "shop")["told"]
+
+
+def test_a_job_that_never_ran_is_not_good(host: Host) -> None:
+    code, found = examined(host)
+    assert code == 2
+    assert states(found, "status") == ["critical"]
+
+
+def test_a_job_without_a_schedule_or_systemd_is_told(host: Host) -> None:
+    del host.job["schedule"]
+    host.configure()
+    _code, found = examined(host)
+    assert "warning" in states(found, "timers") or "critical" in states(found, "timers")
+
+
+def test_a_disk_without_room_for_the_next_backup_is_critical(host: Host) -> None:
+    host.run()
+    huge = "import lifeboat.cli.machine as machine\nmachine.free_bytes = lambda place: 1000"
+
+    done = host.lifeboat("doctor", "--json", before=huge)
+
+    assert done.returncode == 2
+    assert "critical" in states(json.loads(done.stdout), "space")
+
+
+@pytest.mark.parametrize("job", ["nothing"])
+def test_an_unknown_job_is_a_usage_error(host: Host, job: str) -> None:
+    assert host.lifeboat("doctor", job).returncode == 2
