@@ -12,8 +12,8 @@ from lifeboat.model import Secret
 from lifeboat.sources.s3_bucket.source import S3Bucket
 
 from tests.integration.s3.conftest import (  # noqa: F401
-    _client,
     _no_chain,
+    client_of,
     gateway,
     moto,
     moto_root,
@@ -107,4 +107,4 @@ def on_gateway(gateway: lab.Server) -> Place:  # noqa: F811
 @pytest.fixture
 def on_moto(moto: str, moto_root: dict[str, str]) -> Place:  # noqa: F811
     """moto: objects are only names, so that any key is possible; versions."""
-    return Place(moto, moto_root, _client("s3", moto, moto_root), "").another()
+    return Place(moto, moto_root, client_of("s3", moto, moto_root), "").another()
