@@ -20,7 +20,7 @@ from .filters.age import Age
 from .filters.gpg import Gpg
 from .filters.zstd import Zstd
 from .gate import ENVIRONMENTS
-from .job import Job, Objectives
+from .job import Drilling, DrillSchedule, Job, Objectives
 from .model import Keep, Option, Schedule, Secret
 from .naming import check_host, check_name
 from .options import check_options, kind_of, nearest, told_at
@@ -63,6 +63,8 @@ JOB = (
     Option("encryption", "mapping"),
     Option("compression", "mapping"),
     Option("objectives", "mapping", default={}),
+    Option("drill", "mapping", default={}),
+    Option("drills", "mapping", default={}),
     Option("spread", "duration"),
     Option("stall_timeout", "duration", default="30m"),
     Option("user"),
@@ -72,6 +74,20 @@ SCHEDULE = (
     Option("at", required=True),
     Option("sources", "texts", default=()),
     Option("keep", "mapping"),
+    Option("spread", "duration"),
+)
+DRILL = (
+    Option("identity", "secret"),
+    Option("at"),
+    Option("hosts", "texts", default=()),
+    Option("among", "integer", default=30),
+    Option("check", "texts", default=()),
+    Option("check_timeout", "duration", default="10m"),
+    Option("sources", "mapping", default={}),
+)
+DRILLS = (
+    Option("at", required=True),
+    Option("what", default="full", choices=("random", "full", "metadata")),
     Option("spread", "duration"),
 )
 SOURCE = (
@@ -147,6 +163,8 @@ class Configuration:
     prunes: Mapping[str, Mapping[str, Job]] = field(default_factory=dict)  # host -> its jobs
     prunes_at: str = ""  # the calendar of that
     prunes_with: tuple[str, ...] = ()  # names of credentials
+    drill_credentials: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # job -> those that only its drills may read
 
     def job(self, name: str) -> Job:
         if name not in self.jobs:
@@ -183,17 +201,21 @@ def parse(mapping: Any, secret: Callable[[str], Secret], scope: str = "system") 
             hint="run site.yml with the collection that is installed here",
         )
     told_at("host", check_host, top["host"])
-    jobs, credentials = {}, {}
+    jobs, credentials, for_drills = {}, {}, {}
     for name, body in top["jobs"].items():
         used: list[str] = []
-        builder = _Builder(top, secret, used, scope=scope)
-        jobs[name] = builder.job(name, body)
+        made = _Builder(top, secret, used, scope=scope).job(name, body)
         credentials[name] = tuple(sorted(set(used)))
+        used.clear()  # a private key is not for the unit that backs up
+        jobs[name] = _Builder(top, secret, used, scope=scope).drilled(made, body)
+        for_drills[name] = tuple(sorted(set(used)))
     spool = Path(top["spool_path"]) if top["spool_path"] else None
     textfile = Path(top["textfile_path"]) if top["textfile_path"] else None
     notify = _notify(top, secret)
-    made = Configuration(top["host"], jobs, credentials, spool, notify, textfile)
-    return _with_prunes(made, top["prunes"], secret) if top["prunes"] is not None else made
+    whole = Configuration(
+        top["host"], jobs, credentials, spool, notify, textfile, drill_credentials=for_drills
+    )
+    return _with_prunes(whole, top["prunes"], secret) if top["prunes"] is not None else whole
 
 
 def _notify(top: Mapped, secret: Callable[[str], Secret]) -> Notify:
@@ -305,6 +327,38 @@ class _Builder:
         if mode is None and self._top["pruner"] and body.get("type") == "s3":
             return True
         return bool(mode == "append_only")
+
+    def drilled(self, job: Job, body: Mapped) -> Job:
+        """The same job with how it is drilled."""
+        where = f"jobs.{job.name}.drill"
+        given = check_options(where, body.get("drill") or {}, DRILL, self.secret_of)
+        for host in given["hosts"]:
+            told_at(f"{where}.hosts", check_host, host)
+        if given["at"]:
+            told_at(f"{where}.at", job.destination, given["at"])
+        if given["among"] < 1:
+            raise ConfigError(f"{where}.among: write 1 or more")
+        stand_ins = []
+        for name, own in given["sources"].items():
+            at = f"{where}.sources.{name}"
+            told_at(at, job.source, name)
+            if not isinstance(own, Mapping) or "type" in own:
+                raise ConfigError(f"{at}: write what is different of this source in a drill")
+            shared = {k: v for k, v in body["sources"][name].items() if k != "objectives"}
+            stand_ins.append(self._source(at, name, {**shared, **own}, job.user or ""))
+        return replace(
+            job,
+            drilling=Drilling(
+                identity=given["identity"],
+                at=given["at"] or "",
+                hosts=tuple(given["hosts"]),
+                among=given["among"],
+                check=tuple(given["check"]),
+                check_timeout_s=given["check_timeout"].total_seconds(),
+                stand_ins=tuple(stand_ins),
+                schedules=_drills(f"jobs.{job.name}.drills", body.get("drills") or {}),
+            ),
+        )
 
     def _source(self, where: str, name: str, body: Any, owner: str) -> Source:
         told_at(where, lambda text: check_name("source", text), name)
@@ -477,6 +531,16 @@ def _schedules(
         keep = _keep(f"{at}.keep", one["keep"], environment) if one["keep"] is not None else None
         spread = one["spread"] if one["spread"] is not None else given["spread"]
         made.append(Schedule(type_, one["at"], tuple(one["sources"]), keep, spread))
+    return tuple(made)
+
+
+def _drills(where: str, bodies: Mapped) -> tuple[DrillSchedule, ...]:
+    made = []
+    for type_, body in bodies.items():
+        at = f"{where}.{type_}"
+        told_at(at, lambda text: check_name("type", text), type_)
+        one = check_options(at, body, DRILLS)
+        made.append(DrillSchedule(type_, one["at"], one["what"], one["spread"]))
     return tuple(made)
 
 

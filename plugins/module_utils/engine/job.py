@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from .errors import UsageError
-from .model import Health, Keep, Schedule
+from .model import Health, Keep, Schedule, Secret
 from .ports import Destination, Filter, Source
 
 
@@ -32,6 +32,36 @@ class Around:
 
 
 @dataclass(frozen=True)
+class DrillSchedule:
+    """When a job is drilled, and how: "random", "full" or "metadata"."""
+
+    type: str
+    at: str  # a systemd calendar expression
+    what: str = "full"
+    spread: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Drilling:
+    """How a job is drilled here."""
+
+    identity: Secret | None = None  # the private key, of a drill host
+    at: str = ""  # the destination to restore from; "" = the first one that has it
+    hosts: tuple[str, ...] = ()  # whose backups; () = this host's own
+    among: int = 30  # a random one is one of the newest so many good ones
+    check: tuple[str, ...] = ()  # the user's own program, asked once everything is restored
+    check_timeout_s: float = 600.0
+    stand_ins: tuple[Source, ...] = ()  # where the user names a place to restore into
+    schedules: tuple[DrillSchedule, ...] = ()
+
+    def stand_in(self, name: str) -> Source | None:
+        return next((one for one in self.stand_ins if one.name == name), None)
+
+    def schedule(self, type_: str) -> DrillSchedule | None:
+        return next((one for one in self.schedules if one.type == type_), None)
+
+
+@dataclass(frozen=True)
 class Job:
     name: str
     host: str
@@ -49,6 +79,7 @@ class Job:
     stall_timeout_s: float = 1800.0  # no byte for so long = the program hangs
     objectives: tuple[tuple[str, Objectives], ...] = ()  # (source, its own or the job's)
     around: Around = field(default_factory=Around)
+    drilling: Drilling = field(default_factory=Drilling)
 
     def source(self, name: str) -> Source:
         known = {source.name: source for source in self.sources}

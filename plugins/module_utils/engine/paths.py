@@ -35,6 +35,10 @@ class Paths:
     def job_lock(self, job: str) -> Path:
         return self.state / "locks" / (job + ".lock")
 
+    def drill_lock(self, job: str) -> Path:
+        """Of the drills of a job: a backup waits for none. No job's name has a dot."""
+        return self.state / "locks" / (job + ".drill.lock")
+
     def last_run(self, job: str) -> Path:
         return self.state / "runs" / (job + ".json")
 

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from .errors import ConfigError, ProcessError, SourceError
-from .model import Command, Needs, Option, Secret, Workspace
+from .model import Command, Needs, Option, Secret, SourceRecord, Workspace
 from .options import check_options, nearest
 from .placement import Placement
+from .ports import Arena
 from .process import run
 
 _READABLE = ("text", "integer", "secret")  # kinds of options that a variable can hold
@@ -70,6 +72,24 @@ class Placed:
         image = self._placement.containers.image(self._placement.container)
         with self._source().open(work) as dump:
             yield _FromImage(dump, image)
+
+    @property
+    def arena(self) -> Any:
+        """Of the kind itself, on this host, where it has one: in a disaster no container can be asked."""
+        return self._arena if hasattr(self._kind, "arena") else None
+
+    def _arena(self, directory: Path, record: SourceRecord) -> AbstractContextManager[Arena]:
+        given = dict(self._given)
+        for option in self.options:
+            told = record.facts.get(option.name)
+            if option.name == "programs_path":
+                given[option.name] = ""  # of the container
+            elif option.required and not given.get(option.name):  # read from its environment
+                given[option.name] = told if isinstance(told, str) and told else "drill"
+        made: AbstractContextManager[Arena] = self._kind(name=self.name, **given).arena(
+            directory, record
+        )
+        return made
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._source(), name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import (
@@ -163,6 +164,27 @@ class Askable(Source, Protocol):
 
     def ask(self, statement: str) -> Sequence[str]:
         """The first row of the answer, as texts; () without one."""
+
+
+@dataclass(frozen=True)
+class Arena:
+    """A throw-away place for one source of a backup: a server of its own, or a directory."""
+
+    source: Source  # like the one that was backed up, but pointing there
+    into: str | None = None  # what its `target` is to be told
+    places: Mapping[str, str] = field(default_factory=dict)
+    # where a user's check finds it: {"SOCKET": "/…", "DATABASE": "shop"}
+
+
+class Drillable(Source, Protocol):
+    """A source that a drill can restore for real, where neither it nor its server is."""
+
+    def arena(self, directory: Path, record: SourceRecord) -> AbstractContextManager[Arena]:
+        """Make an empty place for `record` in `directory`, an empty and private one; throwaway.py helps.
+
+        Nothing but this host's programs is needed: no placement, no credential, no network. Leaving
+        ends what was started; `directory` is removed afterwards. Raises MissingDependency, SourceError.
+        """
 
 
 class Filter(Protocol):

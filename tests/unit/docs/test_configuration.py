@@ -38,6 +38,8 @@ TABLES = {
     "encryption": config.ENCRYPTION,
     "compression": config.COMPRESSION,
     "objectives": config.OBJECTIVES,
+    "drill": config.DRILL,
+    "drills": config.DRILLS,
     "notify": config.NOTIFY,
     "A source": config.SOURCE,
     "placement": config.PLACEMENT,

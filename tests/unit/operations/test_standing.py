@@ -84,14 +84,22 @@ def test_a_backup_of_some_sources_counts_for_those_that_it_asked_for() -> None:
     assert measure(promised, [other], [], NOW)[0].point is None
 
 
+def restored(seconds: float) -> dict[str, Any]:
+    """A drill of the history."""
+    return {"sources": {"db": {"how": "restored", "seconds": seconds, "problem": ""}}}
+
+
 @pytest.mark.parametrize(
     ("drills", "state"),
     [
         ([], "warning"),
-        ([{"seconds": 60, "exit_code": 0}], "good"),
-        ([{"seconds": 60, "exit_code": 0}, {"seconds": 9000, "exit_code": 0}], "critical"),
-        ([{"seconds": 9000, "sources": {"db": {"seconds": 5}}}], "good"),
-        ([{"seconds": 60, "exit_code": 1}], "warning"),
+        ([restored(60)], "good"),
+        ([restored(60), restored(9000)], "critical"),
+        (
+            [restored(9000), restored(5), {"sources": {"db": {"how": "read", "seconds": 9000}}}],
+            "good",
+        ),
+        ([{"sources": {"db": {"how": "failed", "seconds": 60, "problem": "no room"}}}], "warning"),
     ],
 )
 def test_rto_is_measured_by_the_last_drill_that_went_well(drills: Any, state: str) -> None:

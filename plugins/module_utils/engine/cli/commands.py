@@ -14,9 +14,11 @@ from ..operations.journal import jobs_with_journals
 from ..progress import Event
 from ..registry import FILTERS
 from ..stopped import notes
+from ..throwaway import left
 from . import rescue, unit, watch
 from .destination import destination_
 from .doctor import doctor
+from .drill import drill_
 from .exposition import metrics
 from .follow import follow
 from .freshness import freshness
@@ -177,6 +179,9 @@ def _owing(session: Session) -> list[str]:
     """The jobs that a killed operation left something of: a journal, or containers at rest."""
     jobs = session.configuration.jobs.items()
     waiting = {name for name, job in jobs if notes(session.area(job).spool)}
+    for place in (session.arenas(), session.arenas(rescue=False)):
+        waiting.update(one.name.partition(".")[0] for one in left(place))
+    waiting.intersection_update(session.configuration.jobs)
     return sorted(waiting.union(jobs_with_journals(session.paths.journals)))
 
 
@@ -187,6 +192,7 @@ COMMANDS: dict[str, Callable[[Session, Any, Output], int]] = {
     "restore": rescue.restore_,
     "undo": rescue.undo,
     "confirm": rescue.confirm,
+    "drill": drill_,
     "prune": prune_,
     **dict.fromkeys(("accept", "pin", "unpin", "tag"), mark),
     "push": push,

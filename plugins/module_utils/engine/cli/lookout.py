@@ -19,7 +19,7 @@ from typing import Any
 from ..errors import LifeboatError
 from ..files import lock, make_private, read_small, remove, write
 from ..job import Job
-from ..operations import alarms, history, metrics, observe, status
+from ..operations import alarms, drill_report, history, metrics, observe, status
 from ..operations.alarms import Known, Message
 from .session import Session, now
 from .standing import of_job
@@ -133,7 +133,7 @@ def look(session: Session, job: Job) -> observe.Observation:
         there=there,
         standings=of_job(session, job, there, moment),
         runs=history.past(past, job.name),
-        drills=history.past(past, job.name, "drill"),
+        drills=drill_report.drills(past, job.name, job.host),
         prunes=history.past(past, job.name, "prune"),
         places=_places(session, job),
         exposed=_exposed(session, job),

@@ -28,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
     _verify(commands)
     _restore(commands)
     _undo(commands)
+    _drill(commands)
     _prune(commands)
     _marks(commands)
     one = _command(commands, "push", "carry good backups to the destinations that miss them")
@@ -142,6 +143,24 @@ def _watching(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     made.add_argument("--test", action="store_true", help="the only thing there is to do")
     made.add_argument("--to", action="append", default=[], metavar="NAME", help="only this one")
     _command(commands, "watch", "follow what is being done for a job now")
+
+
+def _drill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    made = _command(
+        commands, "drill", "restore into throw-away places, timed and compared", job=None
+    )
+    made.add_argument("job", nargs="?", metavar="JOB")
+    made.add_argument(
+        "id", nargs="?", default="latest", metavar="ID", help="or random; default: latest good"
+    )
+    made.add_argument("--at", default="", metavar="DESTINATION", help="restore from this copy")
+    made.add_argument("--only", action="append", default=[], metavar="SOURCE")
+    made.add_argument(
+        "--metadata", action="store_true", help="also prove what describes the backup"
+    )
+    made.add_argument("--from-host", default="", metavar="HOST")
+    made.add_argument("--unit", metavar="JOB:TYPE", help=argparse.SUPPRESS)  # called by systemd
+    _identity(made)
 
 
 def _prune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

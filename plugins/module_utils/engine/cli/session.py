@@ -24,6 +24,7 @@ from ..operations.journal import DISCARDING, Journal, journals
 from ..paths import Paths
 from ..progress import Event, Listener, Phases, Told, silent
 from ..stopped import resume
+from ..throwaway import passable, sweep
 from ..units import stamp
 
 
@@ -59,6 +60,34 @@ class Session:
         spool = (self.configuration.spool or self.paths.spool) / job.name
         return restore.Area(spool, self.paths.runtime, self.paths.journals)
 
+    def arenas(self, rescue: bool = True) -> Path:
+        """Where drills have their throw-away places, JOB.TOKEN each. Root's: where only root writes, and
+        where the users of its servers may pass through."""
+        if rescue and self.paths.scope == "system" and os.geteuid() == 0:
+            beside = self._rescue_spool()
+            name = "drills" if beside.name == "spool" else beside.stem + ".drills"
+            return passable(beside.with_name(name))
+        return passable((self.configuration.spool or self.paths.spool) / ".drills")
+
+    @contextmanager
+    def hold_drills(self, job: Job) -> Iterator[None]:
+        """Hold the lock of the job's drills; what a killed one left is removed first."""
+        with lock(self.paths.drill_lock(job.name), "drill"):
+            for place in {self.arenas(), self.arenas(rescue=False)}:
+                if os.access(place, os.W_OK):
+                    sweep(place, job.name)
+            yield
+
+    def _sweep_drills(self, job: Job, listener: Listener) -> None:
+        """Whoever comes next removes what a killed drill left, unless one is under way."""
+        try:
+            with self.hold_drills(job):
+                return
+        except LockedError:
+            return
+        except (LifeboatError, OSError) as exc:  # another user's: only space is at stake
+            listener(Event("recover", f"drill of {job.name}", problem=str(exc)))
+
     def _rescue_spool(self) -> Path:
         """On the disk of `spool_path` where only root can put anything beside it; else our own."""
         spool = self.configuration.spool
@@ -82,6 +111,7 @@ class Session:
                 self._let_go(job, left, listener)
             else:
                 self._recover(job, listener)
+            self._sweep_drills(job, listener)
             yield
 
     def _recover(self, job: Job, listener: Listener) -> None:

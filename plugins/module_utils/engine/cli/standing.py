@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..job import Job
-from ..operations import history, objectives, status
+from ..operations import drill_report, objectives, status
 from ..operations.claims import CLAIMS
 from ..operations.status import Standing
 from ..units import human_duration, parse_instant
@@ -31,7 +31,7 @@ def status_(session: Session, asked: Any, out: Output) -> int:
 def of_job(session: Session, job: Job, there: status.Told, moment: datetime) -> list[Standing]:
     """All that is to be said of one job, whose destinations told what is `there`."""
     copies = [copy for _name, held in there if isinstance(held, list) for copy in held]
-    drills = history.past(session.paths.history, job.name, "drill")
+    drills = drill_report.drills(session.paths.history, job.name, job.host)
     measured = objectives.measure(job, copies, drills, moment)
     return [
         *restores(session, job),

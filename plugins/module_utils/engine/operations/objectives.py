@@ -12,6 +12,7 @@ from ..job import Job
 from ..model import Copy
 from ..retention import SKEW
 from ..units import human_duration
+from .drill_report import restore_seconds
 from .status import CRITICAL, GOOD, WARNING, Standing
 
 _MOST_SLACK = timedelta(hours=1)
@@ -37,7 +38,7 @@ def measure(
     for source in job.sources:
         promised = job.objectives_for(source.name)
         held = [copy.taken_at for copy in good if _holds(job, copy, source.name)]
-        seconds = _drilled_in(drills, source.name)
+        seconds = restore_seconds(drills, source.name)
         told.append(
             Measured(source.name, promised.rpo, promised.rto, max(held, default=None), seconds)
         )
@@ -93,16 +94,3 @@ def _holds(job: Job, copy: Copy, source: str) -> bool:
         return True
     schedule = job.schedule(copy.type)
     return schedule is not None and source in schedule.sources
-
-
-def _drilled_in(drills: Sequence[Mapping[str, Any]], source: str) -> float | None:
-    """Seconds that the newest drill which restored `source` took for it, else for all."""
-    for entry in reversed(drills):
-        own = entry.get("sources")
-        seconds = own.get(source) if isinstance(own, Mapping) else None
-        if isinstance(seconds, Mapping):
-            seconds = seconds.get("seconds")
-        for value in (seconds, entry.get("seconds")):
-            if isinstance(value, (int, float)) and entry.get("exit_code", 0) == 0:
-                return float(value)
-    return None

@@ -20,7 +20,7 @@ from ..inventory import Entry, InventoryWriter
 from ..model import Command, Inventory, Needs, Option, SourceRecord, Swap, Target, Workspace
 from ..pipeline import Pipeline
 from ..placement import HERE, Placement
-from ..ports import Plain
+from ..ports import Arena, Plain
 from .trees import merge as tree_merge
 from .trees import swap as tree_swap
 from .trees import tar as tree_tar
@@ -247,6 +247,13 @@ class Files:
             if tree.existed or os.path.isdir(tree.folder):
                 with anchored(tree.folder) as here:
                     _steps(tree).discard(tree.at(here))
+
+    # -- drill
+
+    @contextmanager
+    def arena(self, directory: Path, record: SourceRecord) -> Iterator[Arena]:
+        made: Any = Files(name=self.name, paths=self._paths)
+        yield Arena(made, str(directory), {"PATH": str(directory)})
 
     # -- inside
 

@@ -7,14 +7,15 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from ...errors import ProcessError, SourceError, VerifyError
 from ...inventory import InventoryWriter
 from ...model import Inventory, Needs, Option, Secret, SourceRecord, Swap, Target, Workspace
 from ...placement import HERE, Placement
-from ...ports import Plain
-from . import accounts, facts
+from ...ports import Arena, Plain
+from . import accounts, arena, facts
 from .dump import MariaDBDump, complain
 from .server import Access, QueryError, Server, identifier
 from .stream import Found, Scanner
@@ -230,6 +231,22 @@ class MariaDB:
     def discard(self, swap: Swap) -> None:
         with self._mover() as mover:
             mover.discard(swap)
+
+    # -- drill
+
+    @contextmanager
+    def arena(self, directory: Path, record: SourceRecord) -> Iterator[Arena]:
+        folder = self._server.programs_path if self._server.placement.local else ""
+        version = str(record.facts["server_version"])
+        with arena.server(self.name, directory, version, folder) as socket:
+            there: dict[str, Any] = {
+                "socket": str(socket),
+                "user": arena.ADMIN,
+                "restore_user": arena.ADMIN,
+            }
+            made: Any = type(self)(self.name, database=self.database, programs_path=folder, **there)
+            places = {"SOCKET": str(socket), "USER": arena.ADMIN, "DATABASE": self.database}
+            yield Arena(made, places=places)
 
     # -- inside
 

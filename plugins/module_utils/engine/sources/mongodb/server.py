@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from ...errors import LifeboatError, MissingDependency, SourceError
 from ...model import Command, Secret
@@ -61,7 +62,14 @@ class Server:
 
     @property
     def _members(self) -> list[str]:
+        if self._socket:
+            return [self.host]
         return [one if ":" in one else f"{one}:{self.port}" for one in self.host.split(",")]
+
+    @property
+    def _socket(self) -> bool:
+        """Whether `host` is the path of a unix socket, as a throw-away server's is."""
+        return self.host.startswith("/")
 
     def identity(self, admin: bool) -> tuple[str, Secret | None]:
         if admin and self.restore_user:
@@ -167,10 +175,10 @@ class Server:
         """
         user, password = self.identity(admin)
         hosts = ",".join(self._members)
-        words = [
-            self.program(name),
-            "--host=" + (f"{self.replica_set}/{hosts}" if self.replica_set else hosts),
-        ]
+        where = "--host=" + (f"{self.replica_set}/{hosts}" if self.replica_set else hosts)
+        if self._socket:
+            where = "--uri=mongodb://" + quote(hosts, safe="")
+        words = [self.program(name), where]
         if user:
             words += ["--username=" + user, "--authenticationDatabase=" + self.auth_source]
         if self.auth_mechanism:

@@ -25,7 +25,8 @@ from ...model import (
     Workspace,
 )
 from ...placement import HERE, Placement
-from ...ports import Plain
+from ...ports import Arena, Plain
+from . import arena
 from . import restore as restoring
 from .archive import OURS, walk
 from .dump import EXTENSION, MongoDBDump
@@ -284,6 +285,21 @@ class MongoDB:
         with self._rooms(swap) as rooms:
             for room in rooms:
                 room.discard()
+
+    # -- drill
+
+    @contextmanager
+    def arena(self, directory: Path, record: SourceRecord) -> Iterator[Arena]:
+        folder = self._server.programs_path if self._server.placement.local else ""
+        with arena.server(self.name, directory, str(record.facts["server_version"])) as socket:
+            made: Any = MongoDB(
+                name=self.name,
+                databases=self.databases,
+                host=str(socket),
+                programs_path=folder or None,
+            )
+            places = {"SOCKET": str(socket), "DATABASE": ",".join(record.facts["databases"])}
+            yield Arena(made, places=places)
 
     # -- inside
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from ... import units
@@ -23,8 +24,8 @@ from ...model import (
     Workspace,
 )
 from ...placement import HERE, Placement
-from ...ports import Plain
-from . import count, facts, restore, role
+from ...ports import Arena, Plain
+from . import arena, count, facts, restore, role
 from . import parallel as parallel_files
 from . import swap as naming
 from . import target as looking
@@ -302,6 +303,25 @@ class PostgreSQL:
             for name in (swap.side, swap.kept):
                 if name != swap.target:
                     naming.drop(admin, name)
+
+    # -- drill
+
+    @contextmanager
+    def arena(self, directory: Path, record: SourceRecord) -> Iterator[Arena]:
+        folder = self._server.programs_path if self._server.placement.local else ""
+        major = int(record.facts["server_number"]) // 10000
+        with arena.server(self.name, directory, major, folder) as (sockets, programs):
+            there: dict[str, Any] = {"host": str(sockets), "port": arena.PORT, "user": arena.ADMIN}
+            made: Any = PostgreSQL(
+                self.name,
+                database=self.database,
+                restore_user=arena.ADMIN,
+                parallel=self._parallel,
+                programs_path=programs,
+                **there,
+            )
+            places = {"HOST": str(sockets), "PORT": str(arena.PORT), "USER": arena.ADMIN}
+            yield Arena(made, places={**places, "DATABASE": self.database})
 
     # -- inside
 

@@ -24,9 +24,9 @@ from ...model import (
     Workspace,
 )
 from ...placement import HERE, Placement
-from ...ports import Plain
+from ...ports import Arena, Plain
 from ...units import human_size
-from . import rdb, target
+from . import arena, rdb, target
 from . import swap as swapping
 from . import user as redis_user
 from .client import REDIS, VALKEY, Server
@@ -217,6 +217,16 @@ class Redis:
 
     def discard(self, swap: Swap) -> None:
         swapping.discard(self._live(swap.target), swap)
+
+    # -- drill
+
+    @contextmanager
+    def arena(self, directory: Path, record: SourceRecord) -> Iterator[Arena]:
+        folder = self._server.programs.folder if self._server.placement.local else ""
+        programs = replace(self.programs, folder=folder)
+        with arena.server(self.name, directory, record.facts, programs) as socket:
+            made: Any = type(self)(name=self.name, socket=str(socket), programs_path=folder)
+            yield Arena(made, places={"SOCKET": str(socket)})
 
     # -- inside
 

@@ -20,7 +20,7 @@ from ...errors import ConfigError, LifeboatError, SourceAbsent, SourceError, Ver
 from ...files import remove
 from ...model import Inventory, Needs, Option, SourceRecord, Stream, Swap, Target, Workspace
 from ...placement import HERE, Placement
-from ...ports import Plain
+from ...ports import Arena, Plain
 from ..trees.names import beside
 from . import swap as sqlite_swap
 from .file import (
@@ -222,6 +222,14 @@ class SQLite:
     def discard(self, swap: Swap) -> None:
         with _near(swap) as near:
             sqlite_swap.discard(near)
+
+    # -- drill
+
+    @contextmanager
+    def arena(self, directory: Path, record: SourceRecord) -> Iterator[Arena]:
+        path = str(directory / os.path.basename(self._path))
+        made: Any = SQLite(name=self.name, path=path)
+        yield Arena(made, places={"PATH": path})
 
     # -- inside
 

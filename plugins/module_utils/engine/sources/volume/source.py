@@ -18,7 +18,7 @@ from ...containers import Engine, at_rest
 from ...errors import ConfigError, LifeboatError, SourceAbsent, SourceError, VerifyError
 from ...model import Inventory, Needs, Option, SourceRecord, Stream, Swap, Target, Workspace
 from ...placement import HERE, Placement
-from ...ports import Plain
+from ...ports import Arena, Plain
 from ...stopped import start, stopped
 from ..trees import swap as tree_swap
 from ..trees import tar as tree_tar
@@ -27,6 +27,7 @@ from ..trees.dump import TreeDump
 from ..trees.survey import survey
 from ..trees.swap import Tree
 from . import facts
+from .arena import Directory
 from .tree import VolumeTree
 
 
@@ -232,6 +233,14 @@ class Volume:
             unused = made and _old_in_place(there) and _is_empty(there.target)
         if unused and not self._engine.having(swap.target):
             self._engine.ask("volume", "rm", swap.target)
+
+    # -- drill
+
+    @contextmanager
+    def arena(self, directory: Path, record: SourceRecord) -> Iterator[Arena]:
+        place = directory / "volume"
+        made: Any = Directory(self.name, place)
+        yield Arena(made, places={"PATH": str(place)})
 
     # -- inside
 

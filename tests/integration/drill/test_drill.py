@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A drill restores for real, from a destination, into throw-away places, and tells the truth about it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from .conftest import DrillHost
+
+
+def test_every_kind_of_source_is_restored_in_a_server_of_its_own(
+    host: DrillHost,
+    tmp_path: Path,
+    postgresql_source: dict[str, Any],
+    mariadb_source: dict[str, Any],
+    redis_source: dict[str, Any],
+) -> None:
+    uploads = tmp_path / "uploads"
+    uploads.mkdir()
+    (uploads / "one").write_text("1")
+    (uploads / "link").symlink_to("one")
+    found = tmp_path / "found"
+    host.job["sources"].update(
+        pg=postgresql_source,
+        my=mariadb_source,
+        cache=redis_source,
+        uploads={"type": "files", "paths": [str(uploads)]},
+        app={"type": "command", "dump": ["echo", "all of it"]},
+    )
+    check = f"""
+        exec >{found}
+        psql -X -A -t -h "$LIFEBOAT_DRILL_PG_HOST" -U "$LIFEBOAT_DRILL_PG_USER" \
+            -d "$LIFEBOAT_DRILL_PG_DATABASE" -c 'select count(*) from book'
+        mariadb --no-defaults -S "$LIFEBOAT_DRILL_MY_SOCKET" -u root -N \
+            -e 'select count(*) from titles' "$LIFEBOAT_DRILL_MY_DATABASE"
+        redis-cli -s "$LIFEBOAT_DRILL_CACHE_SOCKET" -n 7 get other
+        cat "$LIFEBOAT_DRILL_UPLOADS_PATH{uploads}/link"; echo
+        sqlite3 "$LIFEBOAT_DRILL_DB_PATH" 'select count(*) from book'
+    """
+    host.job["drill"] = {"check": ["sh", "-ec", check]}
+    host.job["objectives"] = {"rto": "1h", "rpo": "24h"}
+    host.configure()
+    host.run()
+
+    told = host.told()
+
+    how = {name: one["how"] for name, one in told["sources"].items()}
+    assert how.pop("app") == "read"  # nothing but its own program can restore it
+    assert how == dict.fromkeys(("db", "pg", "my", "cache", "uploads"), "restored")
+    assert found.read_text().split() == ["500", "3", "value", "1", "1000"]
+    assert told["sources"]["pg"]["totals"]["rows"] == 500
+    assert told["sources"]["pg"]["rto"]["met"] is True
+    assert told["rpo"]["met"] is True
+    assert {"choose", "fetch", "start", "restore", "compare", "check"} <= set(told["phases"])
+    assert host.left() == []
+
+
+def test_what_was_restored_as_a_whole_is_marked_and_remembered(host: DrillHost) -> None:
+    told = host.told("--metadata")
+
+    assert told["passed"]
+    assert told["restorable"]
+    assert host.state() == "restorable"
+    (remembered,) = host.history()
+    assert remembered["id"] == told["id"]
+    assert remembered["sources"]["db"]["seconds"] > 0
+    assert remembered["what"] == "metadata"
+
+
+def test_only_a_part_says_nothing_of_the_whole(host: DrillHost) -> None:
+    assert host.told("--only", "db")["passed"]
+    assert host.state() == "intact"
+
+
+def test_the_key_that_opened_it_is_named_and_never_shown(host: DrillHost) -> None:
+    public = host.configuration["encryption"]["age_recipients"][0]
+
+    (opened,) = host.told()["opened_by"]
+
+    assert opened["recipient"] == public
+    assert opened["fingerprint"].startswith("SHA256:")
+    assert "AGE-SECRET" not in (host.root / "state/log/history.jsonl").read_text()
+
+
+def test_an_escrow_key_is_proved(host: DrillHost, tmp_path: Path) -> None:
+    escrow = tmp_path / "escrow.key"
+    subprocess.run(["age-keygen", "-o", str(escrow)], check=True, capture_output=True)
+    public = subprocess.run(
+        ["age-keygen", "-y", str(escrow)], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    host.configuration["encryption"]["age_recipients"].append(public)
+    host.configure()
+    host.run()
+    host.key = escrow
+
+    assert [one["recipient"] for one in host.told()["opened_by"]] == [public]
+
+
+def test_a_random_one_of_the_newest_good_is_drilled(host: DrillHost) -> None:
+    newest = host.run()
+    host.job["drill"] = {"among": 1}
+    host.configure()
+
+    assert host.told("random")["id"] == newest
+
+
+def test_the_copy_at_the_destination_is_restored_and_no_other(
+    host: DrillHost, tmp_path: Path
+) -> None:
+    host.configuration["destinations"]["second"] = {
+        "type": "local",
+        "path": str(tmp_path / "second"),
+    }
+    (tmp_path / "second").mkdir()
+    host.job["destinations"].append("second")
+    host.configure()
+    host.run()
+    for archive in (tmp_path / "second").glob("archives/*/*/*/db.database*"):
+        content = archive.read_bytes()
+        archive.unlink()
+        archive.write_bytes(content[:-1] + b"x")
+
+    assert host.told("--at", "disk")["passed"]
+    told = host.told("--at", "second", expected=1)
+
+    assert "corrupt" in told["sources"]["db"]["problem"]
+    assert told["mark"] == "bad"
+
+
+def test_a_place_that_the_user_names_is_restored_into_in_a_measured_time_and_left_empty(
+    host: DrillHost, tmp_path: Path
+) -> None:
+    real, stand_in = tmp_path / "real", tmp_path / "stand-in"
+    real.write_text("all of it")
+    host.job["sources"]["app"] = {
+        "type": "command",
+        "dump": ["cat", str(real)],
+        "restore": ["tee", str(real)],
+    }
+    host.job["drill"] = {
+        "sources": {
+            "app": {
+                "dump": ["cat", str(stand_in)],
+                "restore": ["sh", "-c", f"sleep 1.1; cat >{stand_in}"],
+                "clear": ["rm", "-f", str(stand_in)],
+                "restore_without_copy": True,
+            }
+        },
+        "check": ["grep", "-q", "all of it", str(stand_in)],
+    }
+    host.job["objectives"] = {"rto": "1s", "rpo": "1s"}
+    host.configure()
+    host.run()
+    real.write_text("newer")
+
+    told = host.told()
+
+    assert told["sources"]["app"]["how"] == "restored"
+    assert told["restorable"]
+    assert told["sources"]["app"]["rto"] == {
+        "seconds": told["sources"]["app"]["seconds"],
+        "objective": 1.0,
+        "met": False,  # which is no failure of the drill
+    }
+    assert not stand_in.exists()
+    assert real.read_text() == "newer"
+
+
+def test_a_place_that_is_not_empty_is_not_touched(host: DrillHost, tmp_path: Path) -> None:
+    stand_in = tmp_path / "other.db"
+    stand_in.write_text("mine")
+    host.job["drill"] = {"sources": {"db": {"path": str(stand_in)}}}
+    host.configure()
+
+    told = host.told(expected=1)
+
+    assert "is not empty" in told["sources"]["db"]["problem"]
+    assert stand_in.read_text() == "mine"
