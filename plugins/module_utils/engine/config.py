@@ -21,13 +21,13 @@ from .filters.gpg import Gpg
 from .filters.zstd import Zstd
 from .gate import ENVIRONMENTS
 from .job import Drilling, DrillSchedule, Job, Objectives
-from .model import Keep, Option, Schedule, Secret
+from .model import CopyPolicy, Keep, Option, Schedule, Secret
 from .naming import check_host, check_name
 from .options import check_options, kind_of, nearest, told_at
 from .placed import Placed, check_variables
 from .placement import HERE, Placement
 from .ports import Destination, Filter, Source
-from .registry import DESTINATIONS, SOURCES
+from .registry import DESTINATIONS, GOVERNED, SOURCES
 
 VERSION = 1
 Mapped = Mapping[str, Any]
@@ -104,7 +104,10 @@ DESTINATION = (
     Option("pruner", "mapping"),
     Option("domain"),
     Option("medium"),
+    Option("bandwidth", "size"),
+    Option("readback", "mapping", default={}),
 )
+READBACK = (Option("full_up_to", "size"),)
 PRUNES = (Option("at", required=True), Option("hosts", "mapping", required=True))
 PRUNED_HOST = (
     Option("environment", default="production", choices=ENVIRONMENTS),
@@ -392,9 +395,16 @@ class _Builder:
             )
         where = f"{self._at}destinations.{name}"
         told_at(where, lambda text: check_name("destination", text), name)
-        kind, _shared, own = self._split(where, bodies[name], DESTINATIONS, DESTINATION)
+        kind, shared, own = self._split(where, bodies[name], DESTINATIONS, DESTINATION)
+        readback = check_options(f"{where}.readback", shared["readback"], READBACK)
+        policy = CopyPolicy(
+            shared["bandwidth"] or 0,
+            readback["full_up_to"],
+            shared["domain"] or "",
+            shared["medium"] or "",
+        )
         made: Destination = DESTINATIONS[kind](name=name, **own)
-        return made
+        return made if policy == CopyPolicy() else cast(Destination, GOVERNED(made, policy))
 
     def _split(
         self, where: str, body: Any, kinds: Mapped, shared: tuple[Option, ...]

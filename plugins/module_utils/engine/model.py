@@ -297,6 +297,26 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where data lies: what fails together has one domain; what wears out together has one medium."""
+
+    domain: str
+    medium: str
+
+
+@dataclass(frozen=True)
+class CopyPolicy:
+    """What was said of one destination, whatever its kind."""
+
+    bandwidth: int = 0  # bytes a second that are sent there; 0 = no limit
+    full_up_to: int | None = (
+        None  # a larger backup is sampled at first; None = all are read in full
+    )
+    domain: str = ""  # "" = derived: what fails together
+    medium: str = ""  # "" = derived: what kind of thing it lies on
+
+
+@dataclass(frozen=True)
 class Protection:
     """How a destination keeps a copy beyond its bytes, as it told when it was asked again."""
 

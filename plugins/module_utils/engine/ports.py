@@ -22,6 +22,7 @@ from .model import (
     Inventory,
     Needs,
     Option,
+    Place,
     Protection,
     SourceRecord,
     Stored,
@@ -241,6 +242,9 @@ class Destination(Protocol):
     def needs(self) -> Needs:
         """What the sandbox of the job's unit must allow."""
 
+    def place(self) -> Place:
+        """Where copies here lie, as far as it can be told from this host without asking anybody."""
+
     def check(self, prefix: str = "") -> None:
         """Raise unless it is there and takes a small probe object below `prefix`, where this host may
         write (removed again where it may be)."""
@@ -255,6 +259,9 @@ class Destination(Protocol):
 
     def open(self, key: str) -> AbstractContextManager[BinaryIO]:
         """The object's bytes, streamed. missing=True when it is not there."""
+
+    def open_at(self, key: str, offset: int) -> AbstractContextManager[BinaryIO]:
+        """The same from a byte on, without what lies before it being sent."""
 
     def list(self, prefix: str) -> Iterator[Stored]:
         """All objects whose key starts with `prefix`; unfinished ones are not objects. None = empty."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from .destinations.governed import Governed
 from .destinations.local import Local
 from .destinations.rclone import Rclone
 from .destinations.s3 import S3
@@ -41,6 +42,7 @@ DESTINATIONS = {
     "s3": S3,
     "sftp": SFTP,
 }
+GOVERNED = Governed  # around a destination of any kind
 FILTERS = {  # kind in a manifest -> something that can decode
     "age": Age,
     "gpg": Gpg,

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from .errors import SpoolError
 
+SAMPLE = 4 << 20  # bytes: what a read-back by sample compares at once
 _SYNC_FILE_RANGE_WRITE = 2
 _FLUSH_EVERY = 32 << 20  # start writing to disk early: the last sync is then short
 
@@ -22,12 +23,22 @@ _FLUSH_EVERY = 32 << 20  # start writing to disk early: the last sync is then sh
 class Spool:
     """One growing archive; implements ports.Growing for its readers. Writer: write*, then commit or abort."""
 
-    def __init__(self, path: Path, *, size_hint: int = 0, cap_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        size_hint: int = 0,
+        cap_bytes: int | None = None,
+        sampled: bool = False,
+    ) -> None:
+        """`sampled`: keep a hash of every SAMPLE bytes too, in `samples`."""
         self.path = path
         self.size_hint = size_hint
         self.size_bytes = 0
         self._cap_bytes = cap_bytes
         self._digest = hashlib.sha256()
+        self.samples: list[bytes] = []  # SHA-256 of each SAMPLE bytes but those after the last
+        self._sample = hashlib.sha256() if sampled else None
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except OSError as exc:
@@ -55,12 +66,23 @@ class Spool:
         except OSError as exc:
             raise _spool_error(exc, self.path) from exc
         self._digest.update(block)
+        if self._sample is not None:
+            self._take_samples(memoryview(block), self.size_bytes % SAMPLE)
         with self._grown:
             self.size_bytes += len(block)
             self._grown.notify_all()
         if self.size_bytes - self._flushed >= _FLUSH_EVERY:
             _start_writing(self._file, self._flushed, self.size_bytes - self._flushed)
             self._flushed = self.size_bytes
+
+    def _take_samples(self, left: memoryview, begun: int) -> None:
+        while left:
+            piece = left[: SAMPLE - begun]
+            self._sample.update(piece)  # type: ignore[union-attr]
+            left, begun = left[len(piece) :], begun + len(piece)
+            if begun == SAMPLE:
+                self.samples.append(self._sample.digest())  # type: ignore[union-attr]
+                self._sample, begun = hashlib.sha256(), 0
 
     def commit(self) -> None:
         """The archive has passed its checks: sync it, and let the readers come to an end."""

@@ -213,6 +213,14 @@ class DestinationContract:
             assert len(rest) == 9 * len(BLOCK) - 3
             assert stored.read(1) == b""
 
+    def test_open_at_begins_where_it_is_told(self, place: Destination, spools: Path) -> None:
+        place.store(ARCHIVE, finished(spools, BLOCK * 3 + b"the end"))
+        with place.open_at(ARCHIVE, 3 * len(BLOCK) + 4) as stored:
+            assert stored.read(2) == b"en"
+            assert stored.read() == b"d"
+        with place.open_at(ARCHIVE, 0) as stored:
+            assert stored.read(3) == BLOCK[:3]
+
     def test_open_may_be_left_early(self, place: Destination, spools: Path) -> None:
         place.store(ARCHIVE, finished(spools, BLOCK * 10))
         with place.open(ARCHIVE) as stored:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Configuration, load
+from ..copies import copies_findings
 from ..credentials import Credentials
 from ..errors import ConfigError
 from ..keys import key_findings
+from ..operations.whereabouts import whereabouts
 from ..paths import Paths
 from .calendars import check_calendars
 from .output import Output
@@ -39,7 +41,19 @@ def config_check(paths: Paths, asked: Any, out: Output) -> int:
     read = check_calendars(calendars)
     if not read:
         out.note("the calendars were not checked: there is no systemd-analyze on this host")
-    told = {"path": str(path), "jobs": sorted(checked.jobs), "calendars_checked": read}
+    missing = [
+        told
+        for job in checked.jobs.values()
+        for told in copies_findings(job.name, *whereabouts(job))
+    ]
+    for finding in missing:
+        out.note("3-2-1: " + finding)
+    told = {
+        "path": str(path),
+        "jobs": sorted(checked.jobs),
+        "calendars_checked": read,
+        "copies": missing,
+    }
     out.result(told, f"{path}: fine, {len(checked.jobs)} jobs")
     return 0
 

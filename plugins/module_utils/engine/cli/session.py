@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from ..credentials import Credentials
 from ..errors import LifeboatError, LockedError
 from ..files import lock, make_private
 from ..job import Job
-from ..operations import backup, history, restore, settle
+from ..operations import backup, history, restore, settle, verify
 from ..operations.journal import DISCARDING, Journal, journals
 from ..paths import Paths
 from ..progress import Event, Listener, Phases, Told, silent
@@ -174,6 +174,7 @@ def run_backup(
         phases = Phases(listener, _plain(past))
         with _failures(session, job, listener, begun):
             report = backup.run(job, request, area.spool, area.runtime, now, phases)
+            report = _with_overdue(report, verify.overdue(job, now, phases))
         _remember(
             listener,
             lambda: history.remember_backup(
@@ -186,6 +187,18 @@ def run_backup(
             ),
         )
     return report
+
+
+def _with_overdue(report: backup.Report, late: Sequence[verify.Finding]) -> backup.Report:
+    """An older copy that proved bad when all of it was read at last is told where its destination is."""
+    bad = {one.destination: one for one in late if one.state == "corrupt"}
+    outcomes = tuple(
+        replace(one, error=f"{bad[one.destination].id}: {bad[one.destination].problem}")
+        if one.destination in bad and not one.error
+        else one
+        for one in report.outcomes
+    )
+    return replace(report, outcomes=outcomes)
 
 
 @contextmanager

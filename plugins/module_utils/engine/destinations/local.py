@@ -8,12 +8,14 @@ import io
 import os
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timezone
 from typing import BinaryIO
 
+from ..copies import HERE
+from ..disks import disk_of
 from ..errors import DestinationError
-from ..model import Needs, Option, Stored
+from ..model import Needs, Option, Place, Stored
 from ..ports import Growing
 from . import tree
 
@@ -52,6 +54,9 @@ class Local:
 
     def needs(self) -> Needs:
         return Needs(writes=(self._path,))
+
+    def place(self) -> Place:
+        return Place(HERE, disk_of(self._path))
 
     def check(self, prefix: str = "") -> None:
         probe = ".probe-" + secrets.token_hex(4)
@@ -115,13 +120,17 @@ class Local:
                     if there.read(len(content) + 1) != content:
                         raise
 
+    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
+        return self.open_at(key, 0)
+
     @contextmanager
-    def open(self, key: str) -> Iterator[BinaryIO]:
+    def open_at(self, key: str, offset: int) -> Iterator[BinaryIO]:
         parents, leaf = self._tree.split(key)
         with self._tree.faults("read", key):
             try:
                 with self._tree.directory(parents) as folder:
                     stored = tree.open_file(folder, leaf)
+                    stored.seek(offset)
             except FileNotFoundError:
                 raise DestinationError(
                     "destination %s: %s is not there" % (self.name, key), missing=True

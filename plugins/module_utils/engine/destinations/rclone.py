@@ -11,8 +11,10 @@ from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO, Callable
 
+from ..copies import HERE, domain_of
+from ..disks import disk_of
 from ..errors import ConfigError, DestinationError, LifeboatError
-from ..model import Needs, Option, Secret, Stored
+from ..model import Needs, Option, Place, Secret, Stored
 from ..ports import Growing
 from ..units import parse_instant
 from .rclone_program import Remote
@@ -64,7 +66,7 @@ class Rclone:
             )
         if not connect_timeout or not timeout:
             raise ConfigError(f"{where}.timeout: nothing is done in no time")
-        self._backend, self._path = backend, path
+        self._backend, self._path, self._settings = backend, path, settings or {}
         self._remote = Remote(
             name,
             program,
@@ -79,6 +81,14 @@ class Rclone:
 
     def needs(self) -> Needs:
         return Needs(writes=(self._path,) if self._backend == "local" else ())
+
+    def place(self) -> Place:
+        if self._backend == "local":
+            return Place(HERE, disk_of(self._path))
+        told = [self._settings.get(name) for name in ("url", "endpoint", "host", "region")]
+        named = next((one for one in told if isinstance(one, str)), "")
+        domain = domain_of(named) if named else self._backend
+        return Place(domain, f"{self._backend} at {domain}")
 
     def check(self, prefix: str = "") -> None:
         key = f"{prefix}{_PROBE}{secrets.token_hex(8)}"
@@ -113,6 +123,9 @@ class Rclone:
 
     def open(self, key: str) -> AbstractContextManager[BinaryIO]:
         return self._remote.reader(key, self._remote.at(key))
+
+    def open_at(self, key: str, offset: int) -> AbstractContextManager[BinaryIO]:
+        return self._remote.reader(key, self._remote.at(key), offset)
 
     def list(self, prefix: str) -> Iterator[Stored]:
         for stored in self._files(prefix):

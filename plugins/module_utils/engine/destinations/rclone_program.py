@@ -92,9 +92,10 @@ class Remote:
                 started.raise_unless_accepted()
 
     @contextmanager
-    def reader(self, what: str, target: str) -> Iterator[BinaryIO]:
+    def reader(self, what: str, target: str, offset: int = 0) -> Iterator[BinaryIO]:
         """What lies at `target`. missing=True, at once, where there is nothing."""
-        with Started(self.command("cat", target), subprocess.DEVNULL, subprocess.PIPE) as started:
+        command = self.command("cat", *([f"--offset={offset}"] if offset else []), target)
+        with Started(command, subprocess.DEVNULL, subprocess.PIPE) as started:
             with self.faults("read", what):
                 raw = _Output(self, started, what)
                 if raw.empty and self.size(what, target) is None:  # of a bucket it says nothing

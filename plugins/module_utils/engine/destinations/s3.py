@@ -11,8 +11,9 @@ from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timedelta, timezone
 from typing import Any, BinaryIO
 
+from ..copies import domain_of
 from ..errors import ConfigError, DestinationError
-from ..model import Needs, Option, Protection, Secret, Stored
+from ..model import Needs, Option, Place, Protection, Secret, Stored
 from ..ports import PROTECTION_PROBE, Growing
 from ..s3_client import Connection, Denied, Taken, Unsupported
 from ..s3_identity import Identity
@@ -164,6 +165,11 @@ class S3:
         endpoint = (one.endpoint or "").rstrip("/")
         return Needs(bucket=f"{endpoint} {one.bucket}/{one.prefix}")
 
+    def place(self) -> Place:
+        one = self._bucket.connection
+        domain = domain_of(one.endpoint) if one.endpoint else f"aws {one.region or ''}".strip()
+        return Place(domain, f"object storage of {domain}")
+
     def check(self, prefix: str = "catalog/") -> None:
         key = f"{prefix}{_PROBE}{secrets.token_hex(8)}"
         content = key.encode()
@@ -221,6 +227,9 @@ class S3:
     def open(self, key: str) -> AbstractContextManager[BinaryIO]:
         return self._bucket.open(key)
 
+    def open_at(self, key: str, offset: int) -> AbstractContextManager[BinaryIO]:
+        return self._bucket.open(key, offset=offset)
+
     def list(self, prefix: str) -> Iterator[Stored]:
         for key, found in self._bucket.objects(prefix):
             if not key.rsplit("/", 1)[-1].startswith(".") and not key.endswith("/"):
@@ -261,7 +270,8 @@ class S3:
         extra = dict(self._headers(key))
         if finished:
             growing.wait()
-            send_finished(self._bucket, key, extra, growing.path, self._plan)
+            rate = getattr(growing, "bytes_per_second", None)  # of what is read past its reader
+            send_finished(self._bucket, key, extra, growing.path, self._plan, rate)
         else:
             send_growing(self._bucket, key, extra, growing, self._plan)
 

@@ -81,9 +81,10 @@ class Bucket:
             self.client.put_object(**self.at(key), Body=content, **extra)
 
     @contextmanager
-    def open(self, key: str, version: str = "") -> Iterator[BinaryIO]:
+    def open(self, key: str, version: str = "", offset: int = 0) -> Iterator[BinaryIO]:
+        part = {"Range": f"bytes={offset}-"} if offset else {}
         with self.connection.faults("read", key):
-            body = self.client.get_object(**self.at(key), **_of(version))["Body"]
+            body = self.client.get_object(**self.at(key), **_of(version), **part)["Body"]
         with closing(body), io.BufferedReader(_Reader(self.connection, key, body), _BLOCK) as read:
             yield read
 

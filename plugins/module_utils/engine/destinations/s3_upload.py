@@ -73,14 +73,22 @@ def send_growing(
         _send(bucket, key, extra, feed, part_size, plan)
 
 
-def send_finished(bucket: Bucket, key: str, extra: dict[str, Any], path: Path, plan: Plan) -> None:
+def send_finished(
+    bucket: Bucket, key: str, extra: dict[str, Any], path: Path, plan: Plan, rate: int | None = None
+) -> None:
     """Send a complete file; its parts are read from disk as they go, so they may be of any size."""
     part_size = plan.finished_part(path.stat().st_size)
-    _send(bucket, key, extra, str(path), part_size, plan)
+    _send(bucket, key, extra, str(path), part_size, plan, rate)
 
 
 def _send(
-    bucket: Bucket, key: str, extra: dict[str, Any], body: Any, part_size: int, plan: Plan
+    bucket: Bucket,
+    key: str,
+    extra: dict[str, Any],
+    body: Any,
+    part_size: int,
+    plan: Plan,
+    rate: int | None = None,
 ) -> None:
     from s3transfer.manager import TransferConfig, TransferManager
 
@@ -90,6 +98,7 @@ def _send(
         max_request_concurrency=plan.max_concurrency,
         max_submission_concurrency=1,  # one more part is in memory for each
         max_in_memory_upload_chunks=max(1, min(4, _IN_FLIGHT // part_size)),
+        max_bandwidth=rate,
     )
     at = bucket.at(key)
     with bucket.connection.faults("store", key), TransferManager(bucket.client, config) as manager:

@@ -7,10 +7,12 @@ import io
 import logging
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from typing import Any, BinaryIO, Callable
 
+from .. import model
+from ..copies import domain_of
 from ..errors import ConfigError, DestinationError, LifeboatError
 from ..model import Needs, Option, Secret, Stored
 from ..ports import PROTECTION_PROBE, Growing
@@ -96,6 +98,10 @@ class SFTP:
     def needs(self) -> Needs:
         return Needs()
 
+    def place(self) -> model.Place:
+        host = self._session.place.hops[-1].host
+        return model.Place(domain_of(host), f"disk of {host}")
+
     def check(self, prefix: str = "") -> None:
         parents, leaf = tuple(prefix.split("/")[:-1]), _PROBE + secrets.token_hex(8)
         key, path = "/".join((*parents, leaf)), self._tree.path(*parents, leaf)
@@ -130,10 +136,13 @@ class SFTP:
                 if there.read(len(content) + 1) != content:
                     raise
 
+    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
+        return self.open_at(key, 0)
+
     @contextmanager
-    def open(self, key: str) -> Iterator[BinaryIO]:
+    def open_at(self, key: str, offset: int) -> Iterator[BinaryIO]:
         parents, leaf = self._tree.split(key)
-        with self._reader(key, self._tree.path(*parents, leaf)) as reader:
+        with self._reader(key, self._tree.path(*parents, leaf), offset) as reader:
             yield reader
 
     def list(self, prefix: str) -> Iterator[Stored]:
@@ -254,9 +263,9 @@ class SFTP:
             return not block and not there.read(1)
 
     @contextmanager
-    def _reader(self, key: str, path: bytes) -> Iterator[BinaryIO]:
+    def _reader(self, key: str, path: bytes, offset: int = 0) -> Iterator[BinaryIO]:
         with self._session.faults("read", key):
-            stored = Download(self._session, path, key)
+            stored = Download(self._session, path, key, offset)
         with io.BufferedReader(stored, _BLOCK) as reader:
             yield reader
 

@@ -156,7 +156,7 @@ class Upload:
 class Download(io.RawIOBase):
     """A file, read ahead; goes on where the connection is lost. To be wrapped in a BufferedReader."""
 
-    def __init__(self, session: Session, path: bytes, key: str) -> None:
+    def __init__(self, session: Session, path: bytes, key: str, offset: int = 0) -> None:
         """Raises the library's SFTPError if the file cannot be opened."""
         super().__init__()
         self._session, self._path, self._key = session, path, key
@@ -164,8 +164,8 @@ class Download(io.RawIOBase):
         self._file: Any = None
         self._block = _SURE_BLOCK
         self._arrived = memoryview(b"")  # and not taken yet
-        self._taken = 0
-        self._asked = 0
+        self._taken = offset
+        self._asked = offset
         self._size = 0
         self._ahead: deque[tuple[int, int, Any]] = deque()  # (offset, size, its read)
         session.again(self._open)

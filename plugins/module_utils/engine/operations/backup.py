@@ -226,6 +226,7 @@ class _Writer:
             self._spool / name,
             size_hint=self._request.expected.get(name, 0),
             cap_bytes=self._job.spool_cap_bytes,
+            sampled=any(lane.samples_above is not None for lane in self._lanes),
         )
         holders = _Holders(spool, len(self._lanes) + 1)  # the lanes, and this writer
         for lane in self._lanes:

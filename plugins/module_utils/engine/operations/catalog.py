@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -32,8 +33,10 @@ from ..naming import (
 )
 from ..ports import Destination
 from ..retention import SKEW
+from ..spool import SAMPLE
 
 _MANIFEST_LIMIT = 64 << 20
+_SAMPLES = 8  # of an archive: the first, the last, and others at random
 _BLOCK = 1 << 20
 
 
@@ -232,6 +235,34 @@ def _prove(opened: AbstractContextManager[BinaryIO], archive: Archive, where: st
         )
     if digest.hexdigest() != archive.sha256:
         raise VerifyError(f"the archive {where} is corrupt: its SHA-256 differs")
+
+
+def prove_samples(
+    destination: Destination, manifest: Manifest, archive: Archive, samples: Sequence[bytes]
+) -> bool:
+    """Read the first, the last and some other SAMPLE bytes of an archive back, and learn its size; all of
+    it (then True) where that is hardly more. Raises VerifyError unless they are what was sent."""
+    if len(samples) <= _SAMPLES:
+        prove_archive(destination, manifest, archive)
+        return True
+    where = f"{archive.name} of {manifest.id} at {destination.name}"
+    key = archive_key(manifest.host, manifest.job, manifest.id, archive.name)
+    inner = random.SystemRandom().sample(range(1, len(samples) - 1), _SAMPLES - 2)
+    last = len(samples) - 1
+    for place in (0, *sorted(inner), last):
+        try:
+            with destination.open_at(key, place * SAMPLE) as stream:
+                found = hashlib.sha256(stream.read(SAMPLE)).digest()
+                rest = stream.read(SAMPLE) if place == last else b""
+        except DestinationError as exc:
+            if exc.missing:
+                raise VerifyError(f"the archive {where} is missing") from exc
+            raise
+        if found != samples[place]:
+            raise VerifyError(f"the archive {where} is corrupt: a sample of it differs")
+        if place == last and len(rest) != archive.size_bytes - len(samples) * SAMPLE:
+            raise VerifyError(f"the archive {where} is not as long as its manifest says")
+    return False
 
 
 def prove_small(destination: Destination, key: str, content: bytes) -> None:

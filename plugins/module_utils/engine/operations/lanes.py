@@ -15,12 +15,12 @@ from datetime import datetime
 
 from ..errors import DestinationError, LifeboatError, ReadBackError, SpoolError, VerifyError
 from ..manifest import encode, sha256sums
-from ..model import Manifest, Mark, Protection
+from ..model import Archive, Manifest, Mark, Protection
 from ..naming import RESTORE_NOTE, SUMS, archive_prefix, manifest_key
 from ..ports import Destination, Growing
 from ..progress import Event, Listener
 from ..units import stamp
-from .catalog import prove_archive, prove_small, put_mark
+from .catalog import prove_archive, prove_samples, prove_small, put_mark
 from .restore_note import restore_note
 
 _ATTEMPTS = 3
@@ -31,7 +31,7 @@ _PAUSE_S = 2.0
 class Outcome:
     """What became of one backup at one destination.
 
-    state: "intact" (every byte read back), "stored" (not read back), "archived" (in cold storage,
+    state: "intact" (every byte read back), "stored" (by sample, or not at all), "archived" (in cold storage,
     where it cannot be), "bad" (read back, and wrong), "lost" (not there, and nothing of it counts).
     An error beside "intact": the bytes are right, and something else that was asked for is not so.
     """
@@ -45,7 +45,7 @@ class Outcome:
     @property
     def done(self) -> bool:
         """Whether all is there that was asked for, as far as it can be proved at once."""
-        return self.state in ("intact", "archived") and not self.error
+        return self.state in ("intact", "archived", "stored") and not self.error
 
 
 class Lane:
@@ -57,9 +57,12 @@ class Lane:
         self._listener = listener
         self._work: queue.Queue[Callable[[], None] | None] = queue.Queue()
         self._stored: list[str] = []
+        self._samples: dict[str, Sequence[bytes]] = {}
         self._failure: LifeboatError | None = None
         self._state = "lost"
         self._remarks: tuple[str, ...] = ()
+        policy = getattr(destination, "policy", None)
+        self.samples_above: int | None = policy.full_up_to if policy else None  # bytes of a backup
         self._thread = threading.Thread(target=self._loop, daemon=True, name=destination.name)
         self._thread.start()
 
@@ -125,6 +128,7 @@ class Lane:
             try:
                 self.destination.store(self._prefix + name, spool)
                 self._stored.append(name)
+                self._samples[name] = getattr(spool, "samples", ())
                 self._listener(Event("store", f"{name} to {self.destination.name}", ended=True))
                 return
             except SpoolError:
@@ -158,7 +162,7 @@ class Lane:
         self._read_back(manifest, small, now, kept.cold)
         if kept.locked_until is not None and not kept.problems:
             put_mark(self.destination, manifest, Mark("locked", now(), stamp(kept.locked_until)))
-        self._remarks = kept.remarks
+        self._remarks += kept.remarks
         if kept.problems:
             raise ReadBackError(
                 f"destination {self.destination.name}: " + "; ".join(kept.problems),
@@ -184,18 +188,31 @@ class Lane:
                 put_mark(self.destination, manifest, Mark("archived", now()))
                 self._state = "archived"
                 return
-            for archive in manifest.archives:
-                what = f"{archive.name} at {self.destination.name}"
-                size = archive.size_bytes
-                self._listener(Event("read-back", what, 0, size))
-                prove_archive(self.destination, manifest, archive)
-                self._listener(Event("read-back", what, size, size, ended=True))
+            whole = [self._prove(manifest, archive) for archive in manifest.archives]
         except VerifyError:
             self._state = "bad"
             put_mark(self.destination, manifest, Mark("bad", now()))
             raise
-        put_mark(self.destination, manifest, Mark("intact", now()))
-        self._state = "intact"
+        if all(whole):
+            put_mark(self.destination, manifest, Mark("intact", now()))
+            self._state = "intact"
+        else:  # it stays `stored`: only all of it earns `intact`
+            put_mark(self.destination, manifest, Mark("sampled", now()))
+            self._remarks = ("read back by sample",)
+
+    def _prove(self, manifest: Manifest, archive: Archive) -> bool:
+        """Whether all of it was read back, and not samples only."""
+        above, total = self.samples_above, sum(one.size_bytes for one in manifest.archives)
+        what, size = f"{archive.name} at {self.destination.name}", archive.size_bytes
+        self._listener(Event("read-back", what, 0, size))
+        if above is None or total <= above:
+            prove_archive(self.destination, manifest, archive)
+            whole = True
+        else:
+            samples = self._samples.get(archive.name, ())
+            whole = prove_samples(self.destination, manifest, archive, samples)
+        self._listener(Event("read-back", what, size, size, ended=True))
+        return whole
 
     def _clean(self) -> None:
         self._drop(self._stored)

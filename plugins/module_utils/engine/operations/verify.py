@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ..errors import FormatError, LifeboatError, UsageError, VerifyError
 from ..files import make_private, workspace
@@ -14,11 +14,12 @@ from ..model import Manifest, Mark
 from ..naming import mark_key
 from ..ports import Destination
 from ..progress import Event, Listener, silent
-from .catalog import Wanted, choose, holdings, prove_archive, read_manifest
+from .catalog import Wanted, choose, copies_at, holdings, prove_archive, read_manifest
 from .plain import Decoders, fetch, plains
 from .restore import Area
 
 LEVELS = ("hashes", "content")
+_SAMPLED_FOR = timedelta(days=5)  # runs are a day apart, and one may fail
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,30 @@ def verify(
         for destination in asked:
             if destination.name not in unreachable | pruned:
                 findings.append(_one(job, destination, host, holding.id, clock, content, listener))
+    return findings
+
+
+def overdue(job: Job, clock: Callable[[], datetime], listener: Listener = silent) -> list[Finding]:
+    """Read those copies in full that were read back by sample _SAMPLED_FOR ago or earlier: within a week
+    of its run every copy has been read to its last byte. Those that proved bad are marked so."""
+    due = clock() - _SAMPLED_FOR
+    findings = []
+    for destination in job.destinations:
+        if getattr(destination, "policy", None) is None:
+            continue  # every run reads in full
+        try:
+            found = [
+                copy.id
+                for copy in copies_at(destination, job.host, job.name)
+                if copy.committed
+                and copy.latest("intact", "drilled", "bad", "archived") is None
+                and copy.taken_at <= due
+            ]
+        except LifeboatError as exc:
+            listener(Event("verify", destination.name, problem=str(exc)))
+            continue
+        for id_ in reversed(found):  # the oldest first
+            findings.append(_one(job, destination, job.host, id_, clock, None, listener))
     return findings
 
 
