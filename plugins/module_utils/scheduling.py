@@ -11,6 +11,8 @@ from pathlib import Path
 
 from . import unit_texts
 from .credential_store import stored
+from .drill_units import SERVICE_NAME as DRILL
+from .drill_units import TIMER_NAME as DRILL_TIMER
 from .engine.cli.calendars import check_calendars
 from .engine.config import Configuration, load
 from .engine.credentials import Credentials
@@ -24,7 +26,7 @@ from .watch_units import SERVICE_NAME as WATCH
 from .watch_units import TIMER_NAME as WATCH_TIMER
 
 _AT_ONCE = 20  # units verified by one process, whose complaints are cut at 4 kB
-_OURS = "lifeboat-run@*"
+_OURS = ("lifeboat-run@*", "lifeboat-drill@*")
 _USABLE = ("running", "degraded", "starting", "initializing", "maintenance", "stopping")
 
 
@@ -130,8 +132,9 @@ def apply(paths: Paths, planned: Plan) -> None:
 
 def _installed(folder: Path) -> dict[str, str]:
     """Our unit files as they are. Other people's drop-ins beside ours are not ours."""
-    found = [folder / name for name in (SERVICE, TIMER, RECOVER, WATCH, WATCH_TIMER)]
-    found += sorted(folder.glob(f"{_OURS}.d/{DROP_IN}"))
+    names = (SERVICE, TIMER, DRILL, DRILL_TIMER, RECOVER, WATCH, WATCH_TIMER)
+    found = [folder / name for name in names]
+    found += sorted(one for ours in _OURS for one in folder.glob(f"{ours}.d/{DROP_IN}"))
     return {
         path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8", errors="replace")
         for path in found
@@ -141,7 +144,7 @@ def _installed(folder: Path) -> dict[str, str]:
 
 def _linked(folder: Path) -> list[str]:
     """Our units that are enabled."""
-    found = [*folder.glob(f"timers.target.wants/{_OURS}.timer")]
+    found = [one for ours in _OURS for one in folder.glob(f"timers.target.wants/{ours}.timer")]
     found += folder.glob(f"timers.target.wants/{WATCH_TIMER}")
     found += folder.glob(f"multi-user.target.wants/{RECOVER}")
     return [path.name for path in found if path.is_symlink()]
@@ -188,7 +191,7 @@ def _verify(units: Units, paths: Paths) -> tuple[bool, tuple[str, ...]]:
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
             instance = path.parent.name[: -len(".d")] if path.name == DROP_IN else path.name
-            if instance != TIMER:  # without an instance's calendar it is not whole
+            if instance not in (TIMER, DRILL_TIMER):  # without an instance's calendar it is not whole
                 names.add(os.path.join(folder, instance))
         scope = ("--user",) if paths.scope == "user" else ()
         env = {"LC_ALL": "C"}

@@ -5,6 +5,7 @@ lifeboat-run@.service, lifeboat-run@.timer      for all jobs
 lifeboat-run@JOB:TYPE.service.d/10-lifeboat.conf   user, credentials, writable paths
 lifeboat-run@JOB:TYPE.timer.d/10-lifeboat.conf     calendar
 lifeboat-recover.service                        at boot, in system scope
+lifeboat-drill@.service, lifeboat-drill@.timer  where a job has drills; with drop-ins as those of runs
 lifeboat-watch@.service, lifeboat-watch.timer   looks at jobs: after each run, and every six hours
 """
 
@@ -14,11 +15,11 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from . import watch_units
+from . import drill_units, watch_units
 from .engine.cli.calendars import calendar
 from .engine.cli.lookout import TEXTFILES
 from .engine.config import Configuration
-from .engine.job import Job
+from .engine.job import DrillSchedule, Job
 from .engine.model import Needs, Schedule
 from .engine.paths import Paths
 from .engine.ports import Destination, Source
@@ -201,6 +202,16 @@ def units(configuration: Configuration, paths: Paths, encrypted: Callable[[str],
             files[f"{timer}.d/{DROP_IN}"] = _HEAD + _timer_drop_in(schedule)
             calendars[timer] = calendar(schedule.at)
             written[f"jobs.{name}.schedules.{schedule.type}.at"] = schedule.at
+        for drill in job.drilling.schedules:
+            unit = f"lifeboat-drill@{name}:{drill.type}"
+            files[drill_units.SERVICE_NAME] = _HEAD + _drill(configuration, paths)
+            files[drill_units.TIMER_NAME] = _HEAD + drill_units.TIMER
+            files[f"{unit}.timer.d/{DROP_IN}"] = _HEAD + _timer_drop_in(drill)
+            opened = _drill_drop_in(job) if paths.scope == "system" else ""
+            if opened:
+                files[f"{unit}.service.d/{DROP_IN}"] = _HEAD + opened
+            calendars[f"{unit}.timer"] = calendar(drill.at)
+            written[f"jobs.{name}.drills.{drill.type}.at"] = drill.at
     return Units(files, calendars, written)
 
 
@@ -229,6 +240,28 @@ def _watch(configuration: Configuration, paths: Paths) -> str:
     sandbox = watch_units.SANDBOX.format(writable=" ".join(writable))
     service = watch_units.SERVICE.format(command=_program(paths))
     return service + (sandbox if paths.scope == "system" else "")
+
+
+def _drill(configuration: Configuration, paths: Paths) -> str:
+    service = drill_units.SERVICE.format(command=_program(paths))
+    if paths.scope == "user":
+        return service
+    writable = [paths.state / "locks", paths.journals, paths.spool, paths.log]
+    if configuration.spool:  # the throw-away places lie beside it
+        writable.append(configuration.spool.parent)
+    words = " ".join(_word(one, optional=True) for one in writable)
+    return service + drill_units.SANDBOX.format(writable=words)
+
+
+def _drill_drop_in(job: Job) -> str:
+    """What the drill of this job may write: marks at local destinations."""
+    writes = sorted({path for one in job.destinations for path in _needs(one).writes})
+    if not writes:
+        return ""
+    lines = ["[Service]", "ReadWritePaths=" + " ".join(_word(one, optional=True) for one in writes)]
+    if any(_inside(path, shared) for path in writes for shared in _SHARED):
+        lines.append("PrivateTmp=no")
+    return "\n".join([*lines, ""])
 
 
 def _job_drop_in(
@@ -319,7 +352,7 @@ def _as_user(user: str) -> list[str]:
     ]
 
 
-def _timer_drop_in(schedule: Schedule) -> str:
+def _timer_drop_in(schedule: Schedule | DrillSchedule) -> str:
     lines = ["[Timer]", f"OnCalendar={_escape(calendar(schedule.at))}"]
     if schedule.spread:
         lines.append("# The same delay each time on this host, another one on the next.")

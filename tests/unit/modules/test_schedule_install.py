@@ -282,3 +282,42 @@ def test_only_podman_which_has_no_daemon_is_without_the_sandbox() -> None:
 
 def test_a_job_of_root_leaves_the_directory_of_all_jobs_as_it_is() -> None:
     assert "\nRuntimeDirectory=\n" in of_volume("docker", user="root")
+
+
+DRILLED = dict(
+    JOB,
+    drill={"identity": {"credential": "drill_key"}},
+    drills={"weekly": {"at": "Sun 05:00"}, "daily": {"at": "05:00", "what": "random"}},
+)
+
+
+def test_drills_have_timers_and_a_unit_of_their_own() -> None:
+    made = texts(shop=DRILLED)
+
+    assert made.calendars["lifeboat-drill@shop:weekly.timer"] == "Sun 05:00 UTC"
+    assert made.written["jobs.shop.drills.daily.at"] == "05:00"
+    assert "drill --unit %i" in made.files["lifeboat-drill@.service"]
+    marks = made.files["lifeboat-drill@shop:weekly.service.d/10-lifeboat.conf"]
+    assert 'ReadWritePaths="-/var/backups/my disk"' in marks
+
+
+def test_a_run_never_gets_the_private_key_of_drills() -> None:
+    made = texts(shop=DRILLED)
+
+    assert "drill_key" not in "".join(made.files.values())
+
+
+def test_a_job_without_drills_has_no_unit_for_them() -> None:
+    assert [name for name in texts(shop=JOB).files if "drill" in name] == []
+
+
+def test_timers_of_drills_that_are_gone_are_removed(install: Any, folder: Path) -> None:
+    install({"shop": DRILLED})
+    (folder / "timers.target.wants").mkdir()
+    link = folder / "timers.target.wants" / "lifeboat-drill@shop:weekly.timer"
+    link.symlink_to("../x")
+
+    install({"shop": JOB})
+
+    assert [name for name in files(folder) if "drill" in name] == []
+    assert not link.is_symlink()

@@ -38,6 +38,11 @@ def config_check(paths: Paths, asked: Any, out: Output) -> int:
         for job in checked.jobs.values()
         for schedule in job.schedules
     }
+    calendars.update(
+        (f"jobs.{job.name}.drills.{schedule.type}.at", schedule.at)
+        for job in checked.jobs.values()
+        for schedule in job.drilling.schedules
+    )
     read = check_calendars(calendars)
     if not read:
         out.note("the calendars were not checked: there is no systemd-analyze on this host")

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..job import Job
-from ..operations import drill_report, objectives, status
+from ..operations import drill_report, drill_standing, objectives, status
 from ..operations.claims import CLAIMS
 from ..operations.status import Standing
 from ..units import human_duration, parse_instant
@@ -31,12 +31,14 @@ def status_(session: Session, asked: Any, out: Output) -> int:
 def of_job(session: Session, job: Job, there: status.Told, moment: datetime) -> list[Standing]:
     """All that is to be said of one job, whose destinations told what is `there`."""
     copies = [copy for _name, held in there if isinstance(held, list) for copy in held]
-    drills = drill_report.drills(session.paths.history, job.name, job.host)
-    measured = objectives.measure(job, copies, drills, moment)
+    drills = drill_report.drills(session.paths.history, job.name)
+    ours = [one for one in drills if one.get("host") == job.host]
+    measured = objectives.measure(job, copies, ours, moment)
     return [
         *restores(session, job),
         *(status.standing(job, destination, held, moment) for destination, held in there),
         *objectives.standings(job.name, measured, moment),
+        *drill_standing.standings(job, copies, drills, moment),
     ]
 
 

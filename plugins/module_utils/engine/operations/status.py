@@ -42,7 +42,7 @@ class Standing:
     age_s: int | None = None
     copies: int = 0
     next: str = ""  # the command to type
-    source: str = ""  # whose objectives these are
+    source: str = ""  # whose objectives these are; or "weekly drill", a schedule of drills
     size_bytes: int = 0  # of the newest good copy, as stored
     claims: Mapping[str, Proof] = field(default_factory=dict)  # see claims.CLAIMS
     states: Mapping[str, int] = field(default_factory=dict)  # copies by state
