@@ -191,7 +191,10 @@ def _verify(units: Units, paths: Paths) -> tuple[bool, tuple[str, ...]]:
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
             instance = path.parent.name[: -len(".d")] if path.name == DROP_IN else path.name
-            if instance not in (TIMER, DRILL_TIMER):  # without an instance's calendar it is not whole
+            if instance not in (
+                TIMER,
+                DRILL_TIMER,
+            ):  # without an instance's calendar it is not whole
                 names.add(os.path.join(folder, instance))
         scope = ("--user",) if paths.scope == "user" else ()
         env = {"LC_ALL": "C"}

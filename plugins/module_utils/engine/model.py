@@ -108,6 +108,8 @@ class Needs:
     engine: str = ""  # "docker" or "podman": it is asked, and may be told to stop and start
     stops: bool = False  # something that has to be started again, also after a kill
     bucket: str = ""  # "ENDPOINT BUCKET/PREFIX/": of a source, what a restore replaces
+    covers: tuple[str, ...] = ()  # files that it protects, besides what it replaces
+    volume: str = ""  # of `engine`, that it protects
 
 
 @dataclass(frozen=True)
@@ -385,6 +387,15 @@ class Swap:
     kept: str  # what was there before goes here
     existed: bool  # whether there was anything at `target`
     note: Mapping[str, Any] = field(default_factory=dict)  # what else the source needs to undo
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """What lies where a source reads: the databases of one server."""
+
+    place: str  # "/run/postgresql:5432"; sources of one server say the same
+    there: tuple[str, ...]  # all, but the server's own
+    held: tuple[str, ...]  # those that this source protects
 
 
 @dataclass(frozen=True)

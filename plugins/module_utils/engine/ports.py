@@ -24,6 +24,7 @@ from .model import (
     Option,
     Place,
     Protection,
+    Shelf,
     SourceRecord,
     Stored,
     Stream,
@@ -186,6 +187,20 @@ class Drillable(Source, Protocol):
         Nothing but this host's programs is needed: no placement, no credential, no network. Leaving
         ends what was started; `directory` is removed afterwards. Raises MissingDependency, SourceError.
         """
+
+
+class Shelved(Source, Protocol):
+    """A source that can tell what else lies where it reads. What tells of a server is a class's own:
+
+    `signs`: paths of sockets, as patterns, or "tcp:6379", where a server of this kind listens;
+    `keeps_in`: directories in which such a server keeps its data, which a copy of files does not protect.
+    """
+
+    signs: tuple[str, ...]
+    keeps_in: tuple[str, ...]
+
+    def shelf(self) -> Shelf:
+        """Asked with the rights of whoever restores; changes nothing."""
 
 
 class Filter(Protocol):

@@ -16,6 +16,7 @@ from ..registry import FILTERS
 from ..stopped import notes
 from ..throwaway import left
 from . import rescue, unit, watch
+from .coverage import coverage_
 from .destination import destination_
 from .doctor import doctor
 from .drill import drill_
@@ -203,5 +204,6 @@ COMMANDS: dict[str, Callable[[Session, Any, Output], int]] = {
     "watch": follow,
     "recover": recover,
     "doctor": doctor,
+    "coverage": coverage_,
     "destination": destination_,
 }

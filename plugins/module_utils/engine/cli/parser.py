@@ -40,6 +40,14 @@ def parser() -> argparse.ArgumentParser:
     _watching(commands)
     one = _command(commands, "doctor", "look at the whole system; changes nothing", job=None)
     one.add_argument("job", nargs="?", metavar="JOB")
+    one = _command(commands, "coverage", "what lies here, and which job protects it", job=None)
+    one.add_argument("--missing", action="store_true", help="only what nobody protects")
+    one.add_argument(
+        "--larger-than", default="100M", metavar="SIZE", help="of trees that are told (100M)"
+    )
+    one.add_argument(
+        "--tree", action="append", metavar="PATTERN", help="look here, not in /srv, /home, /opt, …"
+    )
     one = _command(commands, "recover", "finish or take back restores that were cut off", job=None)
     one.add_argument("job", nargs="?", metavar="JOB")
     told = "try whether this host can delete what it has stored"

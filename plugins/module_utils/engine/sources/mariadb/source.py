@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from ...errors import ProcessError, SourceError, VerifyError
 from ...inventory import InventoryWriter
-from ...model import Inventory, Needs, Option, Secret, SourceRecord, Swap, Target, Workspace
+from ...model import Inventory, Needs, Option, Secret, Shelf, SourceRecord, Swap, Target, Workspace
 from ...placement import HERE, Placement
 from ...ports import Arena, Plain
 from . import accounts, arena, facts
@@ -38,6 +38,8 @@ class MariaDB:
     """
 
     kind = "mariadb"
+    signs = ("/run/mysqld/mysqld.sock",)
+    keeps_in = ("/var/lib/mysql",)
     options = (
         Option("database", required=True),
         Option("host", default=""),  # "" = the local socket
@@ -128,6 +130,13 @@ class MariaDB:
             here = self._server.host in ("", "localhost", "127.0.0.1", "::1")
             account = f"{self._server.user or user}@{'localhost' if here else '%'}"
             return accounts.prepare(access, self.database, account, self._server.password, dry_run)
+
+    def shelf(self) -> Shelf:
+        """See ports.Shelved."""
+        with self._server.access(admin=True) as access:
+            there = [row[0] for row in access.ask("SHOW DATABASES")]
+        own = tuple(one for one in there if one.lower() not in _SYSTEM)
+        return Shelf(self._server.place, own, (self.database,))
 
     def ask(self, statement: str) -> list[str]:
         """See ports.Askable. NULL comes as the text NULL."""

@@ -19,6 +19,7 @@ from ...model import (
     Needs,
     Option,
     Secret,
+    Shelf,
     SourceRecord,
     Swap,
     Target,
@@ -41,6 +42,8 @@ class MongoDB:
     """`databases`: none named = all but the server's own (admin, config, local)."""
 
     kind = "mongodb"
+    signs = ("/tmp/mongodb-*.sock", "tcp:27017")
+    keeps_in = ("/var/lib/mongodb", "/var/lib/mongo")
     options = (
         Option("databases", "texts", default=()),
         Option("host", default="127.0.0.1"),
@@ -127,6 +130,14 @@ class MongoDB:
 
     def prepare(self, user: str, dry_run: bool) -> list[str]:
         return []  # users of the server are the administrator's; the docs name the roles
+
+    def shelf(self) -> Shelf:
+        """See ports.Shelved."""
+        with self._server.session(admin=True) as session:
+            told = session.ask("admin", {"listDatabases": 1, "nameOnly": True})
+        names = [str(one["name"]) for one in told["databases"]]
+        own = tuple(one for one in names if one not in ("admin", "config", "local"))
+        return Shelf(self._server.place, own, self.databases or own)
 
     # -- backup
 

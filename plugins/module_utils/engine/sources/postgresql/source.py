@@ -18,6 +18,7 @@ from ...model import (
     Needs,
     Option,
     Secret,
+    Shelf,
     SourceRecord,
     Swap,
     Target,
@@ -46,6 +47,8 @@ class PostgreSQL:
     """
 
     kind = "postgresql"
+    signs = ("/run/postgresql/.s.PGSQL.*[0-9]",)
+    keeps_in = ("/var/lib/postgresql", "/var/lib/pgsql")
     options = (
         Option("database", required=True),
         Option("host", default=""),  # "" or a directory = the local socket
@@ -161,6 +164,14 @@ class PostgreSQL:
         """What `role_name` lacked to dump this database, as SQL; done unless `dry_run`. [] = nothing."""
         with self._server.access(admin=True) as access, access.session(self.database) as session:
             return role.prepare(session, role_name, self._server.password, dry_run)
+
+    def shelf(self) -> Shelf:
+        """See ports.Shelved."""
+        query = "SELECT datname AS name FROM pg_catalog.pg_database WHERE NOT datistemplate"
+        with self._server.admin(self.database) as session:
+            there = facts.names(session, query)
+        own = tuple(one for one in there if one != "postgres")
+        return Shelf(self._server.place, own, (self.database,))
 
     def ask(self, statement: str) -> list[str]:
         """See ports.Askable: one query, in the search path of the database."""

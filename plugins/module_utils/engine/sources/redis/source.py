@@ -37,6 +37,8 @@ class Redis:
     """Implements ports.Source. `user` dumps, `restore_user` restores (the same, if not given)."""
 
     kind = "redis"
+    signs = ("/run/redis*/*.sock", "/run/valkey*/*.sock", "tcp:6379")
+    keeps_in = ("/var/lib/redis", "/var/lib/valkey")
     options = (
         Option("socket", default=""),
         Option("host", default="127.0.0.1"),

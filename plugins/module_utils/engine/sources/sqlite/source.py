@@ -59,7 +59,7 @@ class SQLite:
     def needs(self) -> Needs:
         # beside the file, its -wal and -shm are written also by those who only read
         folder = os.path.dirname(self._path)
-        return Needs(writes=(folder,), reads=(folder,), reads_everything=True)
+        return Needs(writes=(folder,), reads=(folder,), reads_everything=True, covers=(self._path,))
 
     def prepare(self, user: str, dry_run: bool) -> list[str]:
         return []  # a file's own rights decide; `check` names the option that changes the user

@@ -73,7 +73,8 @@ class Volume:
         self._tree = VolumeTree(name, self._engine)
 
     def needs(self) -> Needs:
-        return Needs(reads_everything=True, engine=self._engine.program, stops=True)
+        program = self._engine.program
+        return Needs(reads_everything=True, engine=program, stops=True, volume=self._volume)
 
     def prepare(self, user: str, dry_run: bool) -> list[str]:
         return []
