@@ -34,6 +34,7 @@ def restored(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool
         into=given["into"],
         paths=given["path"],
         merge=given["merge"],
+        allow_unsigned=given["allow_unsigned"],
         services=given["services"],
     )
     ask = ask_of(

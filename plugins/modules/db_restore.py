@@ -48,6 +48,13 @@ options:
     elements: str
     default: []
     version_added: 0.1.0
+  allow_unsigned:
+    description:
+      - Also restore a backup whose manifest none of the configured C(signers) signed. The phrase in O(confirm) is
+        then C(RESTORE PRODUCTION UNSIGNED), and C(RESTORE UNSIGNED) where it is not production.
+    type: bool
+    default: false
+    version_added: 0.1.0
   merge:
     description:
       - Puts files back one by one, into the directories that are there, and leaves all else in them as it is.
@@ -191,6 +198,7 @@ OWN = {
     "into": {"type": "str"},
     "path": {"type": "list", "elements": "str", "default": []},
     "merge": {"type": "bool", "default": False},
+    "allow_unsigned": {"type": "bool", "default": False},
     "services": {"type": "bool", "default": True},
     "identity": {"type": "str", "no_log": True},
     "confirm": {"type": "str"},

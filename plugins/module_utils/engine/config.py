@@ -28,6 +28,7 @@ from .placed import Placed, check_variables
 from .placement import HERE, Placement
 from .ports import Destination, Filter, Source
 from .registry import DESTINATIONS, GOVERNED, SOURCES
+from .signing import check_signer
 
 VERSION = 1
 Mapped = Mapping[str, Any]
@@ -47,7 +48,10 @@ TOP = (
     Option("textfile_path"),
     Option("pruner"),
     Option("prunes", "mapping"),
+    Option("signing", "mapping"),
+    Option("signers", "texts", default=()),
 )
+SIGNING = (Option("key", "secret", required=True),)
 NOTIFY = (
     Option("urls", "mapping", default={}),
     Option("ping", "secret"),
@@ -301,6 +305,11 @@ class _Builder:
                 (one, _objectives(f"{where}.sources.{one}", body, promised))
                 for one, body in given["sources"].items()
             ),
+            signing_key=self._signing_key(),
+            signers=tuple(
+                told_at(f"signers, entry {place}", check_signer, one)
+                for place, one in enumerate(self._top["signers"], 1)
+            ),
             around=around(f"{where}.restore", given["restore"], self._scope, sources),
         )
 
@@ -322,6 +331,14 @@ class _Builder:
             keep_at=tuple(self._keep_at(given["destinations"], environment)),
             prunes=given["destinations"],
         )
+
+    def _signing_key(self) -> Secret | None:
+        if self._top["signing"] is None:
+            return None
+        made: Secret = check_options("signing", self._top["signing"], SIGNING, self.secret_of)[
+            "key"
+        ]
+        return made
 
     def _append_only(self, name: str) -> bool:
         """As it says; else a bucket is where there is a pruner, for there the host needs no right to delete."""

@@ -120,6 +120,10 @@ class PruneRefused(LifeboatError):
     exit_code = 6
 
 
+class UnsignedError(GateRefused):
+    """A manifest that has to be signed is not, or by nobody who may."""
+
+
 class RestoreError(LifeboatError):
     """A restore failed; the message says whether the old or the new state is in place."""
 

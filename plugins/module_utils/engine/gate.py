@@ -31,12 +31,13 @@ class Ask:
     target_host: str = ""  # the host that the operator named
     from_host: str = ""  # the backup's host, when the operator named it
     phrase: str | None = None  # what was typed or given; None = not asked yet
+    unsigned: str = ""  # why the manifest does not count as signed, where it has to be
     terminal: bool = False  # the phrase comes from a person at a terminal
 
 
 @dataclass(frozen=True)
 class Decision:
-    """pause_s: how long to wait, cancellable. ask_phrase: a person must type PHRASE first."""
+    """pause_s: how long to wait, cancellable. ask_phrase: a person must type `words` first."""
 
     pause_s: int = 0
     ask_phrase: bool = False
@@ -59,21 +60,29 @@ def decide(ask: Ask) -> Decision:
         )
     if ask.target_host and ask.target_host != ask.host:
         reasons.append(f"this is {ask.host}, the restore was meant for {ask.target_host}")
-    if ask.environment != "production":
+    if ask.environment != "production" and not ask.unsigned:
         _raise_if(reasons, ask)
         return Decision(pause_s=PAUSE_S)
     if ask.phrase is None and ask.terminal:
         _raise_if(reasons, ask)
         return Decision(ask_phrase=True)
-    if ask.phrase != PHRASE:
-        reasons.append(f"production needs the phrase {PHRASE}")
-    if not ask.terminal:
+    if ask.phrase != words(ask):
+        why = f", for {ask.unsigned}" if ask.unsigned else ""
+        what = "production" if ask.environment == "production" else "an unsigned backup"
+        reasons.append(f"{what} needs the phrase {words(ask)}{why}")
+    if not ask.terminal and ask.environment == "production":
         if not ask.id_was_named:
             reasons.append("without a terminal, production needs an explicit backup id, not latest")
         if not ask.target_host:
             reasons.append("without a terminal, production needs the target host named")
     _raise_if(reasons, ask)
     return Decision()
+
+
+def words(ask: Ask) -> str:
+    """What has to be typed; other words where the backup is not signed, so that habit types the wrong ones."""
+    said = PHRASE if ask.environment == "production" else PHRASE.split()[0]
+    return said + " UNSIGNED" if ask.unsigned else said
 
 
 def _raise_if(reasons: list[str], ask: Ask) -> None:

@@ -80,6 +80,8 @@ class Job:
     objectives: tuple[tuple[str, Objectives], ...] = ()  # (source, its own or the job's)
     around: Around = field(default_factory=Around)
     drilling: Drilling = field(default_factory=Drilling)
+    signing_key: Secret | None = None  # signs the manifests that this host writes
+    signers: tuple[str, ...] = ()  # public keys; one of them signed whatever is restored
 
     def source(self, name: str) -> Source:
         known = {source.name: source for source in self.sources}

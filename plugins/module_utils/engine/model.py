@@ -224,6 +224,7 @@ class Copy:
     type: str
     committed: bool  # the manifest is there
     marks: tuple[Mark, ...] = ()
+    signed: bool = False  # there is a signature; whose, only reading it tells
 
     def latest(self, *kinds: str) -> Mark | None:
         """The newest mark of these kinds; a tie goes to the kind named last."""

@@ -124,6 +124,10 @@ def manifest_key(host: str, job: str, id_: str) -> str:
     return catalog_prefix(host, job) + id_ + ".json"
 
 
+def signature_key(host: str, job: str, id_: str) -> str:
+    return manifest_key(host, job, id_) + ".sig"
+
+
 def archive_key(host: str, job: str, id_: str, name: str) -> str:
     return archive_prefix(host, job, id_) + check_archive_name(name)
 
@@ -146,6 +150,7 @@ def copies(objects: Iterable[Stored]) -> list[Copy]:
     """
     committed: dict[str, bool] = {}
     marks: dict[str, list[Mark]] = {}
+    signed: set[str] = set()
     for stored in objects:
         parts = stored.key.split("/")
         id_, _dot, rest = parts[-1].partition(".")
@@ -154,6 +159,8 @@ def copies(objects: Iterable[Stored]) -> list[Copy]:
         mark = _parse_mark(rest)
         if rest == "json":
             committed[id_] = True
+        elif rest == "json.sig":
+            signed.add(id_)
         elif mark is not None:
             committed.setdefault(id_, False)
             marks.setdefault(id_, []).append(mark)
@@ -164,7 +171,7 @@ def copies(objects: Iterable[Stored]) -> list[Copy]:
         except FormatError:
             continue
         ordered = tuple(sorted(marks.get(id_, []), key=lambda mark: (mark.at, mark.kind)))
-        found.append(Copy(id_, taken_at, type_, present, ordered))
+        found.append(Copy(id_, taken_at, type_, present, ordered, id_ in signed))
     return sorted(found, key=lambda copy: copy.id, reverse=True)
 
 

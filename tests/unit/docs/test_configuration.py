@@ -36,6 +36,7 @@ TABLES = {
     "schedules": config.SCHEDULE,
     "keep": config.KEEP,
     "encryption": config.ENCRYPTION,
+    "signing": config.SIGNING,
     "compression": config.COMPRESSION,
     "objectives": config.OBJECTIVES,
     "drill": config.DRILL,

@@ -9,7 +9,7 @@ import time
 from dataclasses import replace
 
 from ..errors import GateRefused
-from ..gate import PHRASE, Ask, decide
+from ..gate import Ask, decide, words
 from .output import Output
 
 
@@ -17,7 +17,7 @@ def pass_gate(ask: Ask, out: Output) -> None:
     """Return when the restore may happen; raises GateRefused."""
     decision = decide(ask)
     if decision.ask_phrase:
-        typed = _ask_terminal(f"type {PHRASE} to go on, anything else to stop: ")
+        typed = _ask_terminal(f"type {words(ask)} to go on, anything else to stop: ")
         decision = decide(replace(ask, phrase=typed))
     if decision.pause_s:
         out.note(f"going on in {decision.pause_s} s; Ctrl-C stops, nothing is touched yet")

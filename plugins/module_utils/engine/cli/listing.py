@@ -83,6 +83,7 @@ def mapping(job: Job, one: Holding, held: Held, moment: datetime) -> dict[str, A
         "sources": list(held.get(one.id, ())),
         "tags": list(one.tags),
         "copies": {name: copy.state for name, copy in one.copies},
+        "signed": {name: copy.signed for name, copy in one.copies},
         "locked_until": {
             name: iso(copy.locked_until) for name, copy in one.copies if copy.locked_until
         },
@@ -126,6 +127,9 @@ def _row(job: Job, one: Holding, held: Held, moment: datetime) -> list[str]:
     good = why_not_good(one, moment) or "yes"
     sources = ", ".join(held.get(one.id, ("?",))) if one.subset else "all"
     flags = " ".join(_flags(one.copies[0][1]))
+    unsigned = [name for name, copy in one.copies if copy.committed and not copy.signed]
+    if job.signers and unsigned:
+        flags = f"{flags} unsigned:{','.join(unsigned)}".strip()
     return [one.id, job.name, one.type, age, good, sources, copies, flags]
 
 

@@ -128,6 +128,11 @@ def _restore(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     made.add_argument("--at", default="", metavar="DESTINATION", help="use this copy")
     made.add_argument("--from-host", default="", metavar="HOST")
     made.add_argument("--dry-run", action="store_true", help="show the plan, touch nothing")
+    made.add_argument(
+        "--allow-unsigned",
+        action="store_true",
+        help="also a backup that no signer signed; the gate then asks for other words",
+    )
     _identity(made)
     _gate(made)
     _services(made)

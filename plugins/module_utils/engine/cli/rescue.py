@@ -67,6 +67,7 @@ def restore_(session: Session, asked: Any, out: Output) -> int:
             paths=asked.path,
             merge=asked.merge,
             services=asked.services,
+            allow_unsigned=asked.allow_unsigned,
         )
         if asked.dry_run:
             out.result(plan_mapping(job, planned), "\n".join(plan_lines(job, planned)))
@@ -162,6 +163,7 @@ def ask_of(
         target_host=asked.target_host,
         from_host=asked.from_host,
         phrase=phrase,
+        unsigned=planned.unsigned,
         terminal=terminal,
     )
 
@@ -193,6 +195,8 @@ def plan_lines(job: Job, planned: restore.Plan) -> list[str]:
     ]
     if manifest.host != job.host:
         lines.append(f"  made on host {manifest.host} ({manifest.environment})")
+    if planned.unsigned:
+        lines.append(f"  NOT SIGNED: {planned.unsigned}")
     if planned.remark:
         lines.append(f"  note: {planned.remark}")
     for record, target in planned.targets:
@@ -220,6 +224,7 @@ def plan_mapping(job: Job, planned: restore.Plan) -> dict[str, Any]:
         "destination": planned.destination,
         "size_bytes": planned.size_bytes,
         "remark": planned.remark,
+        "unsigned": planned.unsigned,
         "absent": list(planned.absent),
         "services": dict(planned.states),
         "targets": [

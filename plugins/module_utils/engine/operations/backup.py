@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from .. import trend
+from .. import signing, trend
 from ..errors import DestinationError, LifeboatError, SourceAbsent, SourceError, SpoolError
 from ..files import free_bytes, make_private, remove, workspace
 from ..job import Job
+from ..manifest import encode
 from ..model import Archive, Manifest, Mark, SourceRecord, Stream, Workspace
 from ..naming import archive_name, archives_prefix, backup_id, check_tag
 from ..pipeline import Pipeline
@@ -85,6 +86,8 @@ def run(
     for encryptor in job.filters:
         if encryptor.needs_identity:
             encryptor.check()  # an expired key is found now, and not after an hour of dumping
+    if job.signing_key is not None:
+        signing.prove(job.signing_key, job.signers)
     empty(spool)
     sources = [job.source(name) for name in request.sources] or list(job.sources)
     _check_room(spool, request)
@@ -130,8 +133,11 @@ def run(
             source.name for source in job.sources
         }
         marks = _marks(manifest, request, bool(odd), whole)
+        document, signature = encode(manifest), None
+        if job.signing_key is not None:
+            signature = signing.sign(document, job.signing_key)
         for lane in carrying:
-            lane.commit(manifest, marks, clock)
+            lane.commit(manifest, marks, clock, document, signature)
         ended = True
         outcomes = tuple(lane.outcome() for lane in carrying)
         return Report(id_, manifest, outcomes, tuple(records), tuple(odd))

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO
 
+from .. import signing
 from ..errors import (
     DestinationError,
     FormatError,
     LifeboatError,
+    UnsignedError,
     UsageError,
     VerifyError,
 )
@@ -30,6 +32,7 @@ from ..naming import (
     manifest_key,
     mark_key,
     parse_id,
+    signature_key,
 )
 from ..ports import Destination
 from ..retention import SKEW
@@ -160,23 +163,69 @@ def sources_at(
     return {id_: tuple(sorted(names)) for id_, names in found.items()}
 
 
-def read_manifest(destination: Destination, host: str, job: str, id_: str) -> Manifest:
-    """The manifest of one copy, checked against the name it lies under."""
+def read_manifest(
+    destination: Destination, host: str, job: str, id_: str, signers: Sequence[str] = ()
+) -> Manifest:
+    """The manifest of one copy, checked against the name it lies under.
+
+    With `signers`, raises UnsignedError unless one of them signed exactly these bytes.
+    """
+    return read_document(destination, host, job, id_, signers)[0]
+
+
+def read_document(
+    destination: Destination, host: str, job: str, id_: str, signers: Sequence[str] = ()
+) -> tuple[Manifest, bytes]:
+    """The manifest of one copy, and the very bytes that it was read from; as read_manifest."""
     key = manifest_key(host, job, id_)
     failure: LifeboatError | None = None
     for opened in openings(destination, key):
         try:
             with opened as stream:
-                manifest = decode(stream.read(_MANIFEST_LIMIT), f"{key} at {destination.name}")
+                content = stream.read(_MANIFEST_LIMIT)
+            if signers:
+                _check_signature(destination, signature_key(host, job, id_), content, signers)
+            manifest = decode(content, f"{key} at {destination.name}")
             if (manifest.id, manifest.host, manifest.job) == (id_, host, job):
-                return manifest
+                return manifest, content
             told = f"the manifest {key} at {destination.name} is of another backup"
             failure = failure or FormatError(told)
-        except (FormatError, DestinationError) as exc:
+        except (FormatError, DestinationError, UnsignedError) as exc:
             if isinstance(exc, DestinationError) and not exc.missing:
                 raise
             failure = failure or exc
     raise failure or FormatError(f"there is no manifest {key} at {destination.name}")
+
+
+def read_signature(destination: Destination, host: str, job: str, id_: str) -> bytes | None:
+    """The signature beside a manifest, whoever made it; None where there is none."""
+    try:
+        with destination.open(signature_key(host, job, id_)) as stream:
+            return stream.read(signing.LIMIT)
+    except DestinationError as exc:
+        if exc.missing:
+            return None
+        raise
+
+
+def _check_signature(
+    destination: Destination, key: str, document: bytes, signers: Sequence[str]
+) -> None:
+    failure: UnsignedError | None = None
+    what = f"{key[: -len('.sig')]} at {destination.name}"
+    for opened in openings(destination, key):
+        try:
+            with opened as stream:
+                signature = stream.read(signing.LIMIT)
+            return signing.check(document, signature, signers, what)
+        except UnsignedError as exc:
+            failure = failure or exc
+        except DestinationError as exc:
+            if not exc.missing:
+                raise
+    if failure is None:
+        signing.check(document, None, signers, what)
+    raise failure or UnsignedError(f"the manifest {what} is not signed")
 
 
 def openings(

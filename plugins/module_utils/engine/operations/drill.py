@@ -68,7 +68,7 @@ def drill(
     with phases.watch("choose"):
         holding, name, age = _choose(job, asked, clock())
         destination = job.destination(name)
-        manifest = read_manifest(destination, asked.host, job.name, holding.id)
+        manifest = read_manifest(destination, asked.host, job.name, holding.id, job.signers)
         records = _records(manifest, asked.only)
     names = [one.name for one in records]
     report = Report(

@@ -16,7 +16,7 @@ from datetime import datetime
 from ..errors import DestinationError, LifeboatError, ReadBackError, SpoolError, VerifyError
 from ..manifest import encode, sha256sums
 from ..model import Archive, Manifest, Mark, Protection
-from ..naming import RESTORE_NOTE, SUMS, archive_prefix, manifest_key
+from ..naming import RESTORE_NOTE, SUMS, archive_prefix, manifest_key, signature_key
 from ..ports import Destination, Growing
 from ..progress import Event, Listener
 from ..units import stamp
@@ -84,9 +84,16 @@ class Lane:
         self._work.put(lambda: self._store(name, spool, released))
 
     def commit(
-        self, manifest: Manifest, marks: Sequence[Mark], now: Callable[[], datetime]
+        self,
+        manifest: Manifest,
+        marks: Sequence[Mark],
+        now: Callable[[], datetime],
+        document: bytes = b"",
+        signature: bytes | None = None,
     ) -> None:
-        self._work.put(lambda: self._commit(manifest, marks, now))
+        """`document`: the manifest's bytes where they exist already, which `signature` is of."""
+        content = document or encode(manifest)
+        self._work.put(lambda: self._commit(manifest, marks, now, content, signature))
         self._work.put(None)
 
     def give_up(self) -> None:
@@ -139,7 +146,12 @@ class Lane:
             time.sleep(_PAUSE_S * attempt)
 
     def _commit(
-        self, manifest: Manifest, marks: Sequence[Mark], now: Callable[[], datetime]
+        self,
+        manifest: Manifest,
+        marks: Sequence[Mark],
+        now: Callable[[], datetime],
+        content: bytes,
+        signature: bytes | None,
     ) -> None:
         wanted = {archive.name for archive in manifest.archives}
         if self._failure is not None or not wanted <= set(self._stored):
@@ -151,13 +163,19 @@ class Lane:
         for mark in marks:
             put_mark(self.destination, manifest, mark)
         key = manifest_key(manifest.host, manifest.job, manifest.id)
-        self.destination.put(key, encode(manifest))
+        small: dict[str, bytes] = {}
+        if signature is not None:  # before the manifest: what is committed is never unsigned
+            small[signature_key(manifest.host, manifest.job, manifest.id)] = signature
+            self.destination.put(next(iter(small)), signature)
+        self.destination.put(key, content)
         self._state = "stored"
-        small = {
-            self._prefix + SUMS: sha256sums(manifest),
-            self._prefix + RESTORE_NOTE: restore_note(manifest),
-            key: encode(manifest),
-        }
+        small.update(
+            {
+                self._prefix + SUMS: sha256sums(manifest),
+                self._prefix + RESTORE_NOTE: restore_note(manifest),
+                key: content,
+            }
+        )
         kept = self._protection([*small, *(self._prefix + one.name for one in manifest.archives)])
         self._read_back(manifest, small, now, kept.cold)
         if kept.locked_until is not None and not kept.problems:

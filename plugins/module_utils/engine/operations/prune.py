@@ -24,6 +24,7 @@ from ..naming import (
     copies,
     manifest_key,
     mark_key,
+    signature_key,
 )
 from ..ports import Destination
 from ..progress import Event, Listener, silent
@@ -198,6 +199,8 @@ class _Pruning:
             keys = {manifest_key(self._host, self._job, copy.id): copy for copy, _why in batch}
             for key, why_not in self._delete(list(keys)).items():
                 self._retained[keys.pop(key).id] = why_not
+            gone = [copy.id for copy in keys.values() if copy.signed]
+            self._delete([signature_key(self._host, self._job, id_) for id_ in gone])
             for copy in keys.values():
                 self._pruned.append(copy.id)
                 if copy.latest("pruned") is not None:
@@ -228,9 +231,8 @@ class _Pruning:
 
     def _committed(self, id_: str) -> bool:
         """Whether there is a manifest by now, though there was none when the plan was made."""
-        return any(
-            True for _one in self._destination.list(manifest_key(self._host, self._job, id_))
-        )
+        key = manifest_key(self._host, self._job, id_)  # a signature's name begins with it
+        return any(one.key == key for one in self._destination.list(key))
 
     def _archives(self, ids: Collection[str]) -> Iterator[str]:
         """The keys of all archives of these ids, never all in memory."""

@@ -16,7 +16,7 @@ from ..naming import archive_prefix
 from ..ports import Destination
 from ..progress import Listener, silent
 from .backup import empty
-from .catalog import copies_at, read_manifest
+from .catalog import copies_at, read_document, read_signature
 from .lanes import Lane, Outcome
 from .plain import fetch
 
@@ -48,7 +48,8 @@ def replicate(
 
     Raises VerifyError if the copy at `from_` is not what its manifest says.
     """
-    manifest = read_manifest(from_, host, job, id_)
+    manifest, document = read_document(from_, host, job, id_)
+    signature = read_signature(from_, host, job, id_)
     there = next(copy for copy in copies_at(from_, host, job) if copy.id == id_)
     empty(spool)
     lane = Lane(to, archive_prefix(host, job, id_), listener)
@@ -58,7 +59,8 @@ def replicate(
             path = fetch(from_, manifest, archive, make_private(spool), listener)
             lane.take(archive.name, Finished(path, archive.size_bytes), partial(remove, path))
         marks = [mark for mark in there.marks if mark.kind not in ("intact", "bad", "drilled")]
-        lane.commit(manifest, [Mark(one.kind, one.at, one.value) for one in marks], clock)
+        kept = [Mark(one.kind, one.at, one.value) for one in marks]
+        lane.commit(manifest, kept, clock, document, signature)
         ended = True
         return lane.outcome()
     finally:

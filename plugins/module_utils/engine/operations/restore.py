@@ -18,6 +18,7 @@ from ..errors import (
     Interrupted,
     LifeboatError,
     RestoreError,
+    UnsignedError,
     UsageError,
     VerifyError,
 )
@@ -69,6 +70,7 @@ class Plan:
     absent: tuple[str, ...] = ()  # sources of the job that this backup does not hold
     services: bool = False  # stop those that the job names meanwhile, and see that all works
     states: tuple[tuple[str, str], ...] = ()  # of those services: "wanted", "stopped", "absent"
+    unsigned: str = ""  # why it does not count as signed, where signatures are asked for
 
     @property
     def refusals(self) -> tuple[str, ...]:
@@ -91,6 +93,7 @@ def plan(
     paths: Sequence[str] = (),
     merge: bool = False,
     services: bool = True,
+    allow_unsigned: bool = False,
 ) -> Plan:
     """Choose a backup and the nearest copy of it, and look at what it would replace. Changes nothing.
 
@@ -105,12 +108,12 @@ def plan(
     if not listed and lost:
         raise lost[0][1]
     holding, remark = choose(listed, wanted, job.name, now)
-    destination, manifest = _nearest(job, holding, host)
+    destination, manifest, unsigned = _signed(job, holding, host, allow_unsigned)
     if wanted == Wanted(as_of=wanted.as_of, at=wanted.at):  # nothing but a time was asked for
-        whole = _holding_all(job, listed, wanted, now, host, only)
+        whole = _holding_all(job, listed, wanted, now, host, only, allow_unsigned)
         if whole is not None and whole[0].id != holding.id:
             remark = f"the newest backup, {holding.id}, does not hold every source; this one does"
-            holding, destination, manifest = whole
+            holding, destination, manifest, unsigned = whole
     records = [one for one in manifest.sources if not only or one.name in only]
     unknown = sorted(set(only) - {one.name for one in manifest.sources})
     if unknown:
@@ -139,7 +142,16 @@ def plan(
     services = services and into is None
     states = around.states(job) if services else ()
     return Plan(
-        manifest, destination.name, holding, remark, targets, spares, absent, services, states
+        manifest,
+        destination.name,
+        holding,
+        remark,
+        targets,
+        spares,
+        absent,
+        services,
+        states,
+        unsigned,
     )
 
 
@@ -150,7 +162,8 @@ def _holding_all(
     now: datetime,
     host: str,
     only: Sequence[str],
-) -> tuple[Holding, Destination, Manifest] | None:
+    allow_unsigned: bool,
+) -> tuple[Holding, Destination, Manifest, str] | None:
     """The newest fitting good backup that holds all sources asked for, and its nearest copy."""
     needed, enough = set(only), {"good"}
     if not only:  # an optional source that was not there is nothing to hold
@@ -161,11 +174,11 @@ def _holding_all(
         except UsageError:
             break
         try:
-            destination, manifest = _nearest(job, holding, host)
+            destination, manifest, unsigned = _signed(job, holding, host, allow_unsigned)
         except LifeboatError:
             continue
         if needed <= {one.name for one in manifest.sources if one.status in enough}:
-            return holding, destination, manifest
+            return holding, destination, manifest, unsigned
     return None
 
 
@@ -327,7 +340,22 @@ def _source(job: Job, record: SourceRecord) -> Source:
     return source
 
 
-def _nearest(job: Job, holding: Holding, host: str) -> tuple[Destination, Manifest]:
+def _signed(
+    job: Job, holding: Holding, host: str, allow_unsigned: bool
+) -> tuple[Destination, Manifest, str]:
+    """The nearest copy that one of the job's signers signed, or, where that is allowed, any; then why
+    it does not count as signed."""
+    try:
+        return (*_nearest(job, holding, host, job.signers), "")
+    except UnsignedError as exc:
+        if not allow_unsigned:
+            raise
+        return (*_nearest(job, holding, host, ()), str(exc))
+
+
+def _nearest(
+    job: Job, holding: Holding, host: str, signers: Sequence[str]
+) -> tuple[Destination, Manifest]:
     """The first copy, in the job's order of destinations; those known to be bad come last, since an
     archive of theirs may still be whole, and each is hashed before it is used.
     """
@@ -337,7 +365,7 @@ def _nearest(job: Job, holding: Holding, host: str) -> tuple[Destination, Manife
             continue
         destination = job.destination(name)
         try:
-            return destination, read_manifest(destination, host, job.name, holding.id)
+            return destination, read_manifest(destination, host, job.name, holding.id, signers)
         except LifeboatError as exc:
             failure = failure or exc
     raise failure or VerifyError(

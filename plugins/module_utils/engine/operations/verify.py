@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ..errors import FormatError, LifeboatError, UsageError, VerifyError
+from ..errors import FormatError, LifeboatError, UnsignedError, UsageError, VerifyError
 from ..files import make_private, workspace
 from ..job import Job
 from ..model import Manifest, Mark
@@ -24,7 +24,10 @@ _SAMPLED_FOR = timedelta(days=5)  # runs are a day apart, and one may fail
 
 @dataclass(frozen=True)
 class Finding:
-    """What verifying one copy told. state: "intact", "readable", "corrupt" or "unknown" (could not be asked)."""
+    """What verifying one copy told.
+
+    state: "intact", "readable", "corrupt", "unsigned" or "unknown" (could not be asked).
+    """
 
     id: str
     destination: str
@@ -105,7 +108,11 @@ def _one(
     listener: Listener,
 ) -> Finding:
     try:
-        manifest = read_manifest(destination, host, job.name, id_)
+        manifest = read_manifest(destination, host, job.name, id_, job.signers)
+    except (
+        UnsignedError
+    ) as exc:  # no mark: what was made before keys were named is not bad for that
+        return Finding(id_, destination.name, "unsigned", _told(exc), exc.hint)
     except LifeboatError as exc:
         lost = isinstance(exc, FormatError) or getattr(exc, "missing", False)
         if lost:  # without a manifest that can be read no archive of it can be used
