@@ -165,8 +165,9 @@ class Campaign:
 
     def _nothing_that_counts_is_broken(self) -> None:
         self._well("verify", "shop")
+        # what was never committed is no backup; retention removes it after two days
         counted = {path.stem for path in self.host.disk.glob("catalog/*/*/*.json")}
-        assert {path.name for path in self.host.disk.glob("archives/*/*/*")} == counted
+        assert counted <= {path.name for path in self.host.disk.glob("archives/*/*/*")}
         assert [one for one in self.host.stored() if ".part" in one] == []
 
     def _orphans(self) -> list[str]:

@@ -297,6 +297,33 @@ def test_a_full_spool_is_told_and_saves_nothing(host: Host, small_disk: Path) ->
     assert host.stored() == []
 
 
+# A disk that is full when one source needs it, and has room again for the next.
+_NO_ROOM = """
+import errno
+import lifeboat.sources.sqlite.source as sqlite
+real = sqlite.SQLite.open
+def open_(self, work):
+    if self.name == "db":
+        raise OSError(errno.ENOSPC, "No space left on device")
+    return real(self, work)
+sqlite.SQLite.open = open_
+"""
+
+
+def test_what_the_system_refuses_one_source_ends_that_one_alone(host: Host) -> None:
+    host.job["sources"]["again"] = host.job["sources"]["db"]
+    host.configure()
+
+    done = host.lifeboat("run", "shop", before=_NO_ROOM)
+
+    assert done.returncode == 3, done.stderr
+    assert "source db: No space left on device" in done.stderr
+    assert "make room" in done.stderr
+    manifest = json.loads(next(host.disk.glob("catalog/*/*/*.json")).read_text())
+    states = {one["name"]: one["status"] for one in manifest["sources"]}
+    assert states == {"db": "failed", "again": "good"}
+
+
 def test_a_full_destination_is_told_and_keeps_nothing(host: Host, small_disk: Path) -> None:
     _incompressible(host)
     host.configuration["destinations"]["disk"]["path"] = str(small_disk / "backups")

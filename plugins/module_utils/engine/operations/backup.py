@@ -6,6 +6,7 @@ One pass: source -> pump -> filters -> spool, with uploads that follow the spool
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -190,8 +191,11 @@ class _Writer:
             self._listener(Event("dump", source.name, ended=True, problem=str(exc)))
             return replace(record, status=status, error=_one_line(exc)), []
         except LifeboatError as exc:
-            self._listener(Event("dump", source.name, ended=True, problem="\n".join(exc.lines())))
-            return replace(record, error=_one_line(exc)), []
+            failure = exc
+        except OSError as exc:  # the system refuses, most often a full disk: the other sources go on
+            failure = _refused(source.name, exc)
+        self._listener(Event("dump", source.name, ended=True, problem="\n".join(failure.lines())))
+        return replace(record, error=_one_line(failure)), []
 
     def _dump(self, record: SourceRecord) -> tuple[SourceRecord, list[Archive]]:
         source = self._source
@@ -281,6 +285,12 @@ class _Writer:
             if flow.plain_bytes - told >= _REPORT_EVERY:
                 told = flow.plain_bytes
                 self._listener(Event("dump", name, told))
+
+
+def _refused(source: str, exc: OSError) -> SourceError:
+    place = f"{exc.filename}: " if exc.filename else ""
+    hint = "make room, or set spool_path to a larger disk" if exc.errno == errno.ENOSPC else ""
+    return SourceError(f"source {source}: {place}{exc.strerror or exc}", hint=hint)
 
 
 def _one_line(exc: LifeboatError) -> str:

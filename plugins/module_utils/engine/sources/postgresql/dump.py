@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ProcessError
+from ...files import remove
 from ...model import Command, Inventory, Stream
 from ...process import run
 from ...units import parse_instant
@@ -152,6 +153,7 @@ class PostgreSQLDump:
     def close(self) -> None:
         self._session.stop()
         self._beside.close()
+        remove(self._inventory)
 
     def _cancel(self) -> None:
         argv = (self._access.psql, "-X", "-q", "-A", "-t", "--no-password")
