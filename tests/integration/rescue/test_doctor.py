@@ -36,7 +36,7 @@ def test_every_part_is_looked_at_and_nothing_is_changed(host: Host) -> None:
     areas = {each["area"] for each in found}
     assert areas >= {
         *("configuration", "programs", "keys", "source", "destination", "protection"),
-        *("status", "rights", "space", "timers", "clock"),
+        *("3-2-1", "status", "rights", "space", "timers", "clock"),
     }
     assert states(found, "source") == ["good"]
     assert states(found, "destination") == ["good"]
@@ -120,6 +120,13 @@ def test_a_program_that_is_missing_is_critical(host: Host, tmp_path: Path) -> No
 
     assert code == 2
     assert "zstd" in one(told, "programs", "shop")["told"]
+
+
+def test_copies_that_one_fire_takes_are_a_warning(host: Host) -> None:
+    _code, found = examined(host)
+    told = [one["told"] for one in found if one["area"] == "3-2-1"]
+    assert any("off-site" in one for one in told)
+    assert set(states(found, "3-2-1")) == {"warning"}
 
 
 def test_a_job_that_never_ran_is_not_good(host: Host) -> None:

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
+from ..copies import copies_findings
 from ..errors import LifeboatError, SourceAbsent
 from ..job import Job
 from ..keys import key_findings
 from ..naming import catalog_prefix
 from ..operations import around, status
 from ..operations.exposure import exposures
+from ..operations.whereabouts import whereabouts
 from .calendars import check_calendars
 from .check import refuse_shared_places
 from .findings import CRITICAL, GOOD, WARNING, Finding
@@ -48,6 +50,7 @@ def examine(session: Session, jobs: Iterable[Job]) -> Iterator[Finding]:
         yield from _keys(job)
         for source in job.sources:
             yield from _source(job, source)
+        yield from _copies(job)
         for service, state in _states(job):
             if state == "absent":
                 why = "a restore would stop it, and there is no such service here"
@@ -101,6 +104,15 @@ def _keys(job: Job) -> Iterator[Finding]:
         encrypted = any(one.needs_identity for one in job.filters)
         told = "at least two, none about to end" if encrypted else "not encrypted, as configured"
         yield Finding("keys", job.name, GOOD, told)
+
+
+def _copies(job: Job) -> Iterator[Finding]:
+    """Three copies, two media, one off-site."""
+    found = copies_findings(job.name, *whereabouts(job))
+    for told in found:
+        yield Finding("3-2-1", job.name, WARNING, told, "see docs/configuration.md#a-destination")
+    if not found:
+        yield Finding("3-2-1", job.name, GOOD, "three copies, two media, one off-site")
 
 
 def _source(job: Job, source: Any) -> Iterator[Finding]:
