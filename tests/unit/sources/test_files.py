@@ -336,14 +336,14 @@ class TestFiles(KeptContract):
         unpacked, elsewhere = Path(swap.side + ".d"), ground / "elsewhere"
         elsewhere.mkdir()
         plain = taken.plains["tree"]
-        feed = plain.feed
+        read = plain.read
 
-        def exchanged(command) -> None:
+        def exchanged(consume):
             unpacked.rename(ground / "away")
             unpacked.symlink_to(elsewhere)
-            feed(command)
+            return read(consume)
 
-        monkeypatch.setattr(plain, "feed", exchanged)
+        monkeypatch.setattr(plain, "read", exchanged)
         with pytest.raises(SourceError, match="another process has exchanged"):
             source.stage(swap, taken.record, taken.plains, work)
         assert os.listdir(elsewhere) == []

@@ -15,7 +15,7 @@ from typing import Any
 from .. import ownership
 from ..anchor import anchored
 from ..errors import ConfigError, SourceAbsent, SourceError, VerifyError
-from ..files import remove
+from ..files import remove, sync_file_system
 from ..inventory import Entry, InventoryWriter
 from ..model import Command, Inventory, Needs, Option, SourceRecord, Swap, Target, Workspace
 from ..pipeline import Pipeline
@@ -186,7 +186,9 @@ class Files:
                         remove(Path(tree.at(here).unpacked))
                         remove(Path(tree.at(here).side))
             raise
-        os.sync()  # before a rename makes it the truth; a million single syncs would take hours
+        for folder in {tree.folder for tree in trees}:  # before a rename makes it the truth
+            with anchored(folder) as here:
+                sync_file_system(Path(here))
 
     def count(self, swap: Swap, work: Workspace) -> Inventory:
         descriptor, lines = tempfile.mkstemp(prefix="files-", suffix=".jsonl", dir=work.bulk)

@@ -126,6 +126,7 @@ def members(stream: Forward) -> Iterator[tuple[tarfile.TarInfo, Iterator[Piece] 
         member = archive.next()
         end = _offset(archive)
         while member is not None:
+            stream.until = end
             yield member, _content(member, stream) if member.isreg() else None
             if stream.seek(end) != end:
                 raise VerifyError("a tar archive ends in the middle of %r" % member.name)
@@ -250,6 +251,7 @@ class Forward:
         self._offset = 0  # of the block
         self._ended = False
         self.tail = b""
+        self.until = 0  # where the headers after the current member begin; see `members`
 
     @property
     def size_bytes(self) -> int:

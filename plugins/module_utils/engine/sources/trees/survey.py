@@ -4,19 +4,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 from ...errors import VerifyError
 from .listing import BLOCK, KINDS, Forward, complaint, members
 
 
-def survey(stream: BinaryIO, top: str | None = None, chosen: Sequence[str] = ()) -> tuple[str, ...]:
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def survey(
+    stream: Readable,
+    top: str | None = None,
+    chosen: Sequence[str] = (),
+    judged: Callable[[int], None] = lambda _until: None,
+) -> tuple[str, ...]:
     """Read an archive to its end and refuse one that must not be extracted; raises VerifyError.
 
     Every member lies in `top` (None = the first member's name) and comes once, no hard link leads
     out of it, nothing lies below a symlink. With `chosen`, each of these must be there; what hard
-    links among them lead to, outside of them, is returned.
+    links among them lead to, outside of them, is returned. `judged` is told up to where all is well.
     """
     counted = Forward(lambda: stream.read(BLOCK))
     links: set[str] = set()
@@ -37,6 +46,7 @@ def survey(stream: BinaryIO, top: str | None = None, chosen: Sequence[str] = ())
         if member.issym() or (member.islnk() and member.linkname in links):
             links.add(member.name)
         missing.discard(member.name)
+        judged(counted.until)
     counted.drain()
     told = complaint(counted.tail, counted.size_bytes)
     if told:

@@ -16,6 +16,7 @@ from ...model import Command
 from ...ports import Plain
 from . import swap as tree_swap
 from . import tar as tree_tar
+from .pour import pour
 from .survey import survey
 from .swap import Tree
 
@@ -35,8 +36,9 @@ def unpack(
     """
     remove(Path(tree.unpacked))
     remove(Path(tree.side))
-    # a hard link is extracted only with the file that it is a name of
-    extra = plain.read(partial(survey, top=tree.archive_top, chosen=tree.chosen))
+    extra: Sequence[str] = ()
+    if tree.chosen:  # a hard link is extracted only with the file that it is a name of
+        extra = plain.read(partial(survey, top=tree.archive_top, chosen=tree.chosen))
     if len(extra) > _MOST_LINKS:
         raise SourceError(
             "source %s: %d hard links lead out of what was chosen" % (source, len(extra)),
@@ -70,8 +72,11 @@ def _extract(
     through: Callable[[Command, int], Command],
 ) -> None:
     around = _around(tree.chosen, tree.archive_top)
-    extract = tree_tar.extract(opened, [*around, *extra], tree.chosen)
-    plain.feed(through(extract, opened))
+    extract = through(tree_tar.extract(opened, [*around, *extra], tree.chosen), opened)
+    if tree.chosen:
+        plain.feed(extract)
+    else:
+        plain.read(partial(pour, tar=extract, top=tree.archive_top))
     for name in extra:
         _take_out(name, opened)
     try:

@@ -17,7 +17,7 @@ from pathlib import Path
 from ... import ownership
 from ...anchor import anchored
 from ...containers import Engine
-from ...files import remove
+from ...files import remove, sync_file_system
 from ...inventory import InventoryWriter
 from ...model import Command, Inventory
 from ...pipeline import Pipeline
@@ -62,7 +62,8 @@ class VolumeTree:
                 for one in (there.unpacked, there.side):
                     remove(Path(one))
                 raise
-        os.sync()  # before a rename makes it the truth
+        with self.held(tree) as there:
+            sync_file_system(Path(there.folder))  # before a rename makes it the truth
 
     def count(self, tree: Tree, folder: Path) -> Inventory:
         """The inventory of what was unpacked."""
