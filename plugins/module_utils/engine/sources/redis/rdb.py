@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ...errors import SourceError
 from ...inventory import InventoryWriter
@@ -28,9 +28,8 @@ _EOF = 0xFF  # the opcode before the CRC-64
 _TRAILER_BYTES = 9
 _MARK = re.compile(rb"[0-9a-f]{40}")  # what a server ends a stream of unknown length with
 _LENGTH = rb"(?:[\x00-\x3f]|[\x40-\x7f].|\x80.{4}|\x81.{8})"
-_DATABASE = re.compile(  # nothing of it is consumed: what looks like one may hide the real one
-    rb"(?=\xfe(%s)\xfb(%s)(%s))" % (_LENGTH, _LENGTH, _LENGTH), re.DOTALL
-)
+# begins with a byte that is searched for as fast as memory is read; a look-ahead is tried at each
+_DATABASE = re.compile(rb"\xfe(%s)\xfb(%s)(%s)" % (_LENGTH, _LENGTH, _LENGTH), re.DOTALL)
 _OVERLAP = 40  # no match is longer
 _MOST_PLACES = 200_000  # of data that only looks like the beginning of a database
 _POLYNOMIAL = 0x95AC9329AC4BC9B5  # Jones', reflected
@@ -146,10 +145,12 @@ class Reader:
         """Remember each place that looks like the beginning of a database, and the two lengths there."""
         seen = self._last + block
         begins = self.size_bytes - len(self._last)
-        for found in _DATABASE.finditer(seen):
-            if len(self._places) < _MOST_PLACES:
-                lengths = (_length(found.group(2)), _length(found.group(3)))
-                self._places[begins + found.end(1)] = lengths
+        found = _DATABASE.search(seen)
+        while found is not None and len(self._places) < _MOST_PLACES:
+            lengths = (_length(found.group(2)), _length(found.group(3)))
+            self._places[begins + found.end(1)] = lengths
+            # not at its end: what only looks like one may hide the real one
+            found = _DATABASE.search(seen, found.start() + 1)
         self.size_bytes += len(block)
         self._last = seen[-_OVERLAP:]
 
@@ -170,12 +171,14 @@ class Reader:
         return Found(databases, keys, fields, self.size_bytes)
 
 
-def examine(stream: Any, command: Command) -> Found:
-    """Read a whole RDB stream; raises Broken."""
+def examine(stream: Any, command: Command, keep: IO[bytes] | None = None) -> Found:
+    """Read a whole RDB stream, and write it to `keep` on the way; raises Broken."""
     reader = Reader(command)
     try:
         while block := stream.read(1 << 20):
             reader.feed(block)
+            if keep is not None:
+                keep.write(block)
         return reader.end()
     finally:
         reader.stop()

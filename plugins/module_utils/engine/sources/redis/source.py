@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -192,9 +193,7 @@ class Redis:
                     hint="make room there",
                 )
             remove(side)
-            self._plain(plains).save(side)
-            with open(side, "rb") as content:
-                found = self._prove(content)
+            found = self._save(self._plain(plains), side)
             swapping.note_counts(side, found)
             self._staged = (swap.side, found)
         except BaseException:
@@ -244,9 +243,18 @@ class Redis:
         found: rdb.Found = plain.read(self._prove)
         return found
 
-    def _prove(self, content: Any) -> rdb.Found:
+    def _save(self, plain: Plain, path: Path) -> rdb.Found:
+        """Write a backup's data to a new file, synced, and look at it on the way."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as out:
+            found: rdb.Found = plain.read(partial(self._prove, keep=out))
+            out.flush()
+            os.fsync(out.fileno())
+        return found
+
+    def _prove(self, content: Any, keep: Any = None) -> rdb.Found:
         try:
-            return rdb.examine(content, self._server.checker())
+            return rdb.examine(content, self._server.checker(), keep)
         except rdb.Broken as exc:
             raise VerifyError(
                 f"source {self.name}: its archive is not a whole RDB file", detail=str(exc)
