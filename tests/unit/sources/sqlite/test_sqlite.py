@@ -182,8 +182,8 @@ class TestSQLite(KeptContract):
         with open(ground / NAME, "r+b") as content:
             content.seek(4096 * 3)
             content.write(os.urandom(4096))
-        with pytest.raises(SourceError, match="damaged"), source.open(work):
-            pass
+        with pytest.raises(SourceError, match="damaged"), source.open(work) as dump:
+            [stream.finish(0, "") for stream in dump.streams()]
         assert list(work.bulk.iterdir()) == []
 
     def test_an_index_that_does_not_match_its_table_is_damage(self, ground, source, work):
@@ -200,8 +200,8 @@ class TestSQLite(KeptContract):
             "PRAGMA writable_schema=1",
             "INSERT INTO sqlite_master SELECT * FROM aside",
         )
-        with pytest.raises(SourceError, match="damaged") as told, source.open(work):
-            pass
+        with pytest.raises(SourceError, match="damaged") as told, source.open(work) as dump:
+            [stream.finish(0, "") for stream in dump.streams()]
         assert "index by_title" in told.value.detail
 
     def test_a_container_is_refused_with_what_to_do(self, ground):

@@ -8,9 +8,9 @@ import sqlite3
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +18,23 @@ from ... import ownership
 from ...anchor import Astray, anchored, private
 from ...errors import ConfigError, LifeboatError, SourceAbsent, SourceError, VerifyError
 from ...files import remove
-from ...model import Inventory, Needs, Option, SourceRecord, Stream, Swap, Target, Workspace
+from ...model import Inventory, Needs, Option, SourceRecord, Swap, Target, Workspace
 from ...placement import HERE, Placement
 from ...ports import Arena, Plain
 from ..trees.names import beside
 from . import swap as sqlite_swap
+from .dump import PART, SQLiteDump, copied, look_into
 from .file import (
     COMPANIONS,
     Broken,
-    complaint,
     connect,
     count,
-    described,
     examine,
     first_row,
     looks_like_one,
     totals,
 )
 from .owner import as_owner
-
-PART = "database"
 
 
 class SQLite:
@@ -77,23 +74,17 @@ class SQLite:
         }
 
     @contextmanager
-    def open(self, work: Workspace) -> Iterator[_Dump]:
+    def open(self, work: Workspace) -> Iterator[SQLiteDump]:
         path = self._look()
         with tempfile.TemporaryDirectory(prefix="sqlite-", dir=work.bulk) as folder:
             copy = Path(folder) / "database.sqlite"
             facts = {"path": str(path), "sqlite": sqlite3.sqlite_version, **ownership.facts(path)}
             with self._telling(path):
-                taken_at, facts["journal_mode"] = _copy(path, copy)
-            try:
-                odd = examine(copy)
-            except Broken as exc:
-                raise SourceError(
-                    "source %s: the database %s is damaged" % (self.name, path),
-                    detail=str(exc),
-                    hint="restore a backup from before the damage, or try sqlite3's .recover",
-                ) from exc
-            facts.update(described(copy))
-            yield _Dump(copy, taken_at, facts, odd)
+                taken_at, facts["journal_mode"] = copied(path, copy)
+            with ThreadPoolExecutor(1) as beside:  # while it is streamed: each takes as long
+                yield SQLiteDump(
+                    taken_at, facts, copy, beside.submit(look_into, self.name, path, copy)
+                )
 
     def ask(self, statement: str) -> list[str]:
         """See ports.Askable."""
@@ -319,51 +310,3 @@ def _near(swap: Swap) -> Iterator[Swap]:
             for name in (swap.target, swap.side, swap.kept)
         )
         yield replace(swap, target=target, side=side, kept=kept)
-
-
-class _Dump:
-    """A copy of the database, as it was at `taken_at`."""
-
-    def __init__(
-        self, copy: Path, taken_at: datetime, facts: Mapping[str, Any], odd: tuple[str, ...]
-    ) -> None:
-        self.taken_at = taken_at
-        self.facts = facts
-        self._copy = copy
-        self._odd = odd
-
-    def streams(self) -> Iterator[Stream]:
-        yield Stream(
-            part=PART,
-            extension="sqlite",
-            feed=self._copy,
-            complaint=lambda head, _tail, size_bytes: complaint(head, size_bytes),
-            finish=lambda _status, _said: self._odd,
-        )
-
-    def inventory(self) -> Inventory:
-        return count(self._copy, self._copy.parent / "inventory.jsonl")
-
-
-def _copy(path: Path, copy: Path) -> tuple[datetime, str]:
-    """Copy a live database; (the instant it is from, its journal mode).
-
-    All pages in one step: with several, each write by another process starts it over, for ever.
-    """
-    with connect(path) as original:
-        journal_mode = str(original.execute("PRAGMA journal_mode").fetchone()[0])
-        # A read transaction of our own: it fixes the instant, and unlike backup(), which retries
-        # for ever, it gives up when a writer does not let go.
-        original.execute("BEGIN")
-        original.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        taken_at = datetime.now(timezone.utc)
-        taking = sqlite3.connect(str(copy), isolation_level=None)
-        try:
-            os.chmod(copy, 0o600)
-            taking.execute("PRAGMA synchronous=OFF")  # a temporary file: gone after a crash anyway
-            original.backup(taking)
-            # The copy says WAL where the original does; an archive must be one file.
-            taking.execute("PRAGMA journal_mode=DELETE").fetchone()
-        finally:
-            taking.close()
-    return taken_at, journal_mode
