@@ -21,7 +21,7 @@ from .engine.files import make_private, remove, write
 from .engine.model import Command
 from .engine.paths import Paths
 from .engine.process import run
-from .unit_texts import DROP_IN, RECOVER, SERVICE, TIMER, Units
+from .unit_texts import DROP_IN, PRUNE, PRUNE_TIMER, RECOVER, SERVICE, TIMER, Units
 from .watch_units import SERVICE_NAME as WATCH
 from .watch_units import TIMER_NAME as WATCH_TIMER
 
@@ -132,8 +132,8 @@ def apply(paths: Paths, planned: Plan) -> None:
 
 def _installed(folder: Path) -> dict[str, str]:
     """Our unit files as they are. Other people's drop-ins beside ours are not ours."""
-    names = (SERVICE, TIMER, DRILL, DRILL_TIMER, RECOVER, WATCH, WATCH_TIMER)
-    found = [folder / name for name in names]
+    names = (SERVICE, TIMER, DRILL, DRILL_TIMER, RECOVER, WATCH, WATCH_TIMER, PRUNE, PRUNE_TIMER)
+    found = [folder / name for name in (*names, f"{PRUNE}.d/{DROP_IN}")]
     found += sorted(one for ours in _OURS for one in folder.glob(f"{ours}.d/{DROP_IN}"))
     return {
         path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8", errors="replace")
@@ -146,6 +146,7 @@ def _linked(folder: Path) -> list[str]:
     """Our units that are enabled."""
     found = [one for ours in _OURS for one in folder.glob(f"timers.target.wants/{ours}.timer")]
     found += folder.glob(f"timers.target.wants/{WATCH_TIMER}")
+    found += folder.glob(f"timers.target.wants/{PRUNE_TIMER}")
     found += folder.glob(f"multi-user.target.wants/{RECOVER}")
     return [path.name for path in found if path.is_symlink()]
 

@@ -7,6 +7,7 @@ lifeboat-run@JOB:TYPE.timer.d/10-lifeboat.conf     calendar
 lifeboat-recover.service                        at boot, in system scope
 lifeboat-drill@.service, lifeboat-drill@.timer  where a job has drills; with drop-ins as those of runs
 lifeboat-watch@.service, lifeboat-watch.timer   looks at jobs: after each run, and every six hours
+lifeboat-prune.service, lifeboat-prune.timer    on a host that prunes for others
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ USER = "lifeboat"  # the user and group that jobs of the system run as
 MANUAL = "manual"  # the instance that an operator's run uses
 DROP_IN = "10-lifeboat.conf"
 RECOVER = "lifeboat-recover.service"
+PRUNE, PRUNE_TIMER = "lifeboat-prune.service", "lifeboat-prune.timer"
 SERVICE, TIMER = "lifeboat-run@.service", "lifeboat-run@.timer"
 _HEAD = "# Written by lifeboat.backup.schedule_install; changes are lost.\n"
 _SHARED = ("/tmp", "/var/tmp")
@@ -212,6 +214,10 @@ def units(configuration: Configuration, paths: Paths, encrypted: Callable[[str],
                 files[f"{unit}.service.d/{DROP_IN}"] = _HEAD + opened
             calendars[f"{unit}.timer"] = calendar(drill.at)
             written[f"jobs.{name}.drills.{drill.type}.at"] = drill.at
+    if configuration.prunes:
+        files.update(_prune(configuration, paths, encrypted))
+        calendars[PRUNE_TIMER] = calendar(configuration.prunes_at)
+        written["prunes.at"] = configuration.prunes_at
     return Units(files, calendars, written)
 
 
@@ -220,6 +226,29 @@ def _before(configuration: Configuration) -> str:
     stop = {name for job in configuration.jobs.values() for name in job.around.stop}
     names = sorted(_escape(name) for name in stop if ":" not in name)
     return f"Before={' '.join(names)}\n" if names else ""
+
+
+def _prune(
+    configuration: Configuration, paths: Paths, encrypted: Callable[[str], bool]
+) -> dict[str, str]:
+    """What prunes for other hosts: the same sandbox, other credentials, and what its destinations need."""
+    prunes = "prune --all-hosts --apply"
+    service = _service(configuration, paths).replace("run --unit %i", prunes)
+    service = service.replace("Backup %i", "Prune the backups of other hosts")
+    service = "".join(line for line in service.splitlines(True) if "%i" not in line)  # the watch
+    timer = _TIMER.replace("Backup %i on its calendar", "Prune the backups of other hosts")
+    when = f"[Timer]\nOnCalendar={_escape(calendar(configuration.prunes_at))}"
+    jobs = [job for its in configuration.prunes.values() for job in its.values()]
+    places = tuple(one for job in jobs for one in job.destinations)
+    all_of_them = Job("prune", configuration.host, "production", (), (), places)
+    files = {
+        PRUNE: _HEAD + service,
+        PRUNE_TIMER: _HEAD + timer.replace("[Timer]", when),
+    }
+    own = _job_drop_in(all_of_them, configuration.prunes_with, paths, encrypted)
+    if own:
+        files[f"{PRUNE}.d/{DROP_IN}"] = _HEAD + own
+    return files
 
 
 def _service(configuration: Configuration, paths: Paths) -> str:

@@ -556,7 +556,7 @@ def _schedules(
                     f"{at}.sources: there is no source {source!r}" + nearest(source, sources)
                 )
         keep = _keep(f"{at}.keep", one["keep"], environment) if one["keep"] is not None else None
-        spread = one["spread"] if one["spread"] is not None else given["spread"]
+        spread = one["spread"] if one["spread"] is not None else given.get("spread")
         made.append(Schedule(type_, one["at"], tuple(one["sources"]), keep, spread))
     return tuple(made)
 

@@ -282,7 +282,10 @@ class Destination(Protocol):
         """All objects whose key starts with `prefix`; unfinished ones are not objects. None = empty."""
 
     def delete(self, key: str) -> None:
-        """Deleting what is gone is not an error. Permission refused is, with permanent=True."""
+        """Deleting what is gone is not an error. Permission refused is, with permanent=True.
+
+        One that can delete many in one request also has delete_many(keys) -> {key: why} of those that
+        are refused for good; at most 1000 keys."""
 
     def sweep(self, prefix: str, before: datetime) -> Sequence[str]:
         """Remove unfinished uploads below `prefix` begun before then; what was removed, for the log."""

@@ -8,7 +8,7 @@ message is passed on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +46,7 @@ _UNKNOWN_IDENTITY = (
     "UnrecognizedClientException",
 )
 _ELSEWHERE = ("PermanentRedirect", "301", "AuthorizationHeaderMalformed", "InvalidRegion")
+_PASSING = ("InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout")
 _FULL = ("QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "507")
 
 
@@ -137,6 +138,12 @@ class Connection:
             raise
         except _library_errors() as exc:
             raise self._translate(f"cannot {verb} {what or 'bucket ' + self.bucket}", exc) from exc
+
+    def refused(self, verb: str, what: str, error: Mapping[str, Any]) -> DestinationError:
+        """What one of several things in a request was answered: {"Code", "Message"}."""
+        status = 503 if error.get("Code") in _PASSING else 400
+        response = {"Error": dict(error), "ResponseMetadata": {"HTTPStatusCode": status}}
+        return self._refusal(f"cannot {verb} {what}", response, "DeleteObject")
 
     def error(
         self,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..job import Job
-from ..operations import drill_report, drill_standing, objectives, status
+from ..operations import drill_report, drill_standing, history, objectives, status
 from ..operations.claims import CLAIMS
 from ..operations.status import Standing
 from ..units import human_duration, parse_instant
@@ -15,6 +15,7 @@ from .listing import restores
 from .output import Output, table
 from .session import Session, now
 
+_PRUNE_STALE = timedelta(days=3)  # its timer runs daily
 _HEAD = ["JOB", "AT", "STATE", "COPIES", "INTACT", "READABLE", "RESTORABLE", "WHY"]
 
 
@@ -23,6 +24,8 @@ def status_(session: Session, asked: Any, out: Output) -> int:
     jobs = [session.job(asked.job)] if asked.job else list(session.configuration.jobs.values())
     moment = now()
     found = [one for job in jobs for one in of_job(session, job, status.asked(job), moment)]
+    if not asked.job:
+        found += of_pruner(session, moment)
     rows = [_row(one, moment) for one in found]
     out.result([vars(one) for one in found], table(_HEAD, rows))
     return status.worst(found)
@@ -40,6 +43,26 @@ def of_job(session: Session, job: Job, there: status.Told, moment: datetime) -> 
         *objectives.standings(job.name, measured, moment),
         *drill_standing.standings(job, copies, drills, moment),
     ]
+
+
+def of_pruner(session: Session, moment: datetime) -> list[Standing]:
+    """On a pruner host, when it pruned each job of the others last."""
+    told = []
+    for host, jobs in sorted(session.configuration.prunes.items()):
+        for name in jobs:
+            done = [
+                parse_instant(str(one["at"]))
+                for one in history.past(session.paths.history, f"{host}/{name}", "prune")
+                if not one.get("failures")
+            ]
+            age = moment - done[-1] if done else None
+            why = f"pruned {human_duration(age)} ago" if age is not None else "never pruned"
+            late = age is None or age > _PRUNE_STALE
+            state = status.WARNING if late else status.GOOD
+            by_hand = f"lifeboat prune --from-host {host} {name}" if late else ""
+            why += f"; `{by_hand}` shows what is to do" if late else ""
+            told.append(Standing(f"{host}/{name}", "", state, why, next=by_hand))
+    return told
 
 
 def _row(one: Standing, moment: datetime) -> list[str]:

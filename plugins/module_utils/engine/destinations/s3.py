@@ -238,6 +238,27 @@ class S3:
     def delete(self, key: str) -> None:
         self._bucket.delete(key)
 
+    def delete_many(self, keys: Sequence[str]) -> Mapping[str, str]:
+        """{key: why} of those that stay: denied, or locked, which a delete marker would only hide."""
+        stay = self._terms.still_locked(self._bucket, keys, datetime.now(timezone.utc))
+        going = [key for key in keys if key not in stay]
+        refused: dict[str, DestinationError] = {}
+        try:
+            refused = self._bucket.delete_many(going) if going else {}
+        except Unsupported:
+            for key in going:
+                try:
+                    self.delete(key)
+                except DestinationError as exc:
+                    refused[key] = exc
+        except Denied as denied:
+            refused = dict.fromkeys(going, denied)
+        for key, refusal in refused.items():
+            if not refusal.permanent:
+                raise refusal
+            stay[key] = str(refusal)
+        return stay
+
     def sweep(self, prefix: str, before: datetime) -> Sequence[str]:
         removed = []
         for key, upload in self._bucket.uploads(prefix):

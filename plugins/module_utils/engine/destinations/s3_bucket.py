@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -112,6 +112,21 @@ class Bucket:
         except DestinationError as exc:
             if not exc.missing:
                 raise
+
+    def delete_many(self, keys: Sequence[str]) -> dict[str, DestinationError]:
+        """Delete up to 1000 in one request; {key: error} of those that stay. What is gone is no error."""
+        objects = [{"Key": self.at(key)["Key"]} for key in keys]
+        with self.connection.faults("delete", "%d objects" % len(keys)):
+            told = self.client.delete_objects(
+                Bucket=self.connection.bucket, Delete={"Objects": objects, "Quiet": True}
+            )
+        stay = {}
+        for error in told.get("Errors", []):
+            key = error["Key"][len(self.connection.prefix) :]
+            refusal = self.connection.refused("delete", key, error)
+            if not refusal.missing:
+                stay[key] = refusal
+        return stay
 
     def abort(self, key: str, upload: str) -> None:
         try:

@@ -110,6 +110,20 @@ class Terms:
             return f"{key} is encrypted with another key than kms_key_id ({key_id or 'none'})"
         return ""
 
+    def still_locked(self, bucket: Bucket, keys: Sequence[str], now: datetime) -> dict[str, str]:
+        """{key: until when} of those whose lock is not over; only asked where locks are configured."""
+        stay = {}
+        for key in keys if self.lock_mode else ():
+            if not _lockable(key):
+                continue
+            try:
+                mode, until = bucket.retention(key, "")
+            except (Denied, Unsupported):
+                continue  # then the server decides
+            if mode and until is not None and until > now:
+                stay[key] = "locked until {}".format(until.strftime("%Y-%m-%d %H:%M UTC"))
+        return stay
+
     def _locked(
         self, found: Protection, bucket: Bucket, key: str, version: str, wanted: Mapping[str, Any]
     ) -> Protection:

@@ -17,6 +17,7 @@ from ..units import human_duration
 from .catalog import copies_at, read_manifest
 from .claims import Proof, claims
 from .journal import SWAPPED, Journal
+from .overdue import overdue, said
 
 GOOD, WARNING, CRITICAL = "good", "warning", "critical"
 Told = Sequence["tuple[Destination, list[Copy] | LifeboatError]"]  # what destinations hold
@@ -150,6 +151,12 @@ def _one(job: Job, destination: str, there: list[Copy], now: datetime) -> Standi
         state = max(state, WARNING, key=ORDER.index)
     if claims(committed)["restorable"] is None:
         reason += "; never drilled"
+    late = overdue(job, destination, there, now, limits(job)[1])
+    pruning = said(job, destination, late)
+    if pruning:
+        reason += f"; {pruning}"
+    if late:
+        state = max(state, WARNING, key=ORDER.index)
     age_s = int((now - shown.taken_at).total_seconds())
     return Standing(job.name, destination, state, reason, shown.id, age_s, len(committed))
 
