@@ -248,7 +248,7 @@ class _Pruning:
     def _delete(self, keys: Sequence[str]) -> Mapping[str, str]:
         """{key: why} of those that stay. A refusal is told, and is no reason to stop."""
         many = getattr(self._destination, "delete_many", None)
-        if many is not None:
+        if many is not None and keys:
             told: Mapping[str, str] = many(keys)
             return told
         stay = {}
