@@ -45,7 +45,8 @@ def freshness(session: Session, asked: Any, out: Output) -> int:
     for one in notes:
         out.note(one)
     told = {one["job"]: _state(one) for one in seen}
-    out.result(told, "\n".join(f"{job}: {state}" for job, state in sorted(told.items())))
+    lines = [line for one in seen for line in _lines(one)]
+    out.result(told, "\n".join(lines))
     return 1 if notes else 0
 
 
@@ -165,6 +166,12 @@ def _state(seen: Mapping[str, Any]) -> str:
     """The worst of what is wrong with a job, as people are told it."""
     found = [one.severity for one in alarms.problems(seen)]
     return max(found, key=ORDER.index, default=ORDER[0])
+
+
+def _lines(seen: Mapping[str, Any]) -> list[str]:
+    """A job's state, and what is wrong with it."""
+    found = [f"  {one.severity}: {one.text}" for one in alarms.problems(seen)]
+    return [f"{seen['job']}: {_state(seen)}", *found]
 
 
 def remember_killed(session: Session, job: str, unit: str, environ: Mapping[str, str]) -> None:
