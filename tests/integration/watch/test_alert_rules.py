@@ -151,13 +151,20 @@ def test_every_alert_says_what_is_wrong_and_how_bad() -> None:
         assert rule["labels"]["severity"] in ("info", "warning", "critical")
 
 
-def test_alerts_fire_on_what_they_are_for(promtool: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("step_h", [0.25, 6], ids=["hours", "days"])
+def test_alerts_fire_on_what_they_are_for(promtool: str, tmp_path: Path, step_h: float) -> None:
+    step = f"{int(step_h * 60)}m"
     tests = [
         {
             "name": f"{alert} {place}",
-            "interval": "15m",
+            "interval": step,
             "input_series": [
-                {"series": name, "values": value if isinstance(value, str) else f"{value}x4000"}
+                {
+                    "series": name,
+                    "values": value
+                    if isinstance(value, str)
+                    else f"{value}x{int(hours / step_h) + 2}",
+                }
                 for name, value in series.items()
             ],
             "promql_expr_test": [
@@ -170,10 +177,11 @@ def test_alerts_fire_on_what_they_are_for(promtool: str, tmp_path: Path) -> None
         }
         for alert, cases in CASES.items()
         for place, (hours, series, fires) in enumerate(cases)
+        if (hours > 100) == (step_h > 1)
     ]
     path = tmp_path / "tests.yml"
     path.write_text(
-        yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "15m", "tests": tests})
+        yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": step, "tests": tests})
     )
     ran = subprocess.run(
         [promtool, "test", "rules", str(path)], capture_output=True, text=True, timeout=300

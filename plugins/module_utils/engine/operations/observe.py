@@ -151,10 +151,10 @@ def _encryption(job: Job) -> Observation:
     ends: list[float] = []
     try:
         for one in job.filters:
-            one.check()
             keys = getattr(one, "public_keys", None)  # of GPG; an age key has no end
             if keys is not None:
                 ends += [key.expires_at.timestamp() for key in keys() if key.expires_at]
+            one.check()
     except LifeboatError as exc:
         return {"ok": False, "error": str(exc), "expires_at": min(ends, default=None)}
     return {"ok": True, "error": "", "expires_at": min(ends, default=None)}
