@@ -66,7 +66,7 @@ def drill(
     """
     phases = Phases()
     with phases.watch("choose"):
-        holding, name, age = _choose(job, asked, clock())
+        holding, name, age = candidate(job, asked, clock())
         destination = job.destination(name)
         manifest = read_manifest(destination, asked.host, job.name, holding.id, job.signers)
         records = _records(manifest, asked.only)
@@ -147,7 +147,7 @@ def _check(drilling: Drilling, manifest: Manifest, places: Mapping[str, str]) ->
         ) from exc
 
 
-def _choose(job: Job, asked: Asked, now: datetime) -> tuple[Holding, str, timedelta]:
+def candidate(job: Job, asked: Asked, now: datetime) -> tuple[Holding, str, timedelta]:
     """The backup, the destination it is restored from, and the age of the newest good one there is."""
     at = asked.wanted.at or job.drilling.at
     listed, lost = holdings(job, asked.host, at)
