@@ -536,3 +536,16 @@ def test_marks_of_a_run_that_never_committed_protect_nothing(kind: str) -> None:
 )  # fmt: skip
 def test_names_that_are_not_ours_are_never_swept(key: str) -> None:
     assert sweepable([Stored(key, 1, LONG_AGO)], SOUND, NOW) == ()
+
+
+def test_what_was_written_again_with_other_keys_takes_no_place_and_goes_by_age() -> None:
+    """The new one has the same instant; the old one keeps neither pin, tag nor a place in a rule."""
+    old = [copy(one.taken_at, "intact", "pin", "tag=v1", "replaced") for one in daily(10)]
+    new = [
+        Copy(backup_id(one.taken_at, "daily", "fffe"), one.taken_at, "daily", True, one.marks)
+        for one in daily(10)
+    ]
+    made = plan([*old, *new], Keep(last=10), {}, NOW)
+    assert {one.id for one in new} <= {one.id for one in kept(made)}
+    gone = {one.id for one, _why in made.expired}
+    assert gone == {one.id for one in old if NOW - one.taken_at > timedelta(days=7)}

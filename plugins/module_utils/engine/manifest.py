@@ -40,6 +40,8 @@ def encode(manifest: Manifest) -> bytes:
         "archives": [_archive_out(archive) for archive in manifest.archives],
         "totals": _totals(manifest.archives),
     }
+    if manifest.rekeyed_from:
+        body["rekeyed_from"] = manifest.rekeyed_from
     body = json.loads(_dump(body))  # as a reader will see it: the digest is of that
     return _dump(dict(body, digest=_digest(body)))
 
@@ -143,7 +145,10 @@ def _manifest_in(body: Mapping[str, Any]) -> Manifest:
         sources=tuple(_source_in(one) for one in _list(body, "sources")),
         archives=tuple(_archive_in(one) for one in _list(body, "archives")),
         tags=_texts(body, "tags"),
+        rekeyed_from=_text(body, "rekeyed_from") if "rekeyed_from" in body else "",
     )
+    if manifest.rekeyed_from:
+        parse_id(manifest.rekeyed_from)
     if manifest.taken_at != taken_at or manifest.type != type_:
         raise FormatError(f"the manifest {manifest.id} disagrees with its own id")
     sources = [source.name for source in manifest.sources]

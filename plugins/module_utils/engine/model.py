@@ -201,6 +201,7 @@ class Manifest:
     sources: tuple[SourceRecord, ...]
     archives: tuple[Archive, ...]
     tags: tuple[str, ...] = ()
+    rekeyed_from: str = ""  # the id of the backup whose content this is, encrypted anew
 
     def of_source(self, source: str) -> tuple[Archive, ...]:
         return tuple(archive for archive in self.archives if archive.source == source)
@@ -266,21 +267,28 @@ class Copy:
         return newest is not None and newest.kind == "suspect"
 
     @property
+    def replaced(self) -> bool:
+        """Its content is in another backup, encrypted anew, which was proved here."""
+        return self.latest("replaced") is not None
+
+    @property
     def good(self) -> bool:
         """Counts for retention and freshness: committed, complete, not suspect, and its bytes proved."""
-        if not self.committed or self.latest("partial") or self.suspect:
+        if not self.committed or self.replaced or self.latest("partial") or self.suspect:
             return False
         proof = self.latest("intact", "drilled", "bad")
         return proof is not None and proof.kind != "bad"
 
     @property
     def state(self) -> str:
-        """One word: missing, pruned, corrupt, partial, suspect, archived, stored, intact or restorable."""
+        """missing, pruned, corrupt, replaced, partial, suspect, archived, stored, intact or restorable."""
         if not self.committed:
             return "pruned" if self.latest("pruned") else "missing"
         proof = self.latest("intact", "drilled", "bad")
         if proof is not None and proof.kind == "bad":
             return "corrupt"
+        if self.replaced:
+            return "replaced"
         if self.latest("partial"):
             return "partial"
         if self.suspect:

@@ -142,6 +142,8 @@ def _protect(
     for copy in members:
         if unlimited:
             reasons[copy.id].append("no rule: everything is kept")
+        if copy.replaced:
+            continue  # by one that carries its pins and tags
         if copy.pinned:
             reasons[copy.id].append("pinned")
         for mark in copy.marks:

@@ -29,6 +29,7 @@ from .notify import notify
 from .output import Output, table
 from .prune import Duty, carry_out, prune_
 from .push import push
+from .rekey import rekey_
 from .session import Session, now, report_mapping, run_backup
 from .standing import status_
 from .wanted import meant
@@ -197,6 +198,7 @@ COMMANDS: dict[str, Callable[[Session, Any, Output], int]] = {
     "prune": prune_,
     **dict.fromkeys(("accept", "pin", "unpin", "tag"), mark),
     "push": push,
+    "rekey": rekey_,
     "status": status_,
     "freshness": freshness,
     "metrics": metrics,

@@ -108,7 +108,7 @@ def why_not_good(one: Holding, moment: datetime) -> str:
     states = {copy.state for _name, copy in one.copies if copy.committed}
     return next(
         state
-        for state in ("partial", "suspect", "stored", "archived", "corrupt")
+        for state in ("partial", "suspect", "stored", "archived", "replaced", "corrupt")
         if state in states
     )
 

@@ -7,6 +7,7 @@ import argparse
 
 from ..operations.verify import LEVELS
 from ..version import VERSION
+from . import rekey
 
 _EPILOG = """exit codes: 0 done; 1 failed (verify: a copy is bad); 2 usage or configuration;
 3 done, but a source or a destination was lost; 4 read-back failed; 5 another operation holds the job;
@@ -31,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     _drill(commands)
     _prune(commands)
     _marks(commands)
+    rekey.arguments(_command, commands)
     one = _command(commands, "push", "carry good backups to the destinations that miss them")
     one.add_argument(
         "--missing", action="store_true", help="the only way there is, and the default"

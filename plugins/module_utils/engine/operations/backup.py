@@ -192,7 +192,9 @@ class _Writer:
             return replace(record, status=status, error=_one_line(exc)), []
         except LifeboatError as exc:
             failure = exc
-        except OSError as exc:  # the system refuses, most often a full disk: the other sources go on
+        except (
+            OSError
+        ) as exc:  # the system refuses, most often a full disk: the other sources go on
             failure = _refused(source.name, exc)
         self._listener(Event("dump", source.name, ended=True, problem="\n".join(failure.lines())))
         return replace(record, error=_one_line(failure)), []
@@ -238,7 +240,7 @@ class _Writer:
             cap_bytes=self._job.spool_cap_bytes,
             sampled=any(lane.samples_above is not None for lane in self._lanes),
         )
-        holders = _Holders(spool, len(self._lanes) + 1)  # the lanes, and this writer
+        holders = Holders(spool, len(self._lanes) + 1)  # the lanes, and this writer
         for lane in self._lanes:
             lane.take(name, spool, holders.release)
         try:
@@ -298,7 +300,7 @@ def _one_line(exc: LifeboatError) -> str:
     return f"{exc} ({exc.hint})" if exc.hint else str(exc)
 
 
-class _Holders:
+class Holders:
     """Give a spool's disk space back when the last lane is done with it."""
 
     def __init__(self, spool: Spool, count: int) -> None:

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write existing backups again for the present recipients, and say what became of each."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, Callable
+
+from ..operations import rekey
+from ..registry import FILTERS
+from . import rescue, watch
+from .output import Output, table
+from .session import Session, now, remember
+
+
+def arguments(command: Callable[..., argparse.ArgumentParser], commands: Any) -> None:
+    """The command's own arguments; `command` makes one with those that all have."""
+    made = command(commands, "rekey", "write old backups again, for the recipients of today")
+    made.add_argument("--dry-run", action="store_true", help="show which, write nothing")
+    made.add_argument(
+        "--identity", metavar="FILE|-", help="the private key; - reads it from standard input"
+    )
+
+
+def rekey_(session: Session, asked: Any, out: Output) -> int:
+    """0 when every backup is encrypted to the present recipients, 3 when some are not, 1 when none could be."""
+    job = session.job(asked.job)
+    listener = watch.listener(quiet=asked.quiet)
+    key = rescue.identity(asked.identity)
+    done: list[rekey.Rekeyed] = []
+    with session.hold(job, "rekey", listener=listener):
+        stale = rekey.plan(job)
+        if asked.dry_run:
+            out.result(
+                [one.manifest.id for one in stale], "\n".join(one.manifest.id for one in stale)
+            )
+            return 0
+        spool = session.area(job, rescue=True).spool
+        for one in stale:
+            done.append(rekey.rekey(job, one, spool, FILTERS, key, now, listener))
+        written = {one.id: one.new_id for one in done if one.new_id}
+        if done:
+            remember(session, listener, "rekey", job.name, written=written)
+    told = [
+        {
+            "id": one.id,
+            "new_id": one.new_id,
+            "done": one.done,
+            "problem": one.problem,
+            "destinations": {each.destination: each.state for each in one.outcomes},
+        }
+        for one in done
+    ]
+    rows = [
+        [
+            one.id,
+            one.new_id or "-",
+            ", ".join(f"{each.destination}:{each.state}" for each in one.outcomes) or "-",
+            one.problem or "; ".join(each.error for each in one.outcomes if each.error),
+        ]
+        for one in done
+    ]
+    shown = table(["ID", "NOW", "COPIES", "PROBLEM"], rows) if rows else "nothing to rekey"
+    out.result(told, shown)
+    if all(one.done for one in done):
+        return 0
+    return 3 if any(one.done for one in done) else 1

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rekeying: old backups become readable with new keys, whatever happens on the way."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.integration.rescue.host import PHRASE, Host
+from tests.unit.filters.test_gpg import pair_of
+
+KILL = """
+import os, signal
+import lifeboat.destinations.local as local
+left = [{left}]
+def counted(method):
+    def call(self, *given, **named):
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left[0] -= 1
+        done = method(self, *given, **named)
+        return done
+    return call
+for name in ("store", "put"):
+    setattr(local.Local, name, counted(getattr(local.Local, name)))
+"""
+
+
+def age_key(folder: Path, name: str) -> str:
+    """Makes a key in a file; its recipient."""
+    path = folder / name
+    subprocess.run(["age-keygen", "-o", str(path)], check=True, capture_output=True)
+    argv = ["age-keygen", "-y", str(path)]
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    made = Host(tmp_path)
+    made.fill(1000)
+    return made
+
+
+def turn_to(host: Host, *recipients: str) -> None:
+    host.configuration["encryption"] = {"age_recipients": list(recipients)}
+    host.configure()
+
+
+def listed(host: Host) -> list[dict[str, object]]:
+    done = host.lifeboat("list", "--json")
+    assert done.returncode == 0, done.stderr
+    return list(json.loads(done.stdout))
+
+
+def rekey(host: Host, *words: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    return host.lifeboat("rekey", "shop", "--identity", str(host.key), *words, before=before)
+
+
+def restored_with(host: Host, id_: str, key: Path) -> subprocess.CompletedProcess[str]:
+    gate = ("--confirm", PHRASE, "--target-host", host.name)
+    return host.lifeboat("restore", "shop", id_, "--identity", str(key), *gate)
+
+
+def contents(host: Host) -> dict[str, bytes]:
+    return {name: (host.disk / name).read_bytes() for name in host.stored()}
+
+
+def test_an_old_backup_opens_with_the_new_key_alone(host: Host, tmp_path: Path) -> None:
+    old = host.run("--tag", "v1", "--pin")
+    turn_to(host, age_key(tmp_path, "new.key"))
+    assert rekey(host, "--dry-run").stdout.split() == [old]
+    done = rekey(host, "--json")
+    assert done.returncode == 0, done.stderr
+    [told] = json.loads(done.stdout)
+    new = told["new_id"]
+    assert (told["id"], told["destinations"]) == (old, {"disk": "intact"})
+    assert new[:-4] == old[:-4]  # the same instant and type
+    rows = {one["id"]: one for one in listed(host)}
+    assert rows[new]["good"]
+    assert rows[new]["tags"] == ["v1"]
+    assert (rows[old]["good"], rows[old]["why_not_good"]) == (False, "replaced")
+    host.fill(3)
+    assert restored_with(host, "latest", tmp_path / "new.key").returncode in (0, 6)
+    done = restored_with(host, new, tmp_path / "new.key")
+    assert done.returncode == 0, done.stderr
+    assert host.rows() == 1000
+    assert restored_with(host, new, host.key).returncode == 2
+    assert restored_with(host, old, host.key).returncode == 0  # still there, still readable
+    assert rekey(host).stdout.strip() == "nothing to rekey"
+
+
+def test_nothing_that_was_there_is_lost_wherever_it_is_killed(host: Host, tmp_path: Path) -> None:
+    old = host.run()
+    before = contents(host)
+    turn_to(host, age_key(tmp_path, "new.key"))
+    kills = 0
+    for left in range(12):
+        done = rekey(host, before=KILL.format(left=left))
+        now = contents(host)
+        assert {name: now[name] for name in before} == before
+        spool = host.root / "state" / "spool"
+        for path in spool.rglob("*.age"):
+            assert path.read_bytes()[:22] in (b"", b"age-encryption.org/v1\n")
+        assert [one for one in spool.rglob("*") if one.is_file() and one.suffix != ".age"] == []
+        if done.returncode == 0:
+            break
+        assert done.returncode == -9
+        kills += 1
+    assert kills >= 5
+    rows = {one["id"]: one for one in listed(host)}
+    [new] = [id_ for id_, one in rows.items() if one["good"]]
+    assert rows[old]["why_not_good"] == "replaced"
+    host.fill(3)
+    done = restored_with(host, new, tmp_path / "new.key")
+    assert done.returncode == 0, done.stderr
+    assert host.rows() == 1000
+
+
+def test_a_destination_that_was_down_is_made_up_for(host: Host, tmp_path: Path) -> None:
+    second = tmp_path / "second"
+    second.mkdir()
+    host.configuration["destinations"]["second"] = {"type": "local", "path": str(second)}
+    host.job["destinations"] = ["disk", "second"]
+    host.configure()
+    old = host.run()
+    turn_to(host, age_key(tmp_path, "new.key"))
+    down = (
+        "import lifeboat.destinations.local as local\n"
+        "from lifeboat.errors import DestinationError\n"
+        "whole = local.Local.store\n"
+        "def store(self, *given):\n"
+        "    if self.name == 'second': raise DestinationError('down', permanent=True)\n"
+        "    return whole(self, *given)\n"
+        "local.Local.store = store\n"
+    )
+    done = rekey(host, before=down)
+    assert done.returncode == 1, done.stderr
+    copies = {one["id"]: one["copies"] for one in listed(host)}
+    assert copies[old] == {"disk": "replaced", "second": "intact"}
+    done = rekey(host, "--json")
+    assert done.returncode == 0, done.stderr
+    [told] = json.loads(done.stdout)
+    copies = {one["id"]: one["copies"] for one in listed(host)}
+    assert copies[told["new_id"]] == {"disk": "intact", "second": "intact"}
+    assert copies[old] == {"disk": "replaced", "second": "replaced"}
+
+
+def test_a_key_that_does_not_open_is_told_and_changes_nothing(host: Host, tmp_path: Path) -> None:
+    host.run()
+    before = contents(host)
+    turn_to(host, age_key(tmp_path, "new.key"))
+    done = host.lifeboat("rekey", "shop", "--identity", str(tmp_path / "new.key"))
+    assert done.returncode == 1
+    assert "does not open" in done.stdout
+    done = host.lifeboat("rekey", "shop")
+    assert done.returncode == 1
+    assert "needs the private key" in done.stdout
+    assert contents(host) == before
+
+
+def test_what_is_corrupt_is_not_written_again(host: Host, tmp_path: Path) -> None:
+    host.run()
+    turn_to(host, age_key(tmp_path, "new.key"))
+    archive = host.archive()
+    archive.chmod(0o600)
+    archive.write_bytes(archive.read_bytes()[:-1])
+    before = contents(host)
+    done = rekey(host)
+    assert (done.returncode, "corrupt" in done.stdout) == (1, True)
+    assert contents(host) == before
+
+
+def test_from_age_to_gpg(host: Host) -> None:
+    host.run()
+    one = pair_of(1)
+    host.configuration["encryption"] = {"gpg_recipients": [one[2]], "gpg_keys": [one[1]]}
+    host.configure()
+    done = rekey(host, "--json")
+    assert done.returncode == 0, done.stderr
+    [told] = json.loads(done.stdout)
+    host.fill(3)
+    gate = ("--confirm", PHRASE, "--target-host", host.name, "--identity", "-")
+    done = host.lifeboat("restore", "shop", told["new_id"], *gate, stdin=one[0])
+    assert done.returncode == 0, done.stderr
+    assert host.rows() == 1000
+
+
+def test_rekeying_never_decrypts(host: Host) -> None:
+    host.run()
+    host.configuration["encryption"] = {"none": True}
+    host.configure()
+    done = rekey(host)
+    assert (done.returncode, "never decrypts" in done.stderr) == (2, True)
