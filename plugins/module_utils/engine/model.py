@@ -328,6 +328,17 @@ class CopyPolicy:
 
 
 @dataclass(frozen=True)
+class Cold:
+    """An object in cold storage."""
+
+    key: str
+    state: str  # "frozen", "thawing" (asked for, and not there yet), "thawed"
+    storage_class: str
+    size_bytes: int
+    hours: str = ""  # until it can be read, in words; "" = it cannot be asked for so
+
+
+@dataclass(frozen=True)
 class Protection:
     """How a destination keeps a copy beyond its bytes, as it told when it was asked again."""
 

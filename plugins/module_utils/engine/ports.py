@@ -18,6 +18,7 @@ from typing import (
 
 from .inventory import Entry
 from .model import (
+    Cold,
     Command,
     Inventory,
     Needs,
@@ -289,6 +290,16 @@ class Destination(Protocol):
 
     def sweep(self, prefix: str, before: datetime) -> Sequence[str]:
         """Remove unfinished uploads below `prefix` begun before then; what was removed, for the log."""
+
+
+class Freezing(Destination, Protocol):
+    """A destination with cold storage."""
+
+    def cold(self, keys: Sequence[str], tier: str) -> Sequence[Cold]:
+        """Those of the objects that are not to be read at once, thawed already or not."""
+
+    def thaw(self, one: Cold, tier: str, days: int) -> None:
+        """Ask for a frozen object; asked for already = nothing to do."""
 
 
 class Guarded(Destination, Protocol):

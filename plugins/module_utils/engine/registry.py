@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from .destinations.bundle import Bundle
 from .destinations.governed import Governed
 from .destinations.local import Local
 from .destinations.rclone import Rclone
@@ -42,6 +43,7 @@ DESTINATIONS = {
     "s3": S3,
     "sftp": SFTP,
 }
+BUNDLE = Bundle  # a file is read as if it were a destination
 GOVERNED = Governed  # around a destination of any kind
 FILTERS = {  # kind in a manifest -> something that can decode
     "age": Age,

@@ -203,7 +203,7 @@ class Connection:
             why = f"the bucket is in another region ({says or code})"
             return self.error(told, why, hint="set region")
         if code == "InvalidObjectState":
-            hint = "restore it to a warm storage class first, which may take hours"
+            hint = "`lifeboat fetch ID DIRECTORY --thaw` asks for it, which takes hours"
             return self.error(told, "it lies in cold storage", hint=hint)
         if code in _FULL or status == 507:
             return self.error(told, f"no space left ({code})", hint="make room, or raise the quota")

@@ -353,3 +353,35 @@ def role_for(moto: str, root: dict[str, str], bucket: str) -> str:
         PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": allow}),
     )
     return str(made)
+
+
+# -- cold storage
+
+
+def test_a_copy_in_cold_storage_is_thawed_and_fetched(
+    moto_bucket: Bucket, moto_root: dict[str, str], tmp_path: Path
+) -> None:
+    moto_bucket.host = moto_root
+    host = a_host(tmp_path, moto_bucket, storage_class="DEEP_ARCHIVE")
+    host.job["destinations"] = ["offsite"]
+    host.configure()
+    done = host.lifeboat("run", "shop")
+    assert done.returncode == 0, done.stderr
+    id_ = done.stdout.strip()
+    assert listed(host)["copies"] == {"offsite": "archived"}
+    assert not listed(host)["good"]
+    fetch = ("fetch", id_, str(tmp_path / "rescue"))
+    frozen = host.lifeboat(*fetch)
+    assert frozen.returncode == 1
+    assert "lie in cold storage" in frozen.stderr
+    assert "12 hours" in frozen.stderr
+    asked = host.lifeboat(*fetch, "--thaw", "--tier", "bulk")
+    assert asked.returncode == 1
+    assert "takes 48 hours" in asked.stderr
+    there = host.lifeboat(*fetch, "--thaw")  # moto's hours are over at once
+    assert there.returncode == 0, there.stderr
+    assert (tmp_path / "rescue" / "SHA256SUMS").exists()
+    host.database.unlink()
+    back = host.restore(id_)
+    assert back.returncode == 0, back.stderr
+    assert host.rows() == 50

@@ -16,11 +16,13 @@ from ..registry import FILTERS
 from ..stopped import notes
 from ..throwaway import left
 from . import rescue, unit, watch
+from .bundle import bundle_
 from .coverage import coverage_
 from .destination import destination_
 from .doctor import doctor
 from .drill import drill_
 from .exposition import metrics
+from .fetch import fetch_
 from .follow import follow
 from .freshness import freshness
 from .listing import list_
@@ -199,6 +201,8 @@ COMMANDS: dict[str, Callable[[Session, Any, Output], int]] = {
     **dict.fromkeys(("accept", "pin", "unpin", "tag"), mark),
     "push": push,
     "rekey": rekey_,
+    "bundle": bundle_,
+    "fetch": fetch_,
     "status": status_,
     "freshness": freshness,
     "metrics": metrics,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 
+from ..operations.fetching import TIERS
 from ..operations.verify import LEVELS
 from ..version import VERSION
 from . import rekey
@@ -33,6 +34,18 @@ def parser() -> argparse.ArgumentParser:
     _prune(commands)
     _marks(commands)
     rekey.arguments(_command, commands)
+    one = _command(commands, "bundle", "write one backup as one portable file", job=None)
+    one.add_argument("what", metavar="ID|JOB", help="of a job: its newest good one")
+    one.add_argument("file", metavar="FILE.tar")
+    one.add_argument("--at", default="", metavar="DESTINATION", help="take this copy")
+    one.add_argument("--from-host", default="", metavar="HOST")
+    one = _command(commands, "fetch", "bring a backup's files into a directory", job=None)
+    one.add_argument("what", metavar="ID|JOB", help="of a job: its newest good one")
+    one.add_argument("directory", metavar="DIRECTORY", help="empty, or not there yet")
+    one.add_argument("--thaw", action="store_true", help="ask for what is in cold storage")
+    one.add_argument("--tier", choices=TIERS, default="standard", help="how fast it is to thaw")
+    one.add_argument("--at", default="", metavar="DESTINATION", help="take this copy")
+    one.add_argument("--from-host", default="", metavar="HOST")
     one = _command(commands, "push", "carry good backups to the destinations that miss them")
     one.add_argument(
         "--missing", action="store_true", help="the only way there is, and the default"
@@ -104,7 +117,9 @@ def _list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def _verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     made = _command(commands, "verify", "prove copies; 0 valid, 1 not", job=None)
-    made.add_argument("what", nargs="?", metavar="JOB|ID", help="default: every job's newest good")
+    made.add_argument(
+        "what", nargs="?", metavar="JOB|ID|FILE.tar", help="default: every job's newest good"
+    )
     made.add_argument("--level", choices=LEVELS, default="hashes")
     made.add_argument("--at", default="", metavar="DESTINATION")
     made.add_argument("--all", action="store_true", help="every backup, not only the newest good")
@@ -128,6 +143,9 @@ def _restore(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--merge", action="store_true", help="put files back one by one, leave all others there"
     )
     made.add_argument("--at", default="", metavar="DESTINATION", help="use this copy")
+    made.add_argument(
+        "--from", dest="from_file", default="", metavar="FILE.tar", help="out of a bundle"
+    )
     made.add_argument("--from-host", default="", metavar="HOST")
     made.add_argument("--dry-run", action="store_true", help="show the plan, touch nothing")
     made.add_argument(

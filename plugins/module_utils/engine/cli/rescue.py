@@ -21,6 +21,7 @@ from . import watch
 from .gatekeeper import ask_secret, has_terminal, pass_gate
 from .output import Output
 from .session import Session, now, remember
+from .wanted import from_bundle, host_of
 
 _STATES = {  # of a service that the job names
     "wanted": "stops right before the swap, and starts again after it",
@@ -49,7 +50,11 @@ def identity(source: str | None) -> bytes | None:
 
 def restore_(session: Session, asked: Any, out: Output) -> int:
     """Choose, show, verify, ask, restore beside, compare, swap."""
-    job = session.job(asked.job)
+    job, host = session.job(asked.job), asked.from_host
+    if asked.from_file:
+        job, only_one = from_bundle(session, asked.from_file, asked.job)
+        asked.id = only_one if asked.id == "latest" else asked.id
+        host = host or host_of(job)
     seen = watch.listener(quiet=asked.quiet)
     listener = watch.ProgressFile(session.paths.progress(asked.job), seen)
     as_of = parse_instant(asked.as_of) if asked.as_of else None
@@ -61,7 +66,7 @@ def restore_(session: Session, asked: Any, out: Output) -> int:
             job,
             wanted,
             now(),
-            host=asked.from_host,
+            host=host,
             only=asked.only,
             into=asked.into,
             paths=asked.path,

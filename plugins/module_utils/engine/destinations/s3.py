@@ -13,11 +13,12 @@ from typing import Any, BinaryIO
 
 from ..copies import domain_of
 from ..errors import ConfigError, DestinationError
-from ..model import Needs, Option, Place, Protection, Secret, Stored
+from ..model import Cold, Needs, Option, Place, Protection, Secret, Stored
 from ..ports import PROTECTION_PROBE, Growing
 from ..s3_client import Connection, Denied, Taken, Unsupported
 from ..s3_identity import Identity
 from .s3_bucket import Bucket
+from .s3_cold import cold, thaw
 from .s3_exposure import exposure
 from .s3_providers import PROVIDERS
 from .s3_terms import terms
@@ -150,6 +151,12 @@ class S3:
         for key in keys:
             self._written.pop(key, None)
         return found
+
+    def cold(self, keys: Sequence[str], tier: str) -> Sequence[Cold]:
+        return cold(self._bucket, keys, tier)
+
+    def thaw(self, one: Cold, tier: str, days: int) -> None:
+        thaw(self._bucket, one, tier, days)
 
     def older(self, key: str, size: int | None) -> Iterator[AbstractContextManager[BinaryIO]]:
         try:

@@ -1,0 +1,119 @@
+"""One backup in one file: out of a host, and back in on another that knows nothing but the job."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.integration.rescue.host import Host
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    made = Host(tmp_path)
+    made.fill(200)
+    return made
+
+
+@pytest.fixture
+def bundle(host: Host) -> Path:
+    path = host.base / "shop.tar"
+    host.run("--tag", "v1.2")
+    done = host.lifeboat("bundle", "shop", str(path))
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def test_a_bundle_restores_on_another_host(host: Host, bundle: Path) -> None:
+    other = Host(host.base, "h2", host.base / "empty")
+    done = other.restore("latest", "--from", str(bundle), "--from-host", "h1")
+    assert done.returncode == 0, done.stderr
+    assert other.rows() == 200
+    assert list(other.disk.iterdir()) == []
+
+
+def test_a_bundle_of_another_host_is_not_restored_unnamed(host: Host, bundle: Path) -> None:
+    other = Host(host.base, "h2", host.base / "empty")
+    done = other.restore("latest", "--from", str(bundle))
+    assert done.returncode == 6
+    assert not other.database.exists()
+
+
+def test_a_bundle_is_verified_where_its_job_is_unknown(host: Host, bundle: Path) -> None:
+    other = Host(host.base, "h2", host.base / "empty")
+    other.configuration["jobs"]["another"] = other.configuration["jobs"].pop("shop")
+    other.configure()
+    done = other.lifeboat("verify", str(bundle), "--json")
+    assert done.returncode == 0, done.stderr
+    (finding,) = json.loads(done.stdout)
+    assert finding["state"] == "intact"
+    assert finding["destination"] == "shop.tar"
+
+
+def test_content_of_a_bundle_is_verified_with_the_key(host: Host, bundle: Path) -> None:
+    done = host.lifeboat("verify", str(bundle), "--level", "content", "--identity", str(host.key))
+    assert done.returncode == 0, done.stderr
+    assert "readable" in done.stdout
+
+
+def test_a_bundle_opens_with_standard_programs(bundle: Path, tmp_path: Path) -> None:
+    subprocess.run(["sha256sum", "-c", "shop.tar.sha256"], cwd=bundle.parent, check=True)
+    out = tmp_path / "out"
+    out.mkdir()
+    subprocess.run(["tar", "-xf", str(bundle), "-C", str(out)], check=True)
+    (sums,) = out.rglob("SHA256SUMS")
+    subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=sums.parent, check=True)
+    host = Host(tmp_path, "h3", out)  # extracted, it is a destination
+    (one,) = json.loads(host.lifeboat("list", "shop", "--from-host", "h1", "--json").stdout)
+    assert one["tags"] == ["v1.2"]
+    assert one["good"]
+
+
+def test_no_file_is_replaced(host: Host, bundle: Path) -> None:
+    before = bundle.read_bytes()
+    done = host.lifeboat("bundle", "shop", str(bundle))
+    assert done.returncode == 2
+    assert "is there already" in done.stderr
+    assert bundle.read_bytes() == before
+    assert bundle.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_bad_copy_makes_no_bundle(host: Host, tmp_path: Path) -> None:
+    id_ = host.run()
+    (archive,) = (host.disk / "archives/h1/shop" / id_).glob("db.database.*")
+    archive.write_bytes(b"\0" * archive.stat().st_size)
+    done = host.lifeboat("bundle", id_, str(tmp_path / "x.tar"))
+    assert done.returncode == 1
+    assert "missing or corrupt" in done.stderr
+    assert [one.name for one in tmp_path.glob("*x.tar*")] == []
+
+
+@pytest.mark.parametrize("where", [0.2, 0.9], ids=["manifest", "archive"])
+def test_a_flipped_bit_is_noticed(host: Host, bundle: Path, where: float) -> None:
+    content = bytearray(bundle.read_bytes())
+    with tarfile.open(bundle) as tar:
+        members = [one for one in tar if one.size > 100]
+    chosen = members[0] if where < 0.5 else max(members, key=lambda one: one.size)
+    content[chosen.offset_data + 40] ^= 1
+    bundle.write_bytes(bytes(content))
+    assert host.lifeboat("verify", str(bundle)).returncode == 1
+    Path(f"{bundle}.sha256").unlink()  # the hashes inside tell as well
+    assert host.lifeboat("verify", str(bundle)).returncode == 1
+    assert host.restore("latest", "--from", str(bundle)).returncode in (1, 2)
+
+
+def test_files_are_fetched_as_they_were_stored(host: Host, tmp_path: Path) -> None:
+    id_ = host.run()
+    there = tmp_path / "rescue"
+    done = host.lifeboat("fetch", id_, str(there))
+    assert done.returncode == 0, done.stderr
+    subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=there, check=True)
+    assert (there / "RESTORE.md").exists()
+    assert (there / f"{id_}.json").exists()
+    again = host.lifeboat("fetch", id_, str(there))
+    assert again.returncode == 2
+    assert "is not empty" in again.stderr
