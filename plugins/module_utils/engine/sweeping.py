@@ -35,12 +35,15 @@ def sweepable(
     copies: the same job's catalog. Foreign names stay.
     """
     known = {copy.id: copy for copy in copies}
+    committed = {copy.id for copy in copies if copy.committed}
     # With an empty catalog every archive looks like an orphan; then it is the catalog that is lost.
-    trusted = any(copy.committed for copy in copies)
+    trusted = bool(committed)
     newest: dict[str, datetime] = {}
     for stored in archives:
+        if not committed.isdisjoint(stored.key.split("/", 4)[3:4]):
+            continue  # nearly all are: not worth a closer look
         id_ = id_of(stored.key)
-        if id_ and (id_ not in known or not known[id_].committed):
+        if id_ and id_ not in committed:
             newest[id_] = max(newest.get(id_, stored.changed_at), stored.changed_at)
     found = ((id_, _why(known.get(id_), at, now, trusted)) for id_, at in sorted(newest.items()))
     return tuple(Sweep(id_, why) for id_, why in found if why)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.lifeboat.backup.plugins.module_utils import restoring
 from ansible_collections.lifeboat.backup.plugins.module_utils.engine.files import lock
+from lifeboat.cli.main import main as lifeboat
 
 Host = Any
 
@@ -261,6 +262,45 @@ def test_check_mode_of_pruning_is_the_plan_that_pruning_carries_out(aged: Host) 
 def test_pruning_twice_changes_once(aged: Host) -> None:
     assert aged.call("retention_prune", job="shop")["changed"]
     assert not aged.call("retention_prune", job="shop")["changed"]
+
+
+def test_more_than_half_goes_only_when_that_is_said(
+    aged: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for type_ in ("four", "five"):
+        aged.call("backup_run", job="shop", type=type_)
+    before = aged.files()
+    for check in (True, False):
+        refused = aged.call("retention_prune", job="shop", check=check)
+        assert refused["failed"]
+        assert refused["exit_code"] == 6
+        assert "4 of the 5 backups here would go at once" in refused["msg"]
+        assert aged.files() == before
+    words = ["prune", "shop", "--apply"]
+    assert lifeboat(words, scope="user", root=str(aged.root)) == 6
+    assert "lifeboat prune shop --apply --no-limit" in capsys.readouterr().err
+    assert aged.files() == before
+    assert lifeboat(["prune"], scope="user", root=str(aged.root)) == 0  # the plan can be seen
+    shown = capsys.readouterr().out
+    assert "  policy  last 1, minimum 1" in shown
+    assert "  nothing is deleted: 4 of the 5" in shown
+    assert lifeboat([*words, "--no-limit"], scope="user", root=str(aged.root)) == 0
+    assert len(aged.call("backup_info")["backups"]) == 1
+
+
+def test_no_more_goes_than_an_earlier_plan_says(aged: Host) -> None:
+    planned = aged.call("retention_prune", job="shop", check=True)["plan"]
+    first = planned[0]["expired"].pop()
+    done = aged.call("retention_prune", job="shop", plan=planned)
+    assert done["pruned"][0]["pruned"] == [one["id"] for one in planned[0]["expired"]]
+    assert first["id"] in [one["id"] for one in aged.call("backup_info")["backups"]]
+    wrong = aged.call("retention_prune", job="shop", plan=[{"what": 1}])
+    assert "not what retention_prune returned" in wrong["msg"]
+
+
+def test_another_hosts_backups_are_pruned_only_by_its_pruner(aged: Host) -> None:
+    refused = aged.call("retention_prune", job="shop", from_host="db9")
+    assert "does not prune for 'db9'" in refused["msg"]
 
 
 def test_a_described_destination_is_pruned_without_an_installed_job(aged: Host) -> None:

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pruning a bucket: many in one request, what is denied or locked is told and stays."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from lifeboat.errors import DestinationError
+from lifeboat.job import Job
+from lifeboat.model import Keep, Mark
+from lifeboat.naming import archive_key, backup_id, copies, manifest_key, mark_key
+from lifeboat.operations import prune
+
+from tests.integration.s3.conftest import Bucket, make_bucket, s3_at
+from tests.lab import s3 as lab
+
+NOW = datetime.now(timezone.utc).replace(microsecond=0)
+DAY = timedelta(days=1)
+OURS = ["catalog/db1/", "archives/db1/"]
+MAY = {"read": OURS, "write": OURS}
+
+
+@pytest.fixture
+def shared(gateway: lab.Server) -> Bucket:
+    """A bucket with a host that may only append, and its pruner."""
+    return make_bucket(gateway, host=MAY, pruner={**MAY, "delete": OURS})
+
+
+def fill(bucket: Bucket, days: int) -> list[str]:
+    """Good backups, one a day, newest first, put there as the host."""
+    place = s3_at(bucket)
+    ids = []
+    for back in range(days):
+        at = NOW - timedelta(hours=1) - DAY * back
+        ids.append(backup_id(at, "daily", "%04x" % back))
+        place.put(archive_key("db1", "shop", ids[-1], "db.database.sqlite.zst"), b"archive")
+        place.put(manifest_key("db1", "shop", ids[-1]), b"{}")
+        place.put(mark_key("db1", "shop", ids[-1], Mark("intact", at)), b"")
+    return ids
+
+
+def job(bucket: Bucket, who: str, **options: object) -> Job:
+    place = s3_at(bucket, bucket.others[who], **options)
+    return Job("shop", "db1", "dev", (), (), (place,), keep=Keep(last=3), prunes=("offsite",))
+
+
+def there(made: Job) -> list[str]:
+    (place,) = made.destinations
+    return [one.id for one in copies(place.list("catalog/db1/shop/")) if one.committed]
+
+
+def test_a_pruner_deletes_what_the_host_itself_cannot(shared: Bucket) -> None:
+    ids = fill(shared, 6)
+    host = job(shared, "host")
+    (denied,) = prune.apply(host, prune.plan(host, NOW), lambda: NOW)
+    assert denied.pruned == ()
+    assert sorted(id_ for id_, _why in denied.retained) == sorted(ids[3:])
+    assert all("is denied" in why for _id, why in denied.retained)
+    assert there(host) == ids
+
+    pruner = job(shared, "pruner")
+    (done,) = prune.apply(pruner, prune.plan(pruner, NOW), lambda: NOW)
+    assert sorted(done.pruned) == sorted(ids[3:])
+    assert done.retained == ()
+    assert there(pruner) == ids[:3]
+    later = NOW + timedelta(hours=25)
+    (swept,) = prune.apply(pruner, prune.plan(pruner, later), lambda: later)
+    assert sorted(swept.swept) == sorted(ids[3:])
+    listed = shared.owner.list_objects_v2(Bucket=shared.name, Prefix="archives/")["Contents"]
+    assert len(listed) == 3
+
+
+def test_what_is_gone_is_no_error_and_other_hosts_are_out_of_reach(shared: Bucket) -> None:
+    place = s3_at(shared, shared.others["pruner"])
+    place.put("catalog/db1/x", b"1")
+    shared.owner.put_object(Bucket=shared.name, Key="catalog/db2/x", Body=b"2")
+    stay = place.delete_many(["catalog/db1/x", "catalog/db1/never", "catalog/db2/x"])
+    assert set(stay) <= {"catalog/db1/x", "catalog/db1/never", "catalog/db2/x"}
+    assert "catalog/db2/x" in stay
+    assert shared.owner.get_object(Bucket=shared.name, Key="catalog/db2/x")["Body"].read() == b"2"
+
+
+def test_a_thousand_go_in_one_request(bucket: Bucket) -> None:
+    place = s3_at(bucket)
+    assert bucket.folder is not None
+    folder = bucket.folder / "catalog" / "db1"
+    folder.mkdir(parents=True)
+    keys = [f"catalog/db1/{number:04}" for number in range(1000)]
+    for key in keys:
+        (bucket.folder / key).write_bytes(b"")
+    calls: list[str] = []
+    client = place._bucket.client
+    client.meta.events.register("before-call.s3", lambda model, **_event: calls.append(model.name))
+    assert place.delete_many(keys) == {}
+    assert calls == ["DeleteObjects"]
+    assert list(place.list("catalog/")) == []
+
+
+def test_a_locked_object_is_retained_and_says_until_when(gateway: lab.Server) -> None:
+    owner = lab.client(gateway.endpoint, gateway.root)
+    owner.create_bucket(Bucket="locked-prune", ObjectLockEnabledForBucket=True)
+    bucket = Bucket(gateway.endpoint, "locked-prune", gateway.root, owner)
+    place = s3_at(bucket, object_lock={"mode": "governance", "for": "2d"})
+    key = manifest_key("db1", "shop", backup_id(NOW, "daily", "0001"))
+    place.put(key, b"{}")
+    mark = mark_key("db1", "shop", backup_id(NOW, "daily", "0001"), Mark("intact", NOW))
+    place.put(mark, b"")
+    stay = place.delete_many([key, mark])
+    assert list(stay) == [key]
+    assert stay[key].startswith("locked until ")
+    assert [one.key for one in place.list("catalog/")] == [key]
+
+
+def test_a_server_that_is_gone_is_an_error_and_not_a_refusal(tmp_path_factory) -> None:  # type: ignore[no-untyped-def]
+    with lab.Server(tmp_path_factory.mktemp("own")) as server:
+        bucket = make_bucket(server, host={"read": [""], "write": [""], "delete": [""]})
+        place = s3_at(
+            bucket, connect_timeout=timedelta(seconds=1), read_timeout=timedelta(seconds=1)
+        )
+        place.put("catalog/db1/x", b"1")
+    with pytest.raises(DestinationError) as caught:
+        place.delete_many(["catalog/db1/x"])
+    assert not caught.value.permanent
