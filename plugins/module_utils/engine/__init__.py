@@ -5,14 +5,8 @@ Layers; a file imports only from lower numbers (tests/unit/structure holds this)
 
     0  errors model units version                                   values
     1  naming options manifest inventory retention sweeping trend copies gate ports job keys   pure and Protocols
-<<<<<<< HEAD
-    2  process pipeline containers stopped placement files anchor ownership occupied sealing spool paths disks
-    2  throwaway credentials progress services health s3_identity s3_client   subprocess and disk code
-    2  signing
-=======
     2  process signing pipeline containers stopped placement files anchor ownership occupied sealing spool paths
     2  throwaway disks credentials progress services health s3_identity s3_client   subprocess and disk code
->>>>>>> 0a9dc79 (design: keep the list of layers within its width)
     3  sources/ filters/ destinations/ notifiers/       adapters: one file, or one package, a kind
     4  operations/                           use cases: take ports, name no adapter
     5  registry placed around config receiving   the only list of kinds; mapping -> Job, for both doors
