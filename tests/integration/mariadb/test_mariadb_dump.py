@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -239,6 +240,19 @@ def test_a_dump_that_is_killed_is_an_error(bank: Server, work: Workspace) -> Non
             with pytest.raises(ProcessError, match="ended by signal 9"):
                 flow.check()
     assert list(work.bulk.iterdir()) == []
+
+
+def test_clients_older_than_the_server_are_refused(bank: Server, tmp_path: Path) -> None:
+    """They would leave out what they do not know. Older ones are not packaged: these say that they are."""
+    for name in ("mariadb", "mariadb-dump"):
+        fake = tmp_path / name
+        real = f'exec {shutil.which(name)} "$@"'
+        told = f'[ "$2" != --version ] || {{ echo "{name}  Ver 10.19 Distrib 10.1.48-MariaDB"; exit; }}'
+        fake.write_text(f"#!/bin/sh\n{told}\n{real}\n")
+        fake.chmod(0o755)
+    with pytest.raises(MissingDependency, match=r"are 10\.1\.48, older than the server's") as told_:
+        bank.source("bank", programs_path=str(tmp_path)).check()
+    assert "install a newer mariadb-client" in told_.value.hint
 
 
 def test_a_server_that_dies_in_the_middle_is_an_error(

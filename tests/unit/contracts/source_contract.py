@@ -285,6 +285,23 @@ class SourceContract:
             assert self.leftovers(ground) == []
             assert list(work.bulk.iterdir()) == []
 
+    def test_an_archive_of_another_kind_is_told_and_touches_nothing(
+        self, source, taken, work, ground
+    ):
+        before = self.look(ground)
+        for part in taken.sizes():
+            taken.plains[part].path.write_bytes(
+                b"\x1f\x8b\x08" + b"something else entirely\n" * 1000
+            )
+        with pytest.raises(LifeboatError):
+            source.check_content(taken.plains, work)
+        swap = planned(source, taken)
+        with pytest.raises(LifeboatError):
+            source.stage(swap, taken.record, taken.plains, work)
+        source.discard(swap)
+        assert self.look(ground) == before
+        assert self.leftovers(ground) == []
+
     def test_a_missing_archive_fails_the_content_check(self, source, taken, work):
         with pytest.raises(LifeboatError):
             source.check_content({}, work)

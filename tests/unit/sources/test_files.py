@@ -16,7 +16,15 @@ import threading
 from pathlib import Path
 
 import pytest
-from lifeboat.errors import ConfigError, MissingDependency, SourceAbsent, SourceError, VerifyError
+from lifeboat.errors import (
+    ConfigError,
+    MissingDependency,
+    ProcessError,
+    SourceAbsent,
+    SourceError,
+    VerifyError,
+)
+from lifeboat.pipeline import Pipeline
 from lifeboat.placement import Placement
 from lifeboat.sources.files import Files
 from lifeboat.sources.trees.listing import Forward, members
@@ -100,6 +108,19 @@ class TestFiles(KeptContract):
         return seen(ground / "shop" / "uploads")
 
     # -- backup
+
+    def test_a_tar_that_is_killed_in_the_middle_fails_the_dump(self, source, work, ground):
+        """It is in its middle: more is left to write than the pipe takes."""
+        (ground / "shop" / "uploads" / "big").write_bytes(os.urandom(8 << 20))
+        with source.open(work) as dump:
+            stream = next(iter(dump.streams()))
+            with Pipeline(stream.feed, [], tap=stream.tap, surplus=stream.surplus) as flow:
+                flow._stages[0].process.kill()
+                with pytest.raises(ProcessError, match="ended by signal 9"):
+                    for _block in flow.blocks():
+                        pass
+                    flow.check()
+        assert list(work.bulk.iterdir()) == []
 
     def test_every_kind_of_member_is_counted(self, taken, ground):
         top = str(ground / "shop" / "uploads").lstrip("/")
