@@ -367,7 +367,9 @@ def test_missing_accounts_are_made_with_their_grants_and_others_left(
     taken = Taken(source, work, tmp_path / "store")
     before = server.sql("SHOW GRANTS FOR 'reader1'@'10.0.0.1'")
     server.sql("DROP USER 'reader1'@'10.0.0.1'; SET PASSWORD FOR 'reader2'@'10.0.0.2' = ''")
-    source.discard(staged(source, taken, work))
+    swap = staged(source, taken, work)
+    source.swap(swap)
+    source.discard(swap)
     assert server.sql("SHOW GRANTS FOR 'reader1'@'10.0.0.1'") == before
     assert "PASSWORD" not in server.sql("SHOW CREATE USER 'reader2'@'10.0.0.2'")
     assert "account=ghost@nowhere missing" in caplog.text

@@ -143,6 +143,28 @@ def test_an_undo_that_is_refused_a_trigger_can_be_done_again(
     source.discard(swap)
 
 
+def test_accounts_that_a_restore_made_go_with_it_and_stay_with_what_is_in_place(
+    shop: Server, work: Workspace, tmp_path: Path
+) -> None:
+    """A restore may be taken back after all was loaded: a comparison that fails, a kill."""
+    shop.sql("GRANT ALL ON shop.* TO app@localhost WITH GRANT OPTION")
+    source = shop.source()
+    taken = Taken(source, work, tmp_path / "store")
+    shop.sql("DROP USER app@localhost")
+    made = "SELECT COUNT(*) FROM mysql.user WHERE User = 'app'"
+    swap = staged(source, taken, work)
+    assert shop.sql(made) == "1"
+    source.back(swap)
+    source.discard(swap)
+    assert shop.sql(made) == "0"
+    swap = staged(source, taken, work)
+    source.swap(swap)
+    source.discard(swap)
+    source.discard(swap)  # as when a confirm was killed
+    assert shop.sql(made) == "1"
+    shop.sql("DROP USER app@localhost")
+
+
 def test_a_failed_restore_leaves_no_accounts(shop: Server, work: Workspace, tmp_path: Path) -> None:
     shop.sql("GRANT ALL ON shop.* TO app@localhost WITH GRANT OPTION")
     source = shop.source()

@@ -92,6 +92,12 @@ def read(lines: BinaryIO) -> dict[str, list[str]]:
     return found
 
 
+def missing(access: Access, wanted: Collection[str]) -> list[str]:
+    """Those of `wanted` that the server lacks."""
+    existing = {f"{user}@{host}" for user, host in access.ask("SELECT User, Host FROM mysql.user")}
+    return sorted(set(wanted) - existing)
+
+
 def create_missing(
     access: Access, source: str, wanted: Collection[str], known: Mapping[str, list[str]]
 ) -> list[str]:
@@ -99,8 +105,7 @@ def create_missing(
     cannot be made are told: the data is restored all the same. The accounts that are made.
     """
     made = []
-    existing = {f"{user}@{host}" for user, host in access.ask("SELECT User, Host FROM mysql.user")}
-    for account in sorted(set(wanted) - existing):
+    for account in missing(access, wanted):
         if account not in known:
             log.warning("source=%s account=%s missing here and in the backup", source, account)
             continue

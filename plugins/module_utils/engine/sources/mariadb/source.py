@@ -185,7 +185,8 @@ class MariaDB:
         kept = fitting(target.name, token, "old")
         with self._server.access(admin=True) as access:
             exists = facts.exists(access, target.name)
-        return Swap(self.name, target.name, side, kept, exists)
+            new = accounts.missing(access, _accounts(record))
+        return Swap(self.name, target.name, side, kept, exists, {"accounts": new})
 
     def stage(
         self, swap: Swap, record: SourceRecord, plains: Mapping[str, Plain], work: Workspace
@@ -195,11 +196,10 @@ class MariaDB:
         with self._server.access(admin=True, folder=work.secret) as access:
             mover = Mover(access)
             clause = facts.options((wanted["character_set"], wanted["collation"]))
-            needed = {*wanted["accounts"], *wanted["definers"]}
             mover.drop(swap.side)
-            made = accounts.create_missing(access, self.name, needed, known)
+            access.ask(f"CREATE DATABASE {identifier(swap.side)} {clause}")
+            made = accounts.create_missing(access, self.name, _accounts(record), known)
             try:
-                access.ask(f"CREATE DATABASE {identifier(swap.side)} {clause}")
                 awake = plains["database"].read(
                     lambda lines: self._load(access, mover, swap.side, lines)
                 )
@@ -238,8 +238,11 @@ class MariaDB:
             mover.back(swap)
 
     def discard(self, swap: Swap) -> None:
-        with self._mover() as mover:
-            mover.discard(swap)
+        with self._server.access(admin=True) as access:
+            # It is there before the accounts are made, and gone once what was restored is in place.
+            if facts.exists(access, swap.side):
+                accounts.drop(access, swap.note.get("accounts", ()))
+            Mover(access).discard(swap)
 
     # -- drill
 
@@ -325,3 +328,8 @@ def _ends(lines: BinaryIO) -> tuple[bytes, bytes, int]:
         size += len(block)
         tail = (tail + block)[-4096:]
     return head, tail, size
+
+
+def _accounts(record: SourceRecord) -> set[str]:
+    """Those that the database needs: they have rights in it, or its programs run as they."""
+    return {*record.facts["accounts"], *record.facts["definers"]}
