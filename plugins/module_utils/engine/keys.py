@@ -59,7 +59,7 @@ def _ends(key: PublicKey, now: datetime) -> bool:
 
 
 def _judge(key: PublicKey, now: datetime) -> KeyFinding:
-    hint = "extend it with `gpg --quick-set-expire`, and put its new export into gpg_keys"
+    hint = "extend it and its subkeys with `gpg --quick-set-expire`, and put the new export into gpg_keys"
     if key.broken or key.expires_at is None or key.expires_at <= now:
         return KeyFinding(
             "critical", f"the key {key.fingerprint} {key.broken or 'has expired'}", hint
