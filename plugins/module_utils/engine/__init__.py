@@ -5,8 +5,10 @@ Layers; a file imports only from lower numbers (tests/unit/structure holds this)
 
     0  errors model units version                                   values
     1  naming options manifest inventory retention sweeping trend copies gate ports job keys   pure and Protocols
-    2  process signing pipeline containers stopped placement files anchor ownership occupied sealing spool paths
-    2  throwaway disks credentials progress services health s3_identity s3_client   subprocess and disk code
+    2  process signing pipeline containers stopped placement
+    2  files anchor ownership occupied sealing spool paths disks
+    2  throwaway credentials progress services health
+    2  s3_identity s3_client                 all subprocess and disk code
     3  sources/ filters/ destinations/ notifiers/       adapters: one file, or one package, a kind
     4  operations/                           use cases: take ports, name no adapter
     5  registry placed around config receiving   the only list of kinds; mapping -> Job, for both doors

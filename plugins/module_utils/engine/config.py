@@ -23,6 +23,7 @@ from .gate import ENVIRONMENTS
 from .job import Drilling, DrillSchedule, Job, Objectives
 from .model import CopyPolicy, Keep, Option, Schedule, Secret
 from .naming import check_host, check_name
+from .operations.runbook import Told
 from .options import check_options, kind_of, nearest, told_at
 from .placed import Placed, check_variables
 from .placement import HERE, Placement
@@ -50,7 +51,9 @@ TOP = (
     Option("prunes", "mapping"),
     Option("signing", "mapping"),
     Option("signers", "texts", default=()),
+    Option("runbook", "mapping", default={}),
 )
+RUNBOOK = (Option("contacts", "mapping", default={}), Option("notes", default=""))
 SIGNING = (Option("key", "secret", required=True),)
 NOTIFY = (
     Option("urls", "mapping", default={}),
@@ -172,6 +175,7 @@ class Configuration:
     prunes_with: tuple[str, ...] = ()  # names of credentials
     drill_credentials: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # job -> those that only its drills may read
+    runbook: Told = field(default_factory=Told)
 
     def job(self, name: str) -> Job:
         if name not in self.jobs:
@@ -220,13 +224,30 @@ def parse(mapping: Any, secret: Callable[[str], Secret], scope: str = "system") 
     textfile = Path(top["textfile_path"]) if top["textfile_path"] else None
     notify = _notify(top, secret)
     whole = Configuration(
-        top["host"], jobs, credentials, spool, notify, textfile, drill_credentials=for_drills
+        top["host"],
+        jobs,
+        credentials,
+        spool,
+        notify,
+        textfile,
+        drill_credentials=for_drills,
+        runbook=_runbook(top["runbook"]),
     )
     return _with_prunes(whole, top["prunes"], secret) if top["prunes"] is not None else whole
 
 
+def _runbook(body: Mapped) -> Told:
+    given = check_options("runbook", body, RUNBOOK)
+    for who, how in given["contacts"].items():
+        if not isinstance(how, str) or "\n" in how:
+            raise ConfigError(
+                f"runbook.contacts.{who}: write one line of text", hint="a number, say"
+            )
+    return Told(given["contacts"], given["notes"])
+
+
 def _notify(top: Mapped, secret: Callable[[str], Secret]) -> Notify:
-    secret_of = _Builder(top, secret, [], "system").secret_of
+    secret_of = _Builder(top, secret, []).secret_of
     given = check_options("notify", top["notify"], NOTIFY, secret_of)
     urls = {}
     for name, body in given["urls"].items():

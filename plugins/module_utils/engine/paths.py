@@ -32,6 +32,10 @@ class Paths:
     def config_file(self) -> Path:
         return self.config / "config.json"
 
+    @property
+    def runbook(self) -> Path:
+        return self.config / "RUNBOOK.md"
+
     def job_lock(self, job: str) -> Path:
         return self.state / "locks" / (job + ".lock")
 

@@ -30,6 +30,7 @@ KINDS = {
 }
 TABLES = {
     "The file on the host": config.TOP,
+    "runbook": config.RUNBOOK,
     "A job": config.JOB,
     "restore": around.RESTORE,
     "health checks": around.HEALTH,

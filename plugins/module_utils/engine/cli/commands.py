@@ -32,6 +32,7 @@ from .output import Output, table
 from .prune import Duty, carry_out, prune_
 from .push import push
 from .rekey import rekey_
+from .runbook import runbook_
 from .session import Session, now, report_mapping, run_backup
 from .standing import status_
 from .wanted import meant
@@ -210,6 +211,7 @@ COMMANDS: dict[str, Callable[[Session, Any, Output], int]] = {
     "watch": follow,
     "recover": recover,
     "doctor": doctor,
+    "runbook": runbook_,
     "coverage": coverage_,
     "destination": destination_,
 }

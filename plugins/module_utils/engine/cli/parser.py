@@ -63,6 +63,8 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--tree", action="append", metavar="PATTERN", help="look here, not in /srv, /home, /opt, …"
     )
+    one = _command(commands, "runbook", "this host's page for the worst night", job=None)
+    one.add_argument("--output", metavar="FILE", help="write it there, if it is not so already")
     one = _command(commands, "recover", "finish or take back restores that were cut off", job=None)
     one.add_argument("job", nargs="?", metavar="JOB")
     told = "try whether this host can delete what it has stored"

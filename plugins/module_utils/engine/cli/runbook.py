@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`lifeboat runbook`: this host's own page for the worst night, printed or kept up to date as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..errors import LifeboatError
+from ..files import write
+from ..operations.drill_report import drills, restore_seconds
+from ..operations.runbook import runbook
+from .output import Output
+from .session import Session
+
+
+def text(session: Session) -> str:
+    """The page as it would be now."""
+    jobs = list(session.configuration.jobs.values())
+    timed: dict[str, dict[str, float]] = {}
+    for job in jobs:
+        past = drills(session.paths.history, job.name)
+        took = {one.name: restore_seconds(past, one.name) for one in job.sources}
+        timed[job.name] = {name: seconds for name, seconds in took.items() if seconds is not None}
+    return runbook(session.configuration.host, jobs, session.configuration.runbook, timed)
+
+
+def put(path: Path, page: str) -> bool:
+    """Write it unless it is so already; whether that was needed."""
+    try:
+        if path.read_text(encoding="utf-8") == page:
+            return False
+    except (OSError, ValueError):
+        pass
+    try:
+        write(path, page.encode(), 0o644)
+    except OSError as exc:
+        raise LifeboatError(
+            f"the runbook {path} cannot be written: {exc.strerror}", hint="see that directory"
+        ) from exc
+    return True
+
+
+def runbook_(session: Session, asked: Any, out: Output) -> int:
+    """Print it, or write it to a file."""
+    page = text(session)
+    if not asked.output:
+        out.result({"runbook": page}, page)
+        return 0
+    changed = put(Path(asked.output), page)
+    out.result({"path": asked.output, "changed": changed}, asked.output)
+    return 0

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The texts of a runbook. Names in braces are filled in by runbook.py."""
+
+from __future__ import annotations
+
+HEAD = """
+# Runbook: backups of {host}
+
+Environment: {environments}. Type the commands as root (in user scope: as that user).
+
+Breathe. Three things hold, whatever you type here:
+
+- A restore builds beside what is there, compares, and only then swaps. If anything fails, what was
+  there is there again.
+- What it replaced is kept. `lifeboat undo JOB` puts it back.
+- Nothing on this page deletes a backup.
+
+If a restore was cut off (power, Ctrl-C, a lost connection), this ends it and says which state
+holds:
+
+```sh
+lifeboat recover
+```
+
+How everything stands, and what is wrong with it:
+
+```sh
+lifeboat status
+lifeboat doctor
+```
+"""
+
+TABLE = """
+## What is protected
+
+RPO is how much work may be lost, RTO how long a restore may take. The last column is measured.
+
+| job | source | RPO | RTO | the last drill took |
+|---|---|---|---|---|
+{rows}
+"""
+
+PEOPLE = """
+## Whom to call
+
+{contacts}
+"""
+
+GATES = {
+    "dev": "waits 5 s; Ctrl-C stops it",
+    "staging": "waits 5 s; Ctrl-C stops it",
+    "production": "shows what would be lost, and asks you to type `RESTORE PRODUCTION`",
+}
+
+JOB = """
+## Job {job}
+
+Copies lie at: {places}. A restore {gate}. It needs the private key: paste it when you are asked,
+and Enter. It is written to no disk.
+
+What there is, newest first, and which copies are good:
+
+```sh
+lifeboat list {job}
+```
+"""
+
+SERVICES = """
+A restore stops {services} right before the swap, starts them again and asks whether all works; if
+not, everything goes back.
+"""
+
+ONE = """
+### {source} back to the last good backup ({what})
+
+Look first; this touches nothing:
+
+```sh
+lifeboat restore {job} --only {source} --dry-run
+```
+
+Then:
+
+```sh
+lifeboat restore {job} --only {source} --identity -
+```
+"""
+
+PART = """
+### A file or directory of {source} was deleted
+
+Files that came since stay; what has the same name as one in the backup is replaced, and kept for
+`undo`:
+
+```sh
+WHAT={path}
+lifeboat restore {job} --only {source} --path "$WHAT" --merge --identity -
+```
+"""
+
+ALL = """
+### Everything of {job}
+
+```sh
+lifeboat restore {job} --identity -
+```
+"""
+
+CORRUPT = """
+### The data of {job} is wrong, and has been for a while
+
+The newest backup may hold the damage too. Say when the data was right for the last time (UTC), and
+look at which backup that means:
+
+```sh
+WHEN="2026-11-20 18:00"
+lifeboat restore {job} --as-of "$WHEN" --dry-run
+```
+
+Pin it, so that retention leaves it alone while you look:
+
+```sh
+ID=$(lifeboat restore {job} --as-of "$WHEN" --dry-run --query id | tr -d '"')
+lifeboat pin "$ID"
+```
+
+Then bring back that one:
+
+```sh
+lifeboat restore {job} "$ID" --identity -
+```
+"""
+
+AFTER = """
+### It was the wrong one; or it was right
+
+What was there before comes back, whole:
+
+```sh
+lifeboat undo {job}
+```
+
+Once people have worked with what was restored and all is well, let go of what it replaced. There is
+no undo after this:
+
+```sh
+lifeboat confirm {job}
+```
+"""
+
+LOST_HOST = """
+## This host is lost
+
+On the controller, with a new host that has the old one's name and address in the inventory:
+
+```sh
+ansible-playbook lifeboat.backup.site --limit {host} -e backup_agent_first_backup=false
+ansible-playbook lifeboat.backup.restore --limit {host} -e job={job} -e restore_identity_file=operator.key
+```
+
+The second line shows the plan, and says what it still needs: in production the backup's id and the
+phrase. Repeat it for each job. Packages that the restored data needs stand in each backup's
+manifest and in its `RESTORE.md`. Do not start backups by hand until the data is back: an empty
+database is a backup too.
+"""
+
+KEYS = """
+## A private key is lost, or in wrong hands
+
+Backups are encrypted to these public keys; any one of their private keys opens them:
+
+{recipients}
+
+Lost: the others still open everything. Make a new pair, name its public key in
+`lifeboat_encryption` instead of the lost one, run `site.yml`, then re-encrypt what is kept with one
+of the remaining keys (`lifeboat rekey`). In wrong hands: the same, today; whoever has that key and
+a copy of a backup can read it. All lost: the backups cannot be read by anybody. Take the key out of
+the configuration, make two new ones, and back up now: the live data is all there is.
+"""
+
+TROUBLE = """
+## A destination is full
+
+```sh
+lifeboat status
+{prunes}
+```
+
+The plans delete nothing. Make room otherwise first; if that is not possible, shorten `keep` and run
+`site.yml`. Do not delete files at the destination by hand: what retention deletes it checks first.
+Once there is room again, what is missing there is carried over:
+
+```sh
+{pushes}
+```
+
+## A backup failed, or is missing
+
+```sh
+lifeboat status
+lifeboat doctor
+```
+
+The doctor says what to mend. Then run the job again: `lifeboat run JOB`. A backup that is `suspect`
+is far from the usual size: look at why; if it is right, `lifeboat accept ID`.
+
+## A drill failed
+
+A backup that does not restore is no backup. See why in the history, and prove the newest copies:
+
+```sh
+lifeboat verify
+```
+
+A copy that is `corrupt` has a sound twin elsewhere, or an older backup is the newest good one:
+`lifeboat list` says which.
+
+## Somebody was here: ransomware, a break-in
+
+1. Take this host off the network. Do not turn it off.
+2. Change nothing at the destinations. Copies in `append_only` places cannot be deleted or changed
+   from here.
+3. On another machine, with other credentials, look at what there is (`lifeboat list --from-host`),
+   and find the last backup from before.
+4. Restore onto a new host, never onto this one. Its secrets are known: make new ones for databases,
+   destinations, signing.
+5. Pin what you restored from.
+"""
+
+WITHOUT = """
+## Lifeboat itself does not work
+
+Each backup can be opened without it. Copies lie at:
+
+{places}
+
+Beside the archives of each lies `RESTORE.md`, with the very commands for it; you need `age` or
+`gpg`, `zstd`, and the database's own client.
+"""
+
+CHECKLISTS = """
+## Checklists
+
+Preparation, once a quarter:
+
+- [ ] `lifeboat doctor` says good, on each host
+- [ ] two people can reach a private key, and each has opened a backup with it
+- [ ] a drill of every job passed within a month, and took no longer than its RTO
+- [ ] one copy is off-site, and this host cannot delete it
+- [ ] this page is printed, or lies where it can be read when this host is gone
+
+Incident:
+
+- [ ] note the time, and who decides
+- [ ] stop what makes it worse; change nothing else yet
+- [ ] what is lost, since when? Which backup is from before?
+- [ ] pin it
+- [ ] restore beside or elsewhere if there is time to look; else restore, look, undo if wrong
+- [ ] tell those who wait how long it takes (the table above)
+
+Afterwards:
+
+- [ ] the application works, seen by somebody who uses it
+- [ ] `lifeboat run JOB`, and it is good
+- [ ] `lifeboat confirm JOB`, once nobody wants the old state
+- [ ] secrets that were exposed are new
+- [ ] what happened, when, and what would have made it shorter is written down
+"""
