@@ -52,6 +52,12 @@ def test_nothing_is_overdue_while_nothing_may_go() -> None:
     assert overdue(job(), "disk", copies(40)[5:], NOW, LIMIT) == []
 
 
+def test_what_was_proved_since_was_not_due_then() -> None:
+    proved = (Mark("intact", NOW - DAY),)
+    there = [Copy(one.id, one.taken_at, "daily", True, proved) for one in copies(40)]
+    assert overdue(job(), "disk", there, NOW, LIMIT) == []
+
+
 def test_it_says_who_should_have_done_it() -> None:
     late = ["x"] * 12
     assert said(job(), "disk", late).endswith("7 days ago: see `lifeboat prune shop`")
