@@ -106,6 +106,17 @@ EXAMPLES = r"""
     path: /var/backups/lifeboat
     encryption:
       age_recipients: ["{{ operator_key }}", "{{ escrow_key }}"]
+
+- name: Dump a database, encrypted with GnuPG
+  lifeboat.backup.db_dump:
+    job: shop
+    sources:
+      db: {type: postgresql, database: shop}
+    path: /var/backups/lifeboat
+    encryption:
+      gpg_recipients: [A63182DBD65DFA99BD107215520D26750305E8F2]
+      gpg_keys: ["{{ lookup('ansible.builtin.file', 'operator.asc') }}"]
+  become: true
 """
 
 RETURN = r"""

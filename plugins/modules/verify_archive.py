@@ -34,7 +34,8 @@ options:
     default: hashes
     version_added: 0.1.0
   identity:
-    description: The private key, for O(level=content). It stays in the memory of the module.
+    description:
+      - The private key, for O(level=content). It stays in memory; for gpg as in M(lifeboat.backup.db_restore).
     type: str
     version_added: 0.1.0
 extends_documentation_fragment:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 
 from tests.integration.roles.inventory import Site, job
+from tests.unit.filters.test_gpg import pair_of
 
 AGENT = ["backup_agent"]
 BUCKET = {"type": "s3", "bucket": "b", "endpoint": "http://127.0.0.1:9", "region": "eu-west-3"}
@@ -72,3 +75,28 @@ def test_a_wrong_configuration_is_refused_with_the_path_of_the_key(site: Site) -
     assert ran.status != 0
     assert "jobs.wiki.schedul: unknown key; did you mean schedule?" in ran.output
     assert not (site.root / "config" / "config.json").exists()
+
+
+def test_a_site_with_gpg_and_signatures_has_its_keys_on_the_host(
+    site: Site, tmp_path: Path
+) -> None:
+    _private, public, fingerprint = pair_of(1)
+    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "signing")]
+    subprocess.run(argv, check=True)
+    ran = site.run(
+        AGENT,
+        lifeboat_encryption={"gpg_recipients": [fingerprint], "gpg_keys": [public]},
+        lifeboat_signing={"key": {"credential": "signing"}},
+        lifeboat_signers=[(tmp_path / "signing.pub").read_text()],
+        lifeboat_credentials={"signing": (tmp_path / "signing").read_text()},
+    )
+    assert ran.status == 0, ran.output
+    assert "OPENSSH" not in ran.output
+    configuration = json.loads((site.root / "config" / "config.json").read_text())
+    assert configuration["encryption"]["gpg_recipients"] == [fingerprint]
+    stored = site.root / "config" / "credentials" / "signing"
+    assert stored.stat().st_mode & 0o777 == 0o600
+    command = str(site.root / "bin" / "lifeboat")
+    done = subprocess.run([command, "run", "shop"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert list(site.folder.glob("**/catalog/*/*/*.json.sig"))

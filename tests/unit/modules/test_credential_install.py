@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,55 @@ def test_an_encrypted_credential_replaces_the_plain_one(
     assert SECRET not in (host.paths.credentials / "shop.cred").read_text()
     assert not host.install({"shop": SECRET}).changed
     assert credential_store.stored(host.paths, "shop") == "encrypted"
+
+
+def test_a_reader_sees_the_old_value_or_the_new_one_and_never_less(
+    door: Any, tmp_path: Path
+) -> None:
+    """Rotation has no window: what starts at any moment gets a whole credential."""
+    install(door, tmp_path, {"shop": "a" * 50_000})
+    store, seen, done = tmp_path / "config" / "credentials", set(), threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            seen.add(Credentials(store).secret("shop").reveal())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for letter in "bcdef":
+            install(door, tmp_path, {"shop": letter * 50_000})
+    finally:
+        done.set()
+        reader.join()
+    assert seen <= {letter * 50_000 for letter in "abcdef"}
+    assert len(seen) > 1
+    assert [one.name for one in store.iterdir()] == ["shop"]
+
+
+def test_who_has_opened_a_credential_keeps_the_old_one(door: Any, tmp_path: Path) -> None:
+    install(door, tmp_path, {"shop": "old"})
+    path = tmp_path / "config" / "credentials" / "shop"
+    with path.open() as held:
+        install(door, tmp_path, {"shop": "new"})
+        assert json.loads(held.read()) == "old"
+    assert json.loads(path.read_text()) == "new"
+
+
+def test_a_write_that_is_cut_off_leaves_the_old_value(
+    door: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(door, tmp_path, {"shop": "old"})
+    store = tmp_path / "config" / "credentials"
+
+    def cut(*_given: object) -> None:
+        raise OSError(28, "no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", cut)
+        with pytest.raises(OSError, match="no space"):
+            credential_store.apply(
+                credential_store.plan(paths("user", str(tmp_path)), {"shop": "new"}, False, False)
+            )
+    assert Credentials(store).secret("shop").reveal() == "old"
+    assert [one.name for one in store.iterdir()] == ["shop"]
