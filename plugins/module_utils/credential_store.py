@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .engine.credentials import ENCRYPTED
-from .engine.errors import LifeboatError, ProcessError, UsageError
+from .engine.credentials import ENCRYPTED, Credentials
+from .engine.errors import ConfigError, LifeboatError, ProcessError, UsageError
 from .engine.files import make_private, remove, write
 from .engine.model import Command
 from .engine.naming import check_name
@@ -53,8 +53,30 @@ def stored(paths: Paths, name: str) -> str:
     return "plain" if (paths.credentials / name).is_file() else ""
 
 
-def plan(paths: Paths, credentials: Mapping[str, Any], purge: bool, dry_run: bool) -> Plan:
-    """Compare what is stored with `credentials` (name -> text, or mapping of texts); changes nothing."""
+def key_ids(paths: Paths, names: Iterable[str]) -> dict[str, str]:
+    """The public half of each stored credential that is a key of S3; those that are none are left out."""
+    found = {}
+    for name in names:
+        try:
+            value = Credentials(paths.credentials).secret(check_name("credential", name)).reveal()
+        except (ConfigError, ProcessError):  # not there; or of another machine's key
+            continue
+        if isinstance(value, Mapping) and value.get("access_key_id"):
+            found[name] = str(value["access_key_id"])
+    return found
+
+
+def plan(
+    paths: Paths,
+    credentials: Mapping[str, Any],
+    purge: bool,
+    dry_run: bool,
+    keep: Iterable[str] = (),
+) -> Plan:
+    """Compare what is stored with `credentials` (name -> text, or mapping of texts); changes nothing.
+
+    purge: remove what is not among them, and not in `keep`.
+    """
     values = {name: _encode(name, value) for name, value in credentials.items()}
     encrypt = bool(values) and _can_encrypt(paths, dry_run)
     there = {one.name for one in _files(paths.credentials)}
@@ -63,7 +85,7 @@ def plan(paths: Paths, credentials: Mapping[str, Any], purge: bool, dry_run: boo
     others = {name + ("" if encrypt else ENCRYPTED) for name in values}
     gone = there & others
     if purge:
-        gone |= there - wanted
+        gone |= there - wanted - {name + suffix for name in keep for suffix in ("", ENCRYPTED)}
     return Plan(
         folder=paths.credentials,
         encrypt=encrypt,

@@ -29,6 +29,20 @@ options:
     type: bool
     default: false
     version_added: 0.1.0
+  keep:
+    description:
+      - Names of stored credentials that O(purge) leaves alone, for something else looks after them.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.1.0
+  key_ids_of:
+    description:
+      - Names of stored credentials whose C(access_key_id) is returned. It is the public half of such a key.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.1.0
 extends_documentation_fragment:
   - lifeboat.backup.attributes
   - lifeboat.backup.scope
@@ -67,6 +81,11 @@ removed:
   type: list
   elements: str
   sample: [old_s3.cred]
+key_ids:
+  description: The C(access_key_id) of each credential of O(key_ids_of) that is stored and has one.
+  returned: success
+  type: dict
+  sample: {acme_s3: AKIA1EXAMPLE1EXAMPLE}
 encrypted:
   description: Whether systemd encrypts the credentials here.
   returned: success
@@ -83,11 +102,18 @@ def main() -> None:
         {
             "credentials": {"type": "dict", "required": True, "no_log": True},
             "purge": {"type": "bool", "default": False},
+            "keep": {"type": "list", "elements": "str", "default": []},
+            # no_log is said since its name holds "key"; these are names
+            "key_ids_of": {"type": "list", "elements": "str", "default": [], "no_log": False},
         },
     ) as module:
         paths = door.places(module)
         plan = credential_store.plan(
-            paths, module.params["credentials"], module.params["purge"], module.check_mode
+            paths,
+            module.params["credentials"],
+            module.params["purge"],
+            module.check_mode,
+            keep=module.params["keep"],
         )
         if plan.changed and not module.check_mode:
             credential_store.apply(plan)
@@ -95,6 +121,7 @@ def main() -> None:
             changed=plan.changed,
             written=list(plan.write),
             removed=[path.name for path in plan.remove],
+            key_ids=credential_store.key_ids(paths, module.params["key_ids_of"]),
             encrypted=plan.encrypt,
             diff=door.diff(plan.before, plan.after, str(paths.credentials)),
         )

@@ -32,6 +32,7 @@ class Site:
     folder: Path
     variables: dict[str, Any]
     hosts: list[str] = field(default_factory=lambda: ["here"])
+    collections: str = ""  # a folder of others', beside ours
 
     @property
     def root(self) -> Path:
@@ -65,7 +66,7 @@ class Site:
             cwd=self.folder,
             env={
                 **os.environ,
-                "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache" / "import"),
+                "ANSIBLE_COLLECTIONS_PATH": f"{ROOT / '.cache' / 'import'}:{self.collections}",
                 "ANSIBLE_HOME": str(self.folder / "ansible"),
                 "ANSIBLE_NOCOLOR": "1",
                 "XDG_CONFIG_HOME": str(self.folder / "units"),

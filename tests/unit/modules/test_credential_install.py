@@ -66,6 +66,19 @@ def test_purge_removes_those_not_named_and_nothing_else(door: Any, tmp_path: Pat
     assert sorted(one.name for one in foreign.parent.iterdir()) == ["README.txt", "shop"]
 
 
+def test_what_somebody_else_looks_after_is_not_purged(door: Any, tmp_path: Path) -> None:
+    install(door, tmp_path, {"shop": SECRET, "bucket": SECRET, "blog": SECRET})
+    kept = install(door, tmp_path, {"shop": SECRET}, purge=True, keep=["bucket", "not-there"])
+    assert kept["removed"] == ["blog"]
+
+
+def test_the_public_half_of_a_key_is_told_and_nothing_else(door: Any, tmp_path: Path) -> None:
+    key = {"access_key_id": "AKIA1", "secret_access_key": SECRET}
+    install(door, tmp_path, {"bucket": key, "shop": SECRET})
+    told = install(door, tmp_path, {}, key_ids_of=["bucket", "shop", "not-there"])
+    assert (told["changed"], told["key_ids"]) == (False, {"bucket": "AKIA1"})
+
+
 def test_a_file_that_others_can_read_is_put_right(door: Any, tmp_path: Path) -> None:
     install(door, tmp_path, {"shop": SECRET})
     path = tmp_path / "config" / "credentials" / "shop"

@@ -19,12 +19,12 @@ def receive(paths: Paths, asked: Any, out: Output) -> int:
     known = receiving.load(paths.config / "receiver.json")
     with lock(paths.state / "locks" / "receiver.lock", asked.action, wait=True):
         if asked.action == "seal":
-            return _seal(known.clients, out)
+            return _seal(known.clients, asked, out)
         asked.all_hosts, asked.from_host, asked.job = True, "", None
         return prune_(Session(paths, known.retention), asked, out)
 
 
-def _seal(clients: tuple[receiving.Client, ...], out: Output) -> int:
+def _seal(clients: tuple[receiving.Client, ...], asked: Any, out: Output) -> int:
     done = [seal(client.name, client.path, client.gid()) for client in clients]
     for one in done:
         for key in one.busy:
@@ -32,5 +32,6 @@ def _seal(clients: tuple[receiving.Client, ...], out: Output) -> int:
         if one.failure:
             out.note(one.failure)
     lines = [f"{one.client}: sealed {len(one.sealed)} files" for one in done if one.sealed]
-    out.result([vars(one) for one in done], "\n".join(lines) or "nothing new to seal")
+    nothing = "" if asked.quiet else "nothing new to seal"  # a timer asks every few minutes
+    out.result([vars(one) for one in done], "\n".join(lines) or nothing)
     return 1 if any(one.failure for one in done) else 0

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role on moto, which enforces IAM: bucket, identity and key are made, used, and replaced.
+
+moto passes over the conditions of policies, so a bucket policy that refuses what is not TLS would
+refuse everything here: its text is asserted in tests/unit/filter, and the role goes without it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.integration.roles.inventory import RECIPIENT, ROOT, Ran, Site, job
+from tests.integration.s3.conftest import client_of
+from tests.lab import s3 as lab
+
+BUCKET = "acme-backups"
+
+
+@pytest.fixture(scope="module")
+def collections() -> str:
+    try:
+        found = subprocess.run(
+            [ROOT / "tests" / "lab" / "collections"], check=True, stdout=subprocess.PIPE, text=True
+        )
+    except subprocess.CalledProcessError:
+        pytest.skip("the collections of AWS could not be fetched")
+    return found.stdout.strip()
+
+
+@pytest.fixture
+def site(tmp_path: Path, moto: str, moto_root: dict[str, str], collections: str) -> Site:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "motd").write_text("hello")
+    place = {"type": "s3", "bucket": BUCKET, "region": "us-east-1", "mode": "append_only"}
+    variables = {
+        "lifeboat_scope": "user",
+        "lifeboat_root": str(tmp_path / "root"),
+        "lifeboat_encryption": {"age_recipients": [RECIPIENT]},
+        "lifeboat_destinations": {"offsite": {**place, "endpoint": moto, "credential": "acme_s3"}},
+        "lifeboat_jobs": {"shop": job(tmp_path, "offsite")},
+        "backup_storage_manage": True,
+        "backup_storage_aws": {
+            "endpoint_url": moto,
+            "access_key": moto_root["access_key"],
+            "secret_key": moto_root["secret_key"],
+        },
+        "backup_storage_tls": False,
+        "backup_storage_archive_days": 30,
+        "backup_storage_archive_class": "GLACIER",
+        "backup_agent_python": sys.executable,
+        "backup_agent_cache": str(ROOT / ".cache" / "vendor"),
+    }
+    return Site(tmp_path, variables, ["db1"], collections)
+
+
+@pytest.fixture
+def aws(moto: str, moto_root: dict[str, str]) -> dict[str, Any]:
+    return {name: client_of(name, moto, moto_root) for name in ("iam", "s3")}
+
+
+def provisioned(site: Site, *roles: str, **variables: Any) -> Ran:
+    ran = site.run(list(roles) or ["backup_storage"], **variables)
+    assert ran.status == 0, ran.output[-4000:]
+    return ran
+
+
+def held(site: Site) -> dict[str, str]:
+    """The key on the host."""
+    stored = site.root / "config" / "credentials" / "acme_s3"
+    assert stored.stat().st_mode & 0o077 == 0
+    found: dict[str, str] = json.loads(stored.read_text())
+    return found
+
+
+def keys(aws: dict[str, Any]) -> dict[str, str]:
+    listed = aws["iam"].list_access_keys(UserName="lifeboat-db1-acme_s3")["AccessKeyMetadata"]
+    return {one["AccessKeyId"]: one["Status"] for one in listed}
+
+
+def test_bucket_identity_and_key_are_made_used_and_replaced(
+    site: Site, aws: dict[str, Any], moto: str
+) -> None:
+    ran = provisioned(site, "backup_storage", "backup_agent")
+    first = held(site)
+    assert first["secret_access_key"] not in ran.output
+    assert keys(aws) == {first["access_key_id"]: "Active"}
+
+    # -- the bucket
+    s3 = aws["s3"]
+    assert s3.get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
+    blocked = s3.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"]
+    assert set(blocked.values()) == {True}
+    encrypted = s3.get_bucket_encryption(Bucket=BUCKET)["ServerSideEncryptionConfiguration"]
+    assert "AES256" in json.dumps(encrypted)
+    rules = s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"]
+    by_name = {rule["ID"]: rule for rule in rules}
+    archives = by_name["lifeboat-offsite-archives"]
+    assert archives["Filter"]["Prefix"] == "archives/"
+    assert archives["Transitions"] == [{"Days": 30, "StorageClass": "GLACIER"}]
+    rest = by_name["lifeboat-offsite-rest"]
+    assert rest["NoncurrentVersionExpiration"]["NoncurrentDays"] == 30
+    assert rest["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] == 3
+
+    # -- the identity: its own rights, and no console
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        aws["iam"].get_login_profile(UserName="lifeboat-db1-acme_s3")
+    names = aws["iam"].list_user_policies(UserName="lifeboat-db1-acme_s3")["PolicyNames"]
+    assert names == ["lifeboat-offsite"]
+    assert (
+        aws["iam"].list_attached_user_policies(UserName="lifeboat-db1-acme_s3")["AttachedPolicies"]
+        == []
+    )
+    client = lab.client(
+        moto, {"access_key": first["access_key_id"], "secret_key": first["secret_access_key"]}
+    )
+    client.put_object(Bucket=BUCKET, Key="catalog/db1/shop/x", Body=b"", IfNoneMatch="*")
+    for request in (
+        lambda: client.delete_object(Bucket=BUCKET, Key="catalog/db1/shop/x"),
+        lambda: client.put_object(Bucket=BUCKET, Key="catalog/db2/shop/x", Body=b""),
+        lambda: client.list_buckets(),
+    ):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            request()
+    aws["iam"].get_user(UserName="lifeboat-restorer-offsite")
+    assert (
+        aws["iam"].list_access_keys(UserName="lifeboat-restorer-offsite")["AccessKeyMetadata"] == []
+    )
+
+    # -- it is used, and the second time nothing changes, or is lost
+    done = subprocess.run(
+        [str(site.root / "bin" / "lifeboat"), "run", "shop", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    again = provisioned(site, "backup_storage", "backup_agent")
+    assert again.unchanged, again.output[-3000:]
+    assert held(site) == first
+
+    # -- it is replaced: both work, then the old one does not, then it is gone
+    site.variables["backup_storage_key_days"] = -1
+    provisioned(site)
+    second = held(site)
+    assert second["access_key_id"] != first["access_key_id"]
+    assert keys(aws) == {first["access_key_id"]: "Active", second["access_key_id"]: "Active"}
+    site.variables["backup_storage_key_days"] = 90
+    site.variables["backup_storage_key_overlap_days"] = 0
+    provisioned(site)
+    assert keys(aws) == {first["access_key_id"]: "Inactive", second["access_key_id"]: "Active"}
+    provisioned(site)
+    assert keys(aws) == {second["access_key_id"]: "Active"}
+    assert held(site) == second
+
+    # -- a host that lost its key gets another one
+    (site.root / "config" / "credentials" / "acme_s3").unlink()
+    provisioned(site)
+    assert keys(aws)[held(site)["access_key_id"]] == "Active"
+
+
+def test_nothing_is_touched_unless_it_is_asked_for(site: Site, aws: dict[str, Any]) -> None:
+    site.variables["backup_storage_manage"] = False
+    site.variables["lifeboat_destinations"]["offsite"]["bucket"] = "not-asked-for"
+    assert provisioned(site).unchanged
+    assert "not-asked-for" not in [one["Name"] for one in aws["s3"].list_buckets()["Buckets"]]
