@@ -145,3 +145,17 @@ def test_a_dump_that_is_given_up_is_no_crash_for_the_server(server: Container) -
     assert wait_for(lambda: not server.processes("pg_sleep(300)"))
     assert "crash" not in podman("logs", server.name)
     assert "terminated by signal" not in podman("logs", server.name)
+
+
+def test_a_drill_needs_no_container(host: Host) -> None:
+    """In a disaster there is none, and so none of the options that its environment holds."""
+    host.run()
+    host.job["sources"]["db"]["placement"] = {"podman": "gone"}
+    host.configure()
+
+    done = host.lifeboat("drill", "shop", "--json", "--identity", str(host.key))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    (told,) = json.loads(done.stdout)
+    assert told["restorable"]
+    assert told["sources"]["db"]["totals"]["rows"] == 1000

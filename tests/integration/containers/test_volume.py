@@ -186,3 +186,19 @@ def test_restore_md_brings_it_back_without_lifeboat(
     subprocess.run(["sh", "-ec", command.strip()], cwd=folder, check=True)
     podman("start", user.name)
     assert listed(user) == before
+
+
+def test_a_drill_restores_it_into_a_directory_and_asks_no_engine(
+    host: Host, user: Container
+) -> None:
+    host.run()
+    host.job["sources"]["files"]["podman"] = "gone"
+    host.job["drill"] = {"check": ["sh", "-c", 'test -d "$LIFEBOAT_DRILL_FILES_PATH/below"']}
+    host.configure()
+
+    done = host.lifeboat("drill", "shop", "--json", "--identity", str(host.key))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    (told,) = json.loads(done.stdout)
+    assert told["sources"]["files"]["how"] == "restored"
+    assert told["restorable"]
