@@ -193,11 +193,11 @@ def test_a_destination_inside_its_own_source_is_refused(host: Host) -> None:
 def test_private_facts_are_in_no_manifest_and_reach_the_restore(host: Host) -> None:
     before = """
 import lifeboat.sources.sqlite.source as sqlite
-real = sqlite._Dump.__init__
+real = sqlite.SQLiteDump.__init__
 def init(self, *words, **named):
     real(self, *words, **named)
     self.private = {"secret": "s3cr3t-of-the-source"}
-sqlite._Dump.__init__ = init
+sqlite.SQLiteDump.__init__ = init
 stage = sqlite.SQLite.stage
 def staged(self, swap, record, plains, work):
     open(%r, "w").write(record.facts.get("secret", ""))
