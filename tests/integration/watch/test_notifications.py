@@ -172,6 +172,29 @@ def test_a_history_that_was_half_written_fails_nothing_and_is_gone_on_with(host:
     assert 'lifeboat_runs{job_name="shop",result="good"} 2' in text
 
 
+@pytest.mark.parametrize(
+    ("unit", "result", "status", "remembered"),
+    [
+        ("lifeboat-run@shop:daily.service", "oom-kill", "", True),
+        ("lifeboat-run@shop:daily.service", "exit-code", "2", True),
+        ("lifeboat-run@shop:daily.service", "exit-code", "5", False),  # the job was held
+        ("lifeboat-run@shop:daily.service", "success", "0", False),
+        ("lifeboat-drill@shop:monthly.service", "signal", "9", False),
+    ],
+)
+def test_a_run_that_was_killed_is_remembered_for_it(
+    host: Host, unit: str, result: str, status: str, remembered: bool
+) -> None:
+    env = {
+        "MONITOR_UNIT": unit,
+        "MONITOR_SERVICE_RESULT": result,
+        "MONITOR_EXIT_STATUS": status,
+    }
+    done = host.lifeboat("freshness", "--unit", "shop:daily", env=env)
+    assert ("the last run failed" in done.stdout) == remembered, done.stdout
+    assert (host.root / "state/log/history.jsonl").exists() == remembered
+
+
 def test_a_job_that_was_removed_is_forgotten(host: Host) -> None:
     host.configuration["jobs"]["old"] = dict(host.job)
     host.configure()

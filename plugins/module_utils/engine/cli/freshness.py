@@ -175,7 +175,9 @@ def _lines(seen: Mapping[str, Any]) -> list[str]:
 
 
 def remember_killed(session: Session, job: str, unit: str, environ: Mapping[str, str]) -> None:
-    """A run that was killed could not say so itself; systemd tells us of it."""
+    """A run that was killed could not say so itself; systemd tells us of it, see systemd.exec(5)."""
+    if not environ.get("MONITOR_UNIT", "").startswith("lifeboat-run@"):
+        return
     result = environ.get("MONITOR_SERVICE_RESULT", "success")
     status = environ.get("MONITOR_EXIT_STATUS", "")
     if result not in _KILLED or (result == "exit-code" and status == "5"):

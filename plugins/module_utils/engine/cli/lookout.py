@@ -176,7 +176,11 @@ def _timers(session: Session, job: Job) -> dict[str, bool]:
     if not (units / "lifeboat-run@.timer").exists():
         return {}
     links = units / "timers.target.wants"
-    return {
+    found = {
         one.type: (links / f"lifeboat-run@{job.name}:{one.type}.timer").is_symlink()
         for one in job.schedules
     }
+    for drill in job.drilling.schedules:
+        timer = f"lifeboat-drill@{job.name}:{drill.type}.timer"
+        found[f"drill {drill.type}"] = (links / timer).is_symlink()
+    return found
