@@ -173,6 +173,41 @@ def test_what_is_corrupt_is_not_written_again(host: Host, tmp_path: Path) -> Non
     assert contents(host) == before
 
 
+CUT = """
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from lifeboat.manifest import decode, encode
+disk = Path({disk!r})
+[path] = disk.glob("catalog/*/*/*.json")
+made = decode(path.read_bytes(), "x")
+changed = []
+for one in made.archives:
+    stored = next(disk.glob("archives/*/*/*/" + one.name))
+    content = stored.read_bytes()
+    content = content if one.part != "database" else content[:-20]
+    stored.chmod(0o600)
+    stored.write_bytes(content)
+    told = hashlib.sha256(content).hexdigest()
+    changed.append(replace(one, size_bytes=len(content), sha256=told))
+path.chmod(0o600)
+path.write_bytes(encode(replace(made, archives=tuple(changed))))
+raise SystemExit(0)
+"""
+
+
+def test_what_decrypts_to_its_middle_only_is_not_written_again(host: Host, tmp_path: Path) -> None:
+    """The stored bytes are those of the manifest, and yet age fails, after it gave out plain ones."""
+    host.fill(40_000)
+    host.run()
+    assert host.lifeboat("list", before=CUT.format(disk=str(host.disk))).returncode == 0
+    turn_to(host, age_key(tmp_path, "new.key"))
+    before = contents(host)
+    done = rekey(host)
+    assert (done.returncode, "cannot be decoded" in done.stdout) == (1, True), done.stdout
+    assert contents(host) == before
+
+
 def test_from_age_to_gpg(host: Host) -> None:
     host.run()
     one = pair_of(1)
