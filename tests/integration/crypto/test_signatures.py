@@ -199,3 +199,28 @@ def test_a_pruned_backup_takes_its_signature_with_it(host: Host) -> None:
     done = host.lifeboat("prune", "shop", "--apply")
     assert done.returncode == 0, done.stderr
     assert not list(host.disk.glob(f"catalog/*/*/{first}.json*"))
+
+
+def test_a_signature_without_its_manifest_keeps_nothing(host: Host) -> None:
+    """A run that was killed between the two: its archives are swept like those of any other."""
+    cut = (
+        "import os, signal\n"
+        "import lifeboat.destinations.local as local\n"
+        "whole = local.Local.put\n"
+        "def put(self, key, content):\n"
+        "    if key.endswith('.json'): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return whole(self, key, content)\n"
+        "local.Local.put = put\n"
+    )
+    assert host.lifeboat("run", "shop", before=cut).returncode == -9
+    [signature] = host.disk.glob("catalog/*/*/*.json.sig")
+    orphan = signature.name.partition(".")[0]
+    id_ = host.run()
+    assert [one["id"] for one in json.loads(host.lifeboat("list", "--json").stdout)] == [id_]
+    later = (
+        "import lifeboat.sweeping as sweeping; from datetime import timedelta\n"
+        "sweeping.ORPHAN_AFTER = timedelta(0)\n"
+    )
+    done = host.lifeboat("prune", "shop", "--apply", before=later)
+    assert done.returncode == 0, done.stderr
+    assert not list(host.disk.glob(f"archives/*/*/{orphan}/*"))
