@@ -234,7 +234,9 @@ def test_a_broken_view_of_the_old_state_does_not_stop_a_restore(
     swap = staged(source, taken, work)
     source.swap(swap)
     assert shop.look("shop") == new
-    source.back(swap)
+    told = source.back(swap)
+    assert told
+    assert "titles of shop" in told
     assert not source.swapped(swap)
     assert shop.sql("SHOW TABLES", "shop") == "loan"
     assert "can be made again only when" in caplog.text

@@ -128,9 +128,8 @@ def undo(session: Session, asked: Any, out: Output) -> int:
         pass_gate(undo_ask(job, last, asked, asked.confirm, interactive), out)
         journal = settle.undo(job, session.paths.journals, asked.services)
         remember(session, listener, "undo", job.name, id=journal.backup_id, token=journal.token)
-    out.result(
-        journal_mapping(journal), f"undone: the state before the restore of {last.backup_id}"
-    )
+    told = f"undone: the state before the restore of {last.backup_id}"
+    out.result(journal_mapping(journal), ", but ".join([told, *journal.lost]))
     return 0
 
 
@@ -254,6 +253,7 @@ def journal_mapping(journal: Journal) -> dict[str, Any]:
         "job": journal.job,
         "token": journal.token,
         "step": journal.step,
+        "lost": list(journal.lost),
         "swaps": [
             {"source": one.source, "target": one.target, "side": one.side, "kept": one.kept}
             for one in journal.swaps

@@ -39,6 +39,7 @@ class Journal:
     swaps: tuple[Swap, ...] = ()
     kinds: tuple[tuple[str, str], ...] = ()  # (source, kind), to notice a changed configuration
     stopped: tuple[str, ...] = ()  # services that ran before, as Around.stop names them
+    lost: tuple[str, ...] = ()  # what an undo could not put back, in words
 
     @property
     def open(self) -> bool:
@@ -66,11 +67,12 @@ def advance(
     step: str,
     swaps: Sequence[Swap] | None = None,
     stopped: Sequence[str] | None = None,
+    lost: Sequence[str] = (),
 ) -> Journal:
     """The journal at its next step, on disk."""
     swaps = journal.swaps if swaps is None else tuple(swaps)
     stopped = journal.stopped if stopped is None else tuple(stopped)
-    journal = replace(journal, step=step, swaps=swaps, stopped=stopped)
+    journal = replace(journal, step=step, swaps=swaps, stopped=stopped, lost=tuple(lost))
     save(directory, journal)
     return journal
 
@@ -112,6 +114,7 @@ def _read(path: Path) -> Journal:
             swaps=tuple(_swap(one) for one in body["swaps"]),
             kinds=tuple((str(name), str(kind)) for name, kind in body["kinds"]),
             stopped=tuple(str(name) for name in body.get("stopped", ())),
+            lost=tuple(str(told) for told in body.get("lost", ())),
         )
     except (ValueError, KeyError, TypeError) as exc:
         raise FormatError(

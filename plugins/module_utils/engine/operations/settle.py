@@ -6,6 +6,7 @@ The caller holds the job's lock. Only the journal and the world are asked, never
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -56,16 +57,18 @@ def _undo(
         around.start(job, running)
         advance(directory, journal, SWAPPED, stopped=())
         raise RestoreError(f"{exc}; nothing was undone", detail=exc.detail, hint=exc.hint) from exc
-    state = _back(job, journal)
+    lost = _back(job, journal)
     left = around.start(job, running)
-    journal = advance(directory, journal, UNDONE, stopped=())
+    journal = advance(directory, journal, UNDONE, stopped=(), lost=lost)
     try:
         if left:
             raise RestoreError("; ".join(left))
         if services:
             around.wait_until_healthy(job)
     except LifeboatError as exc:
-        raise RestoreError(f"undone: {state}; but {exc}", detail=exc.detail, hint=exc.hint) from exc
+        raise RestoreError(
+            f"undone: {_old(lost)}; but {exc}", detail=exc.detail, hint=exc.hint
+        ) from exc
     return journal
 
 
@@ -116,25 +119,25 @@ def settle(job: Job, journal: Journal, directory: Path) -> Told:
         return Told(f"{where}: letting go of what it replaced was cut off and is now complete")
     if journal.step == UNDOING:
         around.stop(job, journal.stopped)  # a boot, or somebody, may have started them
-        state = _back(job, journal)
+        lost = _back(job, journal)
         left = around.start(job, journal.stopped)
-        advance(directory, journal, UNDONE, stopped=())
-        return _told(f"{where}: its undo was cut off and is now complete; {state}", left)
+        advance(directory, journal, UNDONE, stopped=(), lost=lost)
+        return _told(f"{where}: its undo was cut off and is now complete; {_old(lost)}", left)
     if journal.step == SWAPPING and all(
         _source(job, journal, swap).swapped(swap) for swap in journal.swaps
     ):
         left = around.start(job, journal.stopped)
         advance(directory, journal, SWAPPED, stopped=())
         return _told(f"{where} was cut off after the last swap; the new state is in place", left)
-    state = _OLD
+    lost = []
     if journal.step in (SWAPPING, RETURNING):
         around.stop(job, journal.stopped)
-        state = _back(job, journal)
+        lost = _back(job, journal)
     left = around.start(job, journal.stopped)
     for swap in journal.swaps:
         _source(job, journal, swap).discard(swap)
     forget(directory, journal)
-    return _told(f"{where} was cut off and is taken back; {state}", left)
+    return _told(f"{where} was cut off and is taken back; {_old(lost)}", left)
 
 
 def _told(sentence: str, left: list[str]) -> Told:
@@ -154,11 +157,15 @@ def _undoing(source: Source, swap: Swap) -> Swap:
     return note(swap) if note else swap
 
 
-def _back(job: Job, journal: Journal) -> str:
-    """Every source, also one that was cut off in its middle: `back` knows what is left to do. What is
-    in place then, in words."""
+def _back(job: Job, journal: Journal) -> list[str]:
+    """Every source, also one that was cut off in its middle: `back` knows what is left to do. What
+    could not be put back, in words."""
     lost = [_source(job, journal, swap).back(swap) for swap in reversed(journal.swaps)]
-    return ", but ".join([_OLD, *filter(None, lost)])
+    return [told for told in lost if told]
+
+
+def _old(lost: Sequence[str]) -> str:
+    return ", but ".join([_OLD, *lost])
 
 
 def _source(job: Job, journal: Journal, swap: Swap) -> Source:

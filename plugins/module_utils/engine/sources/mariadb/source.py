@@ -233,9 +233,15 @@ class MariaDB:
         with self._mover() as mover:
             return mover.swapped(swap)
 
-    def back(self, swap: Swap) -> None:
+    def back(self, swap: Swap) -> str | None:
         with self._mover() as mover:
-            mover.back(swap)
+            lost = mover.back(swap)
+        if not lost:
+            return None
+        return (
+            f"without what names what is not there: {', '.join(lost)} of {swap.target}"
+            " (the log has the text)"
+        )
 
     def discard(self, swap: Swap) -> None:
         with self._server.access(admin=True) as access:

@@ -39,6 +39,7 @@ _ERROR = re.compile(r"^ERROR (\d+)", re.MULTILINE)
 # a view's table, column, function or definer is not there
 _BROKEN = {1049, 1054, 1146, 1305, 1356, 1449}
 _NOT_THERE = (1133, 1141, 1305, 1396)  # a routine or an account that a right is about
+_VIEW_NAME = re.compile(r" VIEW `((?:[^`]|``)+)` AS ")
 _DROPPED = {"package_body": "PACKAGE BODY"}
 
 
@@ -93,19 +94,22 @@ class Mover:
             raise SourceError(f"database {swap.side!r} has come to hold tables that are not ours")
         self.drop(swap.side)
 
-    def back(self, swap: Swap) -> None:
+    def back(self, swap: Swap) -> list[str]:
+        """The views that could not be made again, since what they name was not there before either."""
         if self._renamed(swap):
             self._create(swap.side, swap.target)
             self.pack(swap.target)
             moves = [(swap.kept, swap.target)] if swap.existed else []
             self._rename([(swap.target, swap.side), *moves])
+        lost = []
         if swap.existed:
             if self._exists(swap.kept):
                 self._make_like(swap.target, swap.kept)
-            self.unpack(swap.target, strict=False)
+            lost = self.unpack(swap.target, strict=False)
             self._drop_if_empty(swap.kept)
         else:
             self._drop_if_empty(swap.target)
+        return lost
 
     def discard(self, swap: Swap) -> None:
         torn = self.packed(swap.target) or not self._exists(swap.target)
@@ -140,12 +144,13 @@ class Mover:
             self._access.ask([made, "START TRANSACTION", *rows, "COMMIT"])
         self._drop_programs(database)
 
-    def unpack(self, database: str, strict: bool = True) -> None:
+    def unpack(self, database: str, strict: bool = True) -> list[str]:
         """The inverse of `pack`; nothing to do where nothing is packed. A view that was broken before
-        it was packed cannot be made: that is an error if `strict`, and else told.
+        it was packed cannot be made: that is an error if `strict`, and else returned by name.
         """
         if not self.packed(database):
-            return
+            return []
+        lost = []
         text = self.text(database)
         try:
             if text:
@@ -155,6 +160,7 @@ class Mover:
             if strict or exc.status < 0 or not self._only_broken(database, text, exc.detail):
                 raise problem from exc
             log.warning("database=%s not all could be made again: %s", database, exc.detail)
+            lost = sorted(name for _kind, name in self._missing(database, text))
         for view in self._lines(database, _VIEWS):
             try:
                 self._access.ask(view, database)
@@ -167,21 +173,25 @@ class Mover:
                     database,
                     view,
                 )
+                lost += _VIEW_NAME.findall(view)
         self._regrant(database, database)
         self._access.ask(f"DROP TABLE {identifier(database)}.{identifier(PACKED)}")
+        return lost
 
     def _only_broken(self, database: str, text: bytes, said: str) -> bool:
         """Whether nothing is missing but views of what is not there."""
         codes = {int(code) for code in _ERROR.findall(said)}
+        kinds = {kind for kind, _name in self._missing(database, text)}
+        return bool(codes) and codes <= _BROKEN and kinds <= {"view"}
+
+    def _missing(self, database: str, text: bytes) -> set[tuple[str, str]]:
+        """What the text makes and the database has not: {(kind, name)}."""
         scanner = Scanner()
         scanner(text)
         missing = scanner.close().others - set(facts.programs(self._access, database))
-        sequences = {("sequence", name) for _kind, name in facts.tables(self._access, database)}
-        return (
-            bool(codes)
-            and codes <= _BROKEN
-            and {kind for kind, _name in missing - sequences} <= {"view"}
-        )
+        return missing - {
+            ("sequence", name) for _kind, name in facts.tables(self._access, database)
+        }
 
     def _regrant(self, database: str, packed: str) -> None:
         """Give the rights in routines that the table in `packed` holds in `database`."""
