@@ -82,7 +82,14 @@ findings:
   type: list
   elements: dict
   sample:
-    - {id: 20261121T020000Z-daily-7f3a, destination: disk, state: intact, problem: "", hint: ""}
+    - id: 20261121T020000Z-daily-7f3a
+      destination: disk
+      state: intact
+      problem: ""
+      hint: ""
+      age_s: 3600
+      sources: {db: good, uploads: good}
+      complete: true
 """
 
 from dataclasses import asdict, replace

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,25 @@ import pytest
 from lifeboat.throwaway import passable
 
 from tests.integration.mariadb import conftest as mariadb
+from tests.integration.mongodb import conftest as mongodb
 from tests.integration.postgresql import conftest as postgresql
 from tests.integration.redis import conftest as redis
 from tests.integration.rescue.host import Host
 
 make_postgresql = postgresql.make_server
 make_mariadb = mariadb.make_server
+
+
+MONGOD = """#!/bin/sh
+for word; do
+  case $word in
+    --version) echo "db version v7.0.42"; exit ;;
+    --dbpath=*) data=${{word#*=}} ;;
+    --bind_ip=*) socket=${{word#*=}} ;;
+  esac
+done
+exec {folder}/ferretdb "$socket" "$data"
+"""
 
 
 class DrillHost(Host):
@@ -104,7 +119,32 @@ def mariadb_source(make_mariadb: Callable[..., Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def redis_source() -> Any:
+def mongodb_source(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """And a `mongod` on PATH: FerretDB, which drills start as they would start a mongod."""
+    ferretdb = mongodb.lab("ferretdb")
+    folder = Path(tempfile.mkdtemp(prefix="lb-mongod-", dir="/tmp"))
+    folder.chmod(0o755)
+    shutil.copy(ferretdb, folder / "ferretdb")
+    (folder / "mongod").write_text(MONGOD.format(folder=folder))
+    (folder / "mongod").chmod(0o755)
+    (folder / "live").mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    server = mongodb.Server(folder / "live", ferretdb)
+    with server.client() as client:
+        client.shop.book.insert_many([{"_id": n, "title": f"title {n}"} for n in range(70)])
+        client.shop.book.create_index("title")
+    yield {
+        "type": "mongodb",
+        "databases": ["shop"],
+        "port": server.port,
+        "programs_path": mongodb.tools(),
+    }
+    server.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def redis_source() -> Iterator[dict[str, Any]]:
     server = redis.Server("redis").start()
     for number in range(40):
         server.cli("SET", f"key{number}", "value")

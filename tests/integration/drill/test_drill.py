@@ -57,6 +57,22 @@ def test_every_kind_of_source_is_restored_in_a_server_of_its_own(
     assert host.left() == []
 
 
+def test_mongodb_is_restored_through_a_socket(
+    host: DrillHost, mongodb_source: dict[str, Any]
+) -> None:
+    """By FerretDB in the place of a mongod: its own options are not tried by this."""
+    host.job["sources"] = {"docs": mongodb_source}
+    host.job["drill"] = {"check": ["sh", "-c", 'test -S "$LIFEBOAT_DRILL_DOCS_SOCKET"']}
+    host.configure()
+    host.run()
+
+    told = host.told()
+
+    assert told["sources"]["docs"]["totals"]["rows"] == 70
+    assert told["restorable"]
+    assert host.left() == []
+
+
 def test_what_was_restored_as_a_whole_is_marked_and_remembered(host: DrillHost) -> None:
     told = host.told("--metadata")
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from ..errors import LifeboatError, UsageError
@@ -15,6 +16,7 @@ from ..progress import Event
 from ..registry import FILTERS
 from ..stopped import notes
 from ..throwaway import left
+from ..units import human_duration
 from . import rescue, unit, watch
 from .bundle import bundle_
 from .coverage import coverage_
@@ -141,7 +143,10 @@ def verify_(session: Session, asked: Any, out: Output) -> int:
                 listener=listener,
             )
         findings += found
-    rows = [[one.id, one.destination, one.state, one.problem] for one in findings]
+    rows = [
+        [one.id, one.destination, one.state, _age(one.age_s), ", ".join(one.sources), one.problem]
+        for one in findings
+    ]
     told = [
         {
             "id": one.id,
@@ -149,11 +154,18 @@ def verify_(session: Session, asked: Any, out: Output) -> int:
             "state": one.state,
             "problem": one.problem,
             "hint": one.hint,
+            "age_s": one.age_s,
+            "sources": dict(one.sources),
+            "complete": one.complete,
         }
         for one in findings
     ]
-    out.result(told, table(["ID", "DESTINATION", "STATE", "PROBLEM"], rows))
+    out.result(told, table(["ID", "DESTINATION", "STATE", "AGE", "SOURCES", "PROBLEM"], rows))
     return 0 if verify.worst(findings) else 1
+
+
+def _age(seconds: int | None) -> str:
+    return "" if seconds is None else human_duration(timedelta(seconds=seconds))
 
 
 def recover(session: Session, asked: Any, out: Output) -> int:

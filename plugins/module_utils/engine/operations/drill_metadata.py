@@ -17,15 +17,7 @@ _NOTE_LIMIT = 16 << 20
 def examine(job: Job, manifest: Manifest, destination: Destination) -> None:
     """Raise VerifyError unless the checksums, RESTORE.md, the other copies' manifests and the list of
     sources of the copy at `destination` are what they should be."""
-    prefix = archive_prefix(manifest.host, manifest.job, manifest.id)
-    prove_small(destination, prefix + SUMS, sha256sums(manifest))
-    note = _note(destination, prefix + RESTORE_NOTE)
-    named = [one.name for one in manifest.archives if one.part != "inventory"]
-    unnamed = [name for name in named if name.encode() not in note]
-    if unnamed:
-        raise VerifyError(
-            f"{RESTORE_NOTE} of {manifest.id} at {destination.name} does not name {unnamed[0]}"
-        )
+    prove_beside(manifest, destination)
     for other in job.destinations:
         if other.name != destination.name:
             _same(other, manifest, destination)
@@ -35,6 +27,19 @@ def examine(job: Job, manifest: Manifest, destination: Destination) -> None:
         raise VerifyError(
             f"backup {manifest.id} does not hold {', '.join(lacking)}, which the job protects now",
             hint=f"lifeboat run {job.name}",
+        )
+
+
+def prove_beside(manifest: Manifest, destination: Destination) -> None:
+    """Raise VerifyError unless SHA256SUMS and RESTORE.md of a copy are there, and name its archives."""
+    prefix = archive_prefix(manifest.host, manifest.job, manifest.id)
+    prove_small(destination, prefix + SUMS, sha256sums(manifest))
+    note = _note(destination, prefix + RESTORE_NOTE)
+    named = [one.name for one in manifest.archives if one.part != "inventory"]
+    unnamed = [name for name in named if name.encode() not in note]
+    if unnamed:
+        raise VerifyError(
+            f"{RESTORE_NOTE} of {manifest.id} at {destination.name} does not name {unnamed[0]}"
         )
 
 

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ..errors import FormatError, LifeboatError, UnsignedError, UsageError, VerifyError
@@ -15,6 +15,7 @@ from ..naming import mark_key
 from ..ports import Destination
 from ..progress import Event, Listener, silent
 from .catalog import Wanted, choose, copies_at, holdings, prove_archive, read_manifest
+from .drill_metadata import prove_beside
 from .plain import Decoders, fetch, plains
 from .restore import Area
 
@@ -34,10 +35,13 @@ class Finding:
     state: str
     problem: str = ""
     hint: str = ""
+    age_s: int | None = None  # of the data
+    sources: Mapping[str, str] = field(default_factory=dict)  # name: "good", "absent" or "failed"
+    complete: bool = True  # as far as that was asked: of one backup, not of every one
 
     @property
     def valid(self) -> bool:
-        return self.state in ("intact", "readable")
+        return self.state in ("intact", "readable") and self.complete
 
 
 def verify(
@@ -70,7 +74,8 @@ def verify(
         pruned = {name for name, copy in holding.copies if copy.state == "pruned"}
         for destination in asked:
             if destination.name not in unreachable | pruned:
-                findings.append(_one(job, destination, host, holding.id, clock, content, listener))
+                found = _one(job, destination, host, holding.id, clock, content, listener)
+                findings.append(replace(found, complete=found.complete or every))
     return findings
 
 
@@ -124,6 +129,7 @@ def _one(
             listener(Event("verify", f"{archive.name} at {destination.name}"))
             prove_archive(destination, manifest, archive)
         if content is not None:
+            prove_beside(manifest, destination)
             _content(job, destination, manifest, content, listener)
     except VerifyError as exc:
         _mark(destination, host, job.name, id_, Mark("bad", clock()), listener)
@@ -133,7 +139,17 @@ def _one(
     _mark(destination, host, job.name, id_, Mark("intact", clock()), listener)
     if content is not None:
         _mark(destination, host, job.name, id_, Mark("readable", clock()), listener)
-    return Finding(id_, destination.name, "readable" if content is not None else "intact")
+    failed = [one.name for one in manifest.sources if one.status == "failed"]
+    return Finding(
+        id_,
+        destination.name,
+        "readable" if content is not None else "intact",
+        f"it does not hold {', '.join(failed)}: that failed" if failed else "",
+        "choose another one: `lifeboat list` shows those there are" if failed else "",
+        max(0, int((clock() - manifest.taken_at).total_seconds())),
+        {one.name: one.status for one in manifest.sources},
+        not failed,
+    )
 
 
 def _content(

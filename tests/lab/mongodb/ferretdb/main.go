@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// ferretdb serves MongoDB's protocol from SQLite files, for the tests: ferretdb ADDRESS DIRECTORY
+// ferretdb serves MongoDB's protocol from SQLite files, for the tests: ferretdb ADDRESS|SOCKET DIRECTORY
 package main
 
 import (
@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/FerretDB/FerretDB/ferretdb"
@@ -15,11 +16,15 @@ import (
 
 func main() {
 	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: ferretdb ADDRESS DIRECTORY")
+		fmt.Fprintln(os.Stderr, "usage: ferretdb ADDRESS|SOCKET DIRECTORY")
 		os.Exit(2)
 	}
+	listener := ferretdb.ListenerConfig{TCP: os.Args[1]}
+	if strings.HasPrefix(os.Args[1], "/") {
+		listener = ferretdb.ListenerConfig{Unix: os.Args[1]}
+	}
 	server, err := ferretdb.New(&ferretdb.Config{
-		Listener:  ferretdb.ListenerConfig{TCP: os.Args[1]},
+		Listener:  listener,
 		Handler:   "sqlite",
 		SQLiteURL: "file:" + os.Args[2] + "/",
 	})

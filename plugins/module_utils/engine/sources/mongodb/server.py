@@ -81,6 +81,8 @@ class Server:
         """Commands to the server: to dump, or with the rights to restore. Always from this host."""
         user, password = self.identity(admin)
         members = self._members if self.placement.local else [self._reached()]
+        if self._socket:
+            members = ["mongodb://" + quote(self.host, safe="")]
         how: dict[str, Any] = {"host": members}
         if self.replica_set:
             how["replicaSet"] = self.replica_set

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`lifeboat verify` says all that a copy must be: whole, readable, complete, described, and of which age."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .conftest import DrillHost
+
+
+def verified(host: DrillHost, *words: str, expected: int = 0) -> dict[str, Any]:
+    done = host.lifeboat("verify", *words, "--json")
+    assert done.returncode == expected, done.stdout + done.stderr
+    (finding,) = json.loads(done.stdout)
+    return dict(finding)
+
+
+def test_age_and_sources_are_told(host: DrillHost) -> None:
+    content = ("--level", "content", "--identity", str(host.key))
+
+    told = verified(host, "shop", *content)
+
+    assert told["state"] == "readable"
+    assert 0 <= told["age_s"] < 600
+    assert told["sources"] == {"db": "good"}
+
+
+def test_a_named_backup_that_lacks_a_dump_is_not_valid(host: DrillHost) -> None:
+    host.job["sources"]["gone"] = {"type": "files", "paths": [str(host.base / "nothing")]}
+    host.configure()
+    done = host.lifeboat("run", "shop")
+    assert done.returncode == 3
+    partial = done.stdout.strip()
+
+    told = verified(host, partial, expected=1)
+
+    assert told["state"] == "intact"  # the bytes are right
+    assert told["problem"] == "it does not hold gone: that failed"
+    assert host.lifeboat("verify", "shop", "--all").returncode == 0  # its copies are what they say
+
+
+def test_a_copy_without_what_describes_it_is_found(host: DrillHost) -> None:
+    next(host.disk.glob("archives/*/*/*/RESTORE.md")).unlink()
+
+    told = verified(host, "shop", "--level", "content", "--identity", str(host.key), expected=1)
+
+    assert told["state"] == "corrupt"
+    assert "RESTORE.md" in told["problem"]
