@@ -73,8 +73,8 @@ options:
   identity:
     description:
       - The private key. It stays in memory; use pipelining.
-      - For gpg it is an armoured private key, after a first line C(passphrase:) and the passphrase where it has one. It
-        is imported into a directory in memory, which goes away with the restore.
+      - For gpg it is an armoured private key, after a first line C(passphrase:) and the passphrase where it has
+        one. It is imported into a directory in memory, which goes away with the restore.
     type: str
     version_added: 0.1.0
   confirm:

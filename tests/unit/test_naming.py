@@ -202,3 +202,22 @@ def test_a_hundred_thousand_backups_are_read_in_seconds() -> None:
     began = time.process_time()
     assert len(naming.copies(objects)) == 100_000
     assert time.process_time() - began < 10  # about 1 s; strptime alone would take 3
+
+
+def test_what_was_replaced_counts_again_when_the_new_one_is_not_good() -> None:
+    def listed(*names: str) -> dict[str, str]:
+        stored = [
+            Stored(
+                f"catalog/db1/shop/20261121T020000Z-daily-{name}",
+                0,
+                parse_instant("2026-11-21 12:00"),
+            )
+            for name in names
+        ]
+        return {copy.id[-4:]: copy.state for copy in naming.copies(stored)}
+
+    old = ("0001.json", "0001.intact-20261121T020100Z", "0001.replaced-20261122T020100Z")
+    new = ("0002.json", "0002.intact-20261122T020000Z")
+    assert listed(*old, *new) == {"0001": "replaced", "0002": "intact"}
+    assert listed(*old, *new, "0002.bad-20261123T020000Z") == {"0001": "intact", "0002": "corrupt"}
+    assert listed(*old) == {"0001": "intact"}

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from .errors import FormatError, UsageError
@@ -172,7 +173,17 @@ def copies(objects: Iterable[Stored]) -> list[Copy]:
             continue
         ordered = tuple(sorted(marks.get(id_, []), key=lambda mark: (mark.at, mark.kind)))
         found.append(Copy(id_, taken_at, type_, present, ordered, id_ in signed))
-    return sorted(found, key=lambda copy: copy.id, reverse=True)
+    return sorted(_replaced(found), key=lambda copy: copy.id, reverse=True)
+
+
+def _replaced(found: list[Copy]) -> Iterator[Copy]:
+    """Believe `replaced` only while what took the place is here and good: of the same instant and type."""
+    good = {(copy.taken_at, copy.type) for copy in found if copy.good}
+    for copy in found:
+        if copy.replaced and (copy.taken_at, copy.type) not in good:
+            left = tuple(mark for mark in copy.marks if mark.kind != "replaced")
+            copy = replace(copy, marks=left)
+        yield copy
 
 
 def _parse_mark(text: str) -> Mark | None:
