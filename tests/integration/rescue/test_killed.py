@@ -92,6 +92,31 @@ def test_only_a_swapped_restore_is_the_new_state(host: Host) -> None:
     assert "the new state is in place" in recovered.stdout
 
 
+def test_half_a_journal_is_removed(host: Host) -> None:
+    """Killed between its two names: it lies beside the journal that it was to replace."""
+    id_ = host.run()
+    host.fill(7)
+    before = """
+import os
+real, seen = os.replace, []
+def replace(old, new):
+    seen.append(str(new))
+    if len([one for one in seen if "/restores/" in one]) == %d:
+        os.kill(os.getpid(), 9)
+    real(old, new)
+os.replace = replace
+"""
+    folder = host.root / "state" / "restores"
+    for number in (1, 2):  # the first of this restore, and one that replaces another
+        killed = host.restore(id_, before=before % number)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        assert len([path for path in folder.glob(".shop.*") if path.is_file()]) == 1
+        recovered = host.lifeboat("recover")
+        assert recovered.returncode == 0, recovered.stderr
+        assert [path for path in folder.rglob("*") if path.is_file()] == []
+        assert host.rows() == 7
+
+
 def test_the_next_run_recovers_by_itself(host: Host) -> None:
     id_ = host.run()
     host.fill(7)

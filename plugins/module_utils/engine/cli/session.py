@@ -21,6 +21,7 @@ from ..files import lock, make_private
 from ..job import Job
 from ..operations import backup, history, restore, settle, verify
 from ..operations.journal import DISCARDING, Journal, journals
+from ..operations.journal import sweep as sweep_journals
 from ..paths import Paths
 from ..progress import Event, Listener, Phases, Told, silent
 from ..stopped import resume
@@ -106,6 +107,8 @@ class Session:
         with lock(self.paths.job_lock(job.name), what, wait):
             for told in resume(self.area(job).spool):
                 _tell(listener, told)
+            if os.access(self.paths.journals, os.W_OK):  # else the next one does it who may
+                sweep_journals(self.paths.journals, job.name)
             left = [one for one in journals(self.paths.journals, job.name) if one.open]
             if all(one.step == DISCARDING for one in left):
                 self._let_go(job, left, listener)

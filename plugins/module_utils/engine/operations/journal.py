@@ -95,7 +95,15 @@ def journals(directory: Path, job: str) -> list[Journal]:
 
 
 def jobs_with_journals(directory: Path) -> list[str]:
-    return sorted({_read(path).job for path in directory.glob("*.json")})
+    """Those with a journal, or with the half of one that was being written when its writer was killed."""
+    halves = {path.name[1:].partition(".")[0] for path in directory.glob(".*.json.*")}
+    return sorted({_read(path).job for path in directory.glob("*.json")} | halves)
+
+
+def sweep(directory: Path, job: str) -> None:
+    """Remove what a killed writer left of a journal that it was replacing; the job's lock is held."""
+    for path in directory.glob(f".{job}.*.json.*"):
+        remove(path)
 
 
 def _path(directory: Path, journal: Journal) -> Path:
