@@ -197,9 +197,9 @@ def units(configuration: Configuration, paths: Paths, encrypted: Callable[[str],
     for name, job in sorted(configuration.jobs.items()):
         own = _job_drop_in(job, configuration.credentials[name], paths, encrypted)
         instances = [MANUAL] + [one.type for one in job.schedules if one.type != MANUAL]
-        for type_ in instances if own else ():
+        for type_ in instances if own and not job.only_drilled else ():
             files[f"lifeboat-run@{name}:{type_}.service.d/{DROP_IN}"] = _HEAD + own
-        for schedule in job.schedules:
+        for schedule in () if job.only_drilled else job.schedules:
             timer = f"lifeboat-run@{name}:{schedule.type}.timer"
             files[f"{timer}.d/{DROP_IN}"] = _HEAD + _timer_drop_in(schedule)
             calendars[timer] = calendar(schedule.at)

@@ -14,7 +14,7 @@ description:
 author: The lifeboat maintainers (@lifeboat-backup)
 options:
   job:
-    description: The jobs. All jobs of this host, if not given.
+    description: The jobs. All jobs that this host backs up, if not given.
     type: list
     elements: str
     default: []
@@ -103,7 +103,8 @@ def main() -> None:
         given = module.params
         session = jobs.installed(module, changed=False, backups=[], jobs=[], lost=[])
         backups, standing, lost = [], [], []
-        for name in given["job"] or sorted(session.configuration.jobs):
+        ours = [one.name for one in session.configuration.jobs.values() if not one.only_drilled]
+        for name in given["job"] or sorted(ours):
             job = session.job(name)
             host = given["from_host"] or job.host
             listed, silent = holdings(job, host, given["at"] or "")

@@ -59,7 +59,7 @@ def main() -> None:
         default = "lifeboat" if session.paths.scope == "system" else getpass.getuser()
         done = {}
         for job in [session.job(name)] if name else session.configuration.jobs.values():
-            for source in job.sources:
+            for source in () if job.only_drilled else job.sources:
                 try:
                     told = source.prepare(job.user or default, module.check_mode)
                 except SourceAbsent as exc:

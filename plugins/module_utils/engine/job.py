@@ -98,6 +98,11 @@ class Job:
     def schedule(self, type_: str) -> Schedule | None:
         return next((one for one in self.schedules if one.type == type_), None)
 
+    @property
+    def only_drilled(self) -> bool:
+        """Whether this host only drills what other hosts back up, and has nothing of the job itself."""
+        return bool(self.drilling.hosts) and self.host not in self.drilling.hosts
+
     def objectives_for(self, source: str) -> Objectives:
         return dict(self.objectives).get(source, Objectives())
 

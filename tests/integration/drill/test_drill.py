@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -194,3 +195,35 @@ def test_a_place_that_is_not_empty_is_not_touched(host: DrillHost, tmp_path: Pat
 
     assert "is not empty" in told["sources"]["db"]["problem"]
     assert stand_in.read_text() == "mine"
+
+
+def test_a_drill_host_restores_another_host_s_backup_with_a_key_of_its_own(
+    host: DrillHost, tmp_path: Path
+) -> None:
+    key = tmp_path / "drill.key"
+    subprocess.run(["age-keygen", "-o", str(key)], check=True, capture_output=True)
+    public = subprocess.run(
+        ["age-keygen", "-y", str(key)], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    host.configuration["encryption"]["age_recipients"].append(public)
+    host.configure()
+    made = host.run()
+    other = DrillHost(tmp_path, "drills", disk=host.disk)
+    other.job["drill"] = {"hosts": ["h1"], "identity": {"credential": "drill_key"}}
+    other.job["drills"] = {"weekly": {"at": "Sun 05:00"}}
+    other.configure()
+    store = other.root / "config/credentials"
+    store.mkdir(mode=0o700)
+    (store / "drill_key").write_text(json.dumps(key.read_text()))
+    (store / "drill_key").chmod(0o600)
+
+    done = other.lifeboat("drill", "--unit", "shop:weekly", "--json")
+
+    assert done.returncode == 0, done.stderr
+    (told,) = json.loads(done.stdout)
+    assert (told["id"], told["host"], told["restorable"]) == (made, "h1", True)
+    assert host.state() == "restorable"
+    assert other.lifeboat("run", "shop").returncode == 2
+    standing = other.lifeboat("status")
+    assert standing.returncode == 0, standing.stdout
+    assert "weekly drill" in standing.stdout

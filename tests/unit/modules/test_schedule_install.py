@@ -321,3 +321,14 @@ def test_timers_of_drills_that_are_gone_are_removed(install: Any, folder: Path) 
 
     assert [name for name in files(folder) if "drill" in name] == []
     assert not link.is_symlink()
+
+
+def test_a_drill_host_does_not_back_up_what_it_drills() -> None:
+    drill = {"hosts": ["db7"], "identity": {"credential": "drill_key"}}
+    made = texts(shop=dict(DRILLED, drill=drill))
+
+    assert list(made.calendars) == [
+        "lifeboat-drill@shop:weekly.timer",
+        "lifeboat-drill@shop:daily.timer",
+    ]
+    assert MANUAL not in made.files

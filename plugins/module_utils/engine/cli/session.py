@@ -16,7 +16,7 @@ from typing import Any
 from ..anchor import private
 from ..config import Configuration, load
 from ..credentials import Credentials
-from ..errors import LifeboatError, LockedError
+from ..errors import LifeboatError, LockedError, UsageError
 from ..files import lock, make_private
 from ..job import Job
 from ..operations import backup, history, restore, settle, verify
@@ -161,6 +161,11 @@ def run_backup(
     listener: Listener = silent,
 ) -> backup.Report:
     """One backup in this process, under the job's lock, remembered in the history."""
+    if job.only_drilled:
+        raise UsageError(
+            f"job {job.name} is only drilled on this host: there is nothing of it here to back up",
+            hint="it is backed up on " + ", ".join(job.drilling.hosts),
+        )
     area, begun = session.area(job), time.monotonic()
     with session.hold(job, "backup", wait, listener):
         past = history.past(session.paths.history, job.name)

@@ -36,6 +36,8 @@ def of_job(session: Session, job: Job, there: status.Told, moment: datetime) -> 
     copies = [copy for _name, held in there if isinstance(held, list) for copy in held]
     drills = drill_report.drills(session.paths.history, job.name)
     ours = [one for one in drills if one.get("host") == job.host]
+    if job.only_drilled:
+        return drill_standing.standings(job, copies, drills, moment)
     measured = objectives.measure(job, copies, ours, moment)
     return [
         *restores(session, job),
