@@ -3,6 +3,7 @@
 
     make bench                 1.4 GB made by pgbench; --rows mixed, --size-mb, --rounds, --no-s3
                --source NAME   another one; --source all, one after the other
+               --copies        a dump to three destinations at once over a slow network: copies.py
     floor      what an administrator types, with nothing checked (tests/bench, a file each):
                pg_dump -Fc -Z0 (mariadb-dump, tar, ...) | zstd -3 -T0 | age -r RECIPIENT > FILE
     lifeboat   the whole `lifeboat run`: dump, inventory, manifest, every byte read back
@@ -30,6 +31,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from tests.bench import copies
 from tests.bench.bucket import Bucket
 from tests.bench.command import Export
 from tests.bench.database import Database
@@ -63,7 +65,10 @@ def main() -> int:
     asked.add_argument("--rows", choices=["pgbench", "mixed"], default="pgbench")
     asked.add_argument("--rounds", type=int, default=5)
     asked.add_argument("--no-s3", action="store_true")
+    asked.add_argument("--copies", action="store_true")
     options = asked.parse_args()
+    if options.copies:
+        return copies.main([])
     names = list(SOURCES) if options.source == "all" else [options.source]
     kept = [measure_source(name, options) for name in names]
     return 0 if all(kept) else 1

@@ -46,7 +46,10 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--tier", choices=TIERS, default="standard", help="how fast it is to thaw")
     one.add_argument("--at", default="", metavar="DESTINATION", help="take this copy")
     one.add_argument("--from-host", default="", metavar="HOST")
-    one = _command(commands, "push", "carry good backups to the destinations that miss them")
+    one = _command(
+        commands, "push", "carry good backups to the destinations that miss them", job=None
+    )
+    one.add_argument("job", nargs="?", metavar="JOB", help="default: every job")
     one.add_argument(
         "--missing", action="store_true", help="the only way there is, and the default"
     )

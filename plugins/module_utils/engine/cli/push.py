@@ -14,32 +14,46 @@ from . import watch
 from .output import Output
 from .session import Session, now, remember
 
-_DONE = ("intact", "archived")
+_DONE = ("intact", "archived", "stored")
 
 
 def push(session: Session, asked: Any, out: Output) -> int:
-    """Carry every good backup to the destinations that lack it; 3 when one still lacks it."""
-    job = session.job(asked.job)
+    """Carry every good backup to the destinations that lack it; 3 when one still lacks it. A job that
+    cannot be asked does not keep the others waiting."""
+    jobs = [session.job(asked.job)] if asked.job else list(session.configuration.jobs.values())
     listener = watch.listener(quiet=asked.quiet)
     told: list[dict[str, str]] = []
-    with session.hold(job, "push", listener=listener):
-        listed, lost = catalog.holdings(job, job.host)
-        told += [
-            {"id": "", "destination": name, "state": "lost", "error": str(failure)}
-            for name, failure in lost
-        ]
-        unreachable = {name for name, _failure in lost}
-        for holding in listed:
-            for name in _missing(job, holding, unreachable):
-                told.append(_one(session, job, holding, name, listener))
-        remember(session, listener, "push", job.name, outcomes=told)
+    for job in jobs:
+        try:
+            told += _push(session, job, listener)
+        except LifeboatError as exc:
+            if asked.job:
+                raise
+            told.append(_told(job, "", "", "lost", str(exc)))
     lines = [
-        f"{one['id']} {one['destination']}: {one['state']}"
+        " ".join(word for word in (one["job"], one["id"], one["destination"]) if word)
+        + f": {one['state']}"
         + (f", {one['error']}" if one["error"] else "")
         for one in told
     ]
     out.result(told, "\n".join(lines) or "nothing is missing")
     return 0 if all(one["state"] in _DONE and not one["error"] for one in told) else 3
+
+
+def _push(session: Session, job: Job, listener: Listener) -> list[dict[str, str]]:
+    with session.hold(job, "push", listener=listener):
+        listed, lost = catalog.holdings(job, job.host)
+        told = [_told(job, "", name, "lost", str(failure)) for name, failure in lost]
+        unreachable = {name for name, _failure in lost}
+        for holding in listed:
+            for name in _missing(job, holding, unreachable):
+                told.append(_one(session, job, holding, name, listener))
+        remember(session, listener, "push", job.name, outcomes=told)
+    return told
+
+
+def _told(job: Job, id_: str, name: str, state: str, error: str) -> dict[str, str]:
+    return {"job": job.name, "id": id_, "destination": name, "state": state, "error": error}
 
 
 def _missing(job: Job, holding: catalog.Holding, unreachable: set[str]) -> list[str]:
@@ -56,7 +70,7 @@ def _one(
     session: Session, job: Job, holding: catalog.Holding, name: str, listener: Listener
 ) -> dict[str, str]:
     source = next(at for at, copy in holding.copies if copy.good)
-    told = {"id": holding.id, "destination": name, "state": "lost", "error": ""}
+    told = _told(job, holding.id, name, "lost", "")
     try:
         outcome = replicate(
             job.destination(source),
