@@ -7,7 +7,6 @@ wrong here fails or delays a backup.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -38,7 +37,7 @@ def freshness(session: Session, asked: Any, out: Output) -> int:
         if name and name not in session.configuration.jobs:
             return 0  # removed since
         if name:
-            remember_killed(session, name, asked.unit, os.environ)
+            remember_killed(session, name, asked.unit)
     names = [session.job(name).name] if name else sorted(session.configuration.jobs)
     notes: list[str] = []
     seen = check(session, names, notes.append, patient=bool(asked.unit))
@@ -147,11 +146,11 @@ def _write(lookout: Lookout, note: Note) -> None:
 def _ping(
     session: Session, lookout: Lookout, seen: Sequence[Mapping[str, Any]], note: Note
 ) -> None:
-    """Say outside that this host is well: every job was looked at, and none is critical."""
-    if session.configuration.notify.ping is None:
-        return
+    """Say outside whether this host is well; while a job was never looked at nobody can say."""
     whole = {one["job"] for one in seen} == set(session.configuration.jobs)
-    good = whole and all(_state(one) != CRITICAL for one in seen)
+    if session.configuration.notify.ping is None or not whole:
+        return
+    good = all(_state(one) != CRITICAL for one in seen)
     try:
         Ping(session.configuration.notify.ping).send(good)
     except (LifeboatError, OSError) as exc:
@@ -174,29 +173,31 @@ def _lines(seen: Mapping[str, Any]) -> list[str]:
     return [f"{seen['job']}: {_state(seen)}", *found]
 
 
-def remember_killed(session: Session, job: str, unit: str, environ: Mapping[str, str]) -> None:
-    """A run that was killed could not say so itself; systemd tells us of it, see systemd.exec(5)."""
-    if not environ.get("MONITOR_UNIT", "").startswith("lifeboat-run@"):
-        return
-    result = environ.get("MONITOR_SERVICE_RESULT", "success")
-    status = environ.get("MONITOR_EXIT_STATUS", "")
+def remember_killed(session: Session, job: str, unit: str) -> None:
+    """A run that was killed could not say so itself: its unit does, until it is started again."""
+    shown = _shown(session, f"lifeboat-run@{unit}.service")
+    result, status = shown.get("Result", "success"), shown.get("ExecMainStatus", "")
     if result not in _KILLED or (result == "exit-code" and status == "5"):
         return  # well, or told itself that another operation held the job
     runs = history.past(session.paths.history, job)
-    begun = _begun(session, f"lifeboat-run@{unit}.service")
-    if runs and begun is not None and history.ended_at(runs[-1]) >= begun:
+    try:
+        since_boot = int(shown["ExecMainStartTimestampMonotonic"]) / 1e6
+    except (KeyError, ValueError):
+        return
+    begun = int(time.time() - time.clock_gettime(time.CLOCK_MONOTONIC) + since_boot)
+    if runs and history.ended_at(runs[-1]) >= begun:
         return  # it did
     told = f"the run ended with {result}" + (f" {status}" if status else "")
     history.remember_failure(session.paths.history, job, now(), told, 1)
 
 
-def _begun(session: Session, unit: str) -> float | None:
-    """When the unit's program was started last, seconds since 1970."""
-    words = ("show", "--value", "-p", "ExecMainStartTimestampMonotonic", unit)
+def _shown(session: Session, unit: str) -> dict[str, str]:
+    """What systemd says of a unit; nothing where it cannot be asked."""
+    wanted = ("Result", "ExecMainStatus", "ExecMainStartTimestampMonotonic")
+    words = [word for name in wanted for word in ("-p", name)]
     scope = ("--user",) if session.paths.scope == "user" else ()
     try:
-        shown = run(Command(("systemctl", *scope, *words))).decode().strip()
-        ago = time.clock_gettime(time.CLOCK_MONOTONIC) - int(shown) / 1e6
-    except (LifeboatError, ValueError):
-        return None
-    return int(time.time() - ago)
+        lines = run(Command(("systemctl", *scope, "show", *words, unit))).decode().splitlines()
+    except LifeboatError:
+        return {}
+    return {name: value for name, _is, value in (line.partition("=") for line in lines)}
