@@ -12,6 +12,13 @@ from . import units
 from .errors import ConfigError, UsageError
 from .model import Option, Secret
 
+# Of a server that is dumped with few rights and restored with more; who restores is who dumps, if not given.
+IDENTITIES = (
+    Option("user", default=""),
+    Option("password", "secret"),
+    Option("restore_user", default=""),
+    Option("restore_password", "secret"),
+)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from ...errors import ProcessError, SourceError, VerifyError
 from ...inventory import InventoryWriter
 from ...model import Inventory, Needs, Option, Secret, Shelf, SourceRecord, Swap, Target, Workspace
+from ...options import IDENTITIES
 from ...placement import HERE, Placement
 from ...ports import Arena, Plain
 from . import accounts, arena, facts
@@ -45,10 +46,7 @@ class MariaDB:
         Option("host", default=""),  # "" = the local socket
         Option("port", "integer", default=3306),
         Option("socket", default=""),  # "" = where the client was built to look
-        Option("user", default=""),  # "" = the account of the system user's name
-        Option("password", "secret"),
-        Option("restore_user", default=""),
-        Option("restore_password", "secret"),
+        *IDENTITIES,  # no user = the account of the system user's name
         Option("tls", choices=("disabled", "required", "verify")),
         Option("tls_ca", default=""),
         Option("programs_path", default=""),

@@ -24,6 +24,7 @@ from ...model import (
     Target,
     Workspace,
 )
+from ...options import IDENTITIES
 from ...placement import HERE, Placement
 from ...ports import Arena, Plain
 from . import arena, count, facts, restore, role
@@ -53,10 +54,7 @@ class PostgreSQL:
         Option("database", required=True),
         Option("host", default=""),  # "" or a directory = the local socket
         Option("port", "integer", default=5432),
-        Option("user", default=""),  # "" = the role of the system user's name
-        Option("password", "secret"),
-        Option("restore_user", default=""),
-        Option("restore_password", "secret"),
+        *IDENTITIES,  # no user = the role of the system user's name
         Option("admin_os_user", default="postgres"),
         Option("maintenance_database", default="postgres"),
         Option("sslmode", default=""),

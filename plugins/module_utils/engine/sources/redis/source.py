@@ -24,6 +24,7 @@ from ...model import (
     Target,
     Workspace,
 )
+from ...options import IDENTITIES
 from ...placement import HERE, Placement
 from ...ports import Arena, Plain
 from ...units import human_size
@@ -44,10 +45,7 @@ class Redis:
         Option("socket", default=""),
         Option("host", default="127.0.0.1"),
         Option("port", "integer", default=6379),
-        Option("user", default=""),
-        Option("password", "secret"),
-        Option("restore_user", default=""),
-        Option("restore_password", "secret"),
+        *IDENTITIES,
         Option("restore_address", default=""),
         Option("tls", "boolean", default=False),
         Option("ca_certificate", default=""),
