@@ -84,9 +84,8 @@ def run(
     """
     for tag in request.tags:
         check_tag(tag)
-    for encryptor in job.filters:
-        if encryptor.needs_identity:
-            encryptor.check()  # an expired key is found now, and not after an hour of dumping
+    for one in job.filters:
+        one.check()  # an expired key is found now, and not after an hour of dumping
     if job.signing_key is not None:
         signing.prove(job.signing_key, job.signers)
     empty(spool)
