@@ -55,7 +55,7 @@ def restored(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool
         work.fetch()
         time.sleep(decide(ask).pause_s)
         journal = work.apply(secrets.token_hex(3), now())
-    told = {"id": planned.manifest.id, "token": journal.token}
+    told = {"id": planned.manifest.id, "token": journal.token, "reason": given["reason"] or ""}
     remember(session, silent, "restore", job.name, **told)
     return dict(facts, restore=journal_mapping(journal))
 
@@ -74,7 +74,8 @@ def undone(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool) 
         return {"changed": True, "gate": _would_say(ask), "restore": journal_mapping(swapped[-1])}
     time.sleep(decide(ask).pause_s)
     journal = settle.undo(job, session.paths.journals, given["services"])
-    remember(session, silent, "undo", job.name, id=journal.backup_id, token=journal.token)
+    told = {"id": journal.backup_id, "token": journal.token, "reason": given["reason"] or ""}
+    remember(session, silent, "undo", job.name, **told)
     return {"changed": True, "restore": journal_mapping(journal)}
 
 

@@ -63,6 +63,10 @@ options:
     type: bool
     default: false
     version_added: 0.1.0
+  reason:
+    description: Why, in words, for the audit log.
+    type: str
+    version_added: 0.1.0
   services:
     description:
       - Stops the services that the job names right before the swap, starts them again, and asks whether all
@@ -202,6 +206,7 @@ OWN = {
     "path": {"type": "list", "elements": "str", "default": []},
     "merge": {"type": "bool", "default": False},
     "allow_unsigned": {"type": "bool", "default": False},
+    "reason": {"type": "str"},
     "services": {"type": "bool", "default": True},
     "identity": {"type": "str", "no_log": True},
     "confirm": {"type": "str"},

@@ -18,6 +18,7 @@ from ..stopped import notes
 from ..throwaway import left
 from ..units import human_duration
 from . import rescue, unit, watch
+from .audit import audit_, history_
 from .bundle import bundle_
 from .coverage import coverage_
 from .destination import destination_
@@ -223,6 +224,8 @@ COMMANDS: dict[str, Callable[[Session, Any, Output], int]] = {
     "watch": follow,
     "recover": recover,
     "doctor": doctor,
+    "history": history_,
+    "audit": audit_,
     "runbook": runbook_,
     "coverage": coverage_,
     "destination": destination_,

@@ -68,6 +68,11 @@ def parser() -> argparse.ArgumentParser:
     )
     one = _command(commands, "runbook", "this host's page for the worst night", job=None)
     one.add_argument("--output", metavar="FILE", help="write it there, if it is not so already")
+    one = _command(commands, "history", "what happened here, the newest last", job=None)
+    one.add_argument("job", nargs="?", metavar="JOB")
+    one.add_argument("--event", default="", metavar="EVENT", help="backup, restore, gate, …")
+    one.add_argument("--last", type=int, default=30, metavar="N", help="so many (30)")
+    _command(commands, "audit", "prove that nobody changed the history; 0 whole, 1 not", job=None)
     one = _command(commands, "recover", "finish or take back restores that were cut off", job=None)
     one.add_argument("job", nargs="?", metavar="JOB")
     told = "try whether this host can delete what it has stored"
@@ -250,3 +255,4 @@ def _identity(made: argparse.ArgumentParser) -> None:
 def _gate(made: argparse.ArgumentParser) -> None:
     made.add_argument("--confirm", metavar="PHRASE", help="for use without a terminal")
     made.add_argument("--target-host", default="", metavar="HOST", help="must be this host's name")
+    made.add_argument("--reason", default="", metavar="TEXT", help="why, for the audit log")

@@ -88,15 +88,14 @@ def restore_(session: Session, asked: Any, out: Output) -> int:
             work.fetch()
             pass_gate(ask, out)
             journal = work.apply(secrets.token_hex(3), now())
-        remember(
-            session, listener, "restore", job.name, id=planned.manifest.id, token=journal.token
-        )
-    told = [f"restored {planned.manifest.id}"]
-    told += [
+        told = {"id": planned.manifest.id, "token": journal.token, "reason": asked.reason}
+        remember(session, listener, "restore", job.name, **told)
+    lines = [f"restored {planned.manifest.id}"]
+    lines += [
         f"  {record.name}: {target.label}, {_totals(record.totals) or 'not counted'}"
         for record, target in planned.targets
     ]
-    out.result(journal_mapping(journal), "\n".join(told))
+    out.result(journal_mapping(journal), "\n".join(lines))
     out.note(
         f"`lifeboat undo {job.name}` takes it back; `lifeboat confirm {job.name}` lets go of the old"
     )
@@ -127,7 +126,8 @@ def undo(session: Session, asked: Any, out: Output) -> int:
         interactive = asked.confirm is None and has_terminal()
         pass_gate(undo_ask(job, last, asked, asked.confirm, interactive), out)
         journal = settle.undo(job, session.paths.journals, asked.services)
-        remember(session, listener, "undo", job.name, id=journal.backup_id, token=journal.token)
+        undone = {"id": journal.backup_id, "token": journal.token, "reason": asked.reason}
+        remember(session, listener, "undo", job.name, **undone)
     told = f"undone: the state before the restore of {last.backup_id}"
     out.result(journal_mapping(journal), ", but ".join([told, *journal.lost]))
     return 0

@@ -14,6 +14,7 @@ from .. import trend
 from ..errors import LifeboatError
 from ..files import append_line, make_private, open_regular
 from ..units import human_size, iso, parse_instant
+from . import audit
 from .backup import Report, plain_sizes
 
 LOG = "lifeboat.log"  # beside it, for people
@@ -26,6 +27,7 @@ def remember(history: Path, event: str, job: str, at: datetime, **facts: Any) ->
     entry = dict(facts, event=event, job=job, at=iso(at))
     append_line(history, json.dumps(entry, sort_keys=True))
     append_line(history.with_name(LOG), _sentence(entry))
+    audit.append(history.with_name(audit.NAME), event, job, at, facts)
 
 
 def remember_backup(

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Promises of the audit log: every change of it shows."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import multiprocessing
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from lifeboat.operations.audit import append, check, entries
+
+AT = datetime(2026, 11, 21, 2, 0, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "log" / "audit.jsonl"
+    for number in range(5):
+        append(path, "backup", "shop", AT, {"id": f"b{number}"})
+    return path
+
+
+def test_what_was_written_is_whole(log: Path) -> None:
+    chain = check(log)
+    assert (chain.lines, chain.problems) == (5, ())
+    assert chain.first_at == "2026-11-21T02:00:00Z"
+    assert [one["facts"]["id"] for one in entries(log)] == ["b0", "b1", "b2", "b3", "b4"]
+    assert append(log, "backup", "shop", AT, {}) == check(log).head != chain.head
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_changed_line_shows(log: Path, place: int) -> None:
+    lines = log.read_text().splitlines()
+    lines[place] = lines[place].replace(f"b{place}", "forged")
+    log.write_text("\n".join(lines) + "\n")
+    assert any("was changed, or is missing" in one for one in check(log).problems)
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_line_left_out_shows(log: Path, place: int) -> None:
+    lines = log.read_text().splitlines()
+    del lines[place]
+    log.write_text("\n".join(lines) + "\n")
+    assert check(log).problems
+
+
+def test_the_last_line_changed_shows_against_the_head(log: Path) -> None:
+    """The chain alone cannot tell: that is what the system's log is for."""
+    before = check(log).head
+    log.write_text(log.read_text().replace("b4", "xx"))
+    assert check(log).problems == ()
+    assert check(log).head != before
+
+
+def test_the_chain_goes_on_after_a_rotation(log: Path) -> None:
+    log.rename(log.with_name("audit.jsonl.1"))
+    append(log, "backup", "shop", AT, {"id": "b5"})
+    assert (check(log).lines, check(log).problems) == (6, ())
+    older = log.with_name("audit.jsonl.1")
+    log.with_name("audit.jsonl.2.gz").write_bytes(gzip.compress(older.read_bytes()))
+    older.unlink()
+    assert (check(log).lines, check(log).problems) == (6, ())
+
+
+def test_rotated_files_that_are_gone_are_told(log: Path) -> None:
+    log.rename(log.with_name("audit.jsonl.1"))
+    append(log, "backup", "shop", AT, {})
+    log.with_name("audit.jsonl.1").unlink()
+    assert "older files are not here" in check(log).problems[0]
+
+
+def test_a_line_cut_by_a_power_cut_is_told_and_the_next_one_stands(log: Path) -> None:
+    with open(log, "ab") as end:
+        end.write(b'{"seq": 6, "pre')
+    append(log, "backup", "shop", AT, {"id": "after"})
+    chain = check(log)
+    assert chain.lines == 6
+    assert chain.problems == ("audit.jsonl, line 6: this is no whole entry",)
+    assert list(entries(log))[-1]["facts"]["id"] == "after"
+
+
+def _write(path: Path) -> None:
+    for _number in range(20):
+        append(path, "backup", "shop", AT, {})
+
+
+def test_two_who_write_at_once_make_one_chain(log: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=_write, args=(log,)) for _one in range(3)]
+    for one in writers:
+        one.start()
+    for one in writers:
+        one.join(60)
+    assert (check(log).lines, check(log).problems) == (65, ())
+
+
+def test_an_entry_says_who(log: Path) -> None:
+    entry = json.loads(log.read_text().splitlines()[0])
+    assert entry["who"]["user"]
+    assert entry["prev"] == "0" * 64
