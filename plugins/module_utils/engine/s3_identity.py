@@ -24,14 +24,14 @@ class Identity:
 
     def session(self, boto3: Any, keys: Mapping[str, str], region: str | None) -> Any:
         """A boto3 session that acts as this identity; a role is assumed with the first request."""
-        base = boto3.session.Session(**keys, region_name=region, profile_name=self.profile or None)
+        base = boto3.session.Session(
+            **keys, region_name=region, profile_name=self.profile or None, botocore_session=_core()
+        )
         if not self.role_arn:
             return base
-        import botocore.session
         from botocore.credentials import DeferredRefreshableCredentials
 
-        fetcher = self._fetcher(base, region)
-        core = botocore.session.get_session()
+        fetcher, core = self._fetcher(base, region), _core()
         core._credentials = DeferredRefreshableCredentials(  # as its own provider of roles does
             refresh_using=fetcher.fetch_credentials, method="assume-role"
         )
@@ -72,4 +72,17 @@ class Identity:
         )
 
 
+def _core() -> Any:
+    """A session of the SDK that shares what it reads from its package: some 20 MB for each otherwise."""
+    import botocore.loaders
+    import botocore.session
+
+    if not _loaders:
+        _loaders.append(botocore.loaders.create_loader())
+    core = botocore.session.get_session()
+    core.register_component("data_loader", _loaders[0])
+    return core
+
+
 AS_GIVEN = Identity()
+_loaders: list[Any] = []

@@ -36,7 +36,7 @@ class S3:
     """ports.Guarded on a bucket, below `prefix`. Without a credential the SDK's own chain is used.
 
     provider: a row of s3_providers, which sets what is not given; "aws" without an endpoint, else
-    "other". part_size: 0 = from the expected size; a large one costs memory, three times itself.
+    "other". part_size: 0 = from the expected size.
     """
 
     kind = "s3"

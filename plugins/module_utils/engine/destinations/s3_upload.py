@@ -8,24 +8,20 @@ spool, whose size is known.
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from ..errors import LifeboatError
 from ..ports import Growing
-from ..s3_client import Connection
 from .s3_bucket import Bucket
+from .s3_follow import Outgrown, follow
 
 MIB = 1 << 20
 MIN_PART = 5 * MIB  # what servers accept
 MAX_PART = 5 << 30
 _USUAL_PART = 8 * MIB
-# While an archive grows, its parts pass through memory: those in flight, one being read, and one that
-# the library still holds. Measured for a whole process: 109 MiB with parts of 8 MiB, 128 with 24.
-_GROWING_PART = 24 * MIB
-_IN_FLIGHT = 32 * MIB
+_GROWING_PART = 24 * MIB  # a larger one would begin later, and end later
 _FILL = 0.9  # of max_parts: some are kept back, because a size is an estimate
 
 
@@ -68,9 +64,12 @@ def send_growing(
     if not plan.fits(growing.size_hint):
         raise TooManyParts(f"{growing.size_hint} bytes are expected")
     part_size = plan.growing_part(growing.size_hint)
-    with growing.reader() as reader:
-        feed = _Feed(bucket.connection, key, growing, reader, part_size * plan.usable_parts())
-        _send(bucket, key, extra, feed, part_size, plan)
+    limit = part_size * plan.usable_parts()
+    with bucket.connection.faults("store", key):
+        try:
+            follow(bucket, key, extra, growing, part_size, limit, plan.max_concurrency)
+        except Outgrown:
+            raise TooManyParts(f"more than {limit} bytes came") from None
 
 
 def send_finished(
@@ -85,7 +84,7 @@ def _send(
     bucket: Bucket,
     key: str,
     extra: dict[str, Any],
-    body: Any,
+    body: str,
     part_size: int,
     plan: Plan,
     rate: int | None = None,
@@ -96,51 +95,12 @@ def _send(
         multipart_threshold=part_size,
         multipart_chunksize=part_size,
         max_request_concurrency=plan.max_concurrency,
-        max_submission_concurrency=1,  # one more part is in memory for each
-        max_in_memory_upload_chunks=max(1, min(4, _IN_FLIGHT // part_size)),
         max_bandwidth=rate,
     )
     at = bucket.at(key)
     with bucket.connection.faults("store", key), TransferManager(bucket.client, config) as manager:
         future = manager.upload(body, at["Bucket"], at["Key"], extra)
-        if isinstance(body, _Feed):
-            body.watch(future)
         future.result()  # a failure has aborted the upload by then
-
-
-class _Feed:
-    """What the library reads from: it has `read` only, so that it cannot be taken for seekable."""
-
-    def __init__(
-        self, connection: Connection, key: str, growing: Growing, reader: BinaryIO, limit: int
-    ) -> None:
-        self._connection = connection
-        self._key = key
-        self._growing = growing
-        self._reader = reader
-        self._limit = limit
-        self._count = 0
-        self._future: Any = None
-        self._watched = threading.Event()
-
-    def watch(self, future: Any) -> None:
-        self._future = future
-        self._watched.set()
-
-    def read(self, amount: int = -1) -> bytes:
-        self._watched.wait()
-        if self._future.done():  # a part was refused: there is no use in reading on
-            raise self._connection.error(f"cannot store {self._key}", "the upload has failed")
-        block = self._reader.read(amount)
-        self._count += len(block)
-        if self._count > self._limit:
-            raise TooManyParts(f"more than {self._limit} bytes came")
-        if amount < 0 or len(block) < amount:
-            expected = self._growing.wait()
-            if self._count != expected:
-                why = f"{self._count} of {expected} bytes arrived"
-                raise self._connection.error(f"cannot store {self._key}", why, permanent=False)
-        return block
 
 
 def _to_mib(size: float) -> int:
