@@ -84,13 +84,18 @@ def test_the_bucket_keeps_what_the_host_wrote(db: Host) -> None:
         client.put_object(Bucket=BUCKET, Key="catalog/fresh/x", Body=b"")
 
 
-def test_directories_of_backups_are_for_nobody_else_and_watched(db: Host, vault: Host) -> None:
+def test_the_pruners_key_is_on_the_pruner_alone(db: Host, vault: Host) -> None:
+    folder = "/etc/lifeboat/credentials"
+    assert vault.file(folder).listdir() == ["pruner.cred"]
+    assert sorted(db.file(folder).listdir()) == ["lab_s3.cred", "vault_key.cred"]
+
+
+def test_directories_of_backups_are_for_nobody_else_and_watched(db: Host) -> None:
     disk = db.file("/var/backups/lifeboat")
     assert (disk.user, disk.group, disk.mode) == ("lifeboat", "lifeboat", 0o750)
     assert db.check_output("find /var/backups/lifeboat -type f -perm /037") == ""
-    for host, path in ((db, "/var/backups/lifeboat"), (vault, "/srv/lifeboat")):
-        rules = host.file("/etc/audit/rules.d/lifeboat.rules").content_string
-        assert f"-F dir={path} -F perm=wa -F key=lifeboat" in rules
+    rules = db.file("/etc/audit/rules.d/lifeboat.rules").content_string
+    assert "-F dir=/var/backups/lifeboat -F perm=wa -F key=lifeboat" in rules
 
 
 def test_no_unit_has_failed(db: Host, vault: Host) -> None:
