@@ -141,7 +141,7 @@ def test_bucket_identity_and_key_are_made_used_and_replaced(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    again = provisioned(site, "backup_storage", "backup_agent")
+    again = provisioned(site)
     assert again.unchanged, again.output[-3000:]
     assert held(site) == first
 
