@@ -13,10 +13,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .errors import MissingDependency, SourceError
+from .errors import LifeboatError, MissingDependency, SourceError
+from .files import make_private
 from .model import Command
 from .process import Started
 
@@ -118,13 +119,39 @@ def sweep(arenas: Path, job: str) -> None:
         clear(arena)
 
 
+def make_arena(place: Path, job: str) -> Path:
+    """A new directory for one drill below `place`, through which the users of servers may pass to their own.
+
+    Raises LifeboatError unless `place` is ours alone.
+    """
+    for again in (True, True, False):
+        make_private(place, 0o711)
+        if place.stat().st_uid != os.geteuid():
+            raise LifeboatError(
+                f"{place} belongs to another user", hint="look who made it, and remove it"
+            )
+        try:
+            made = Path(tempfile.mkdtemp(prefix=f"{job}.", dir=place))
+        except (
+            FileNotFoundError
+        ):  # the drill of another job has just ended, and `clear` took it away
+            if not again:
+                raise
+        else:
+            break
+    os.chmod(made, 0o711)
+    return made
+
+
 def clear(arena: Path) -> None:
     """Remove the directory of one drill, also while a server that was just killed still writes there."""
-    for source in sorted(arena.glob("*")) if arena.is_dir() else []:
-        shutil.rmtree(_elsewhere(source), ignore_errors=True)
+    for directory in sorted(arena.glob("*/*")) if arena.is_dir() else []:
+        shutil.rmtree(_elsewhere(directory), ignore_errors=True)
     for attempt in range(_SWEEPS):
         shutil.rmtree(arena, ignore_errors=attempt < _SWEEPS - 1)
         if not arena.exists():
+            with suppress(OSError):  # others are there
+                arena.parent.rmdir()
             return
         time.sleep(0.1)
 

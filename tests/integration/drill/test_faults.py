@@ -124,6 +124,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(host: DrillHost) -> None:
         assert host.left() == []
     finally:
         subprocess.run(["umount", str(host.arenas)], check=True)
+        host.arenas.rmdir()
 
 
 @pytest.mark.parametrize("at", ["fetch", "restore", "check"])

@@ -7,9 +7,7 @@ job's own: a backup never waits for a drill.
 
 from __future__ import annotations
 
-import os
 import secrets
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -23,7 +21,7 @@ from ..model import Command, Manifest, Mark, SourceRecord
 from ..ports import Destination
 from ..process import run
 from ..progress import Event, Listener, silent
-from ..throwaway import clear
+from ..throwaway import clear, make_arena
 from .catalog import Holding, Wanted, choose, holdings, put_mark, read_manifest
 from .drill_metadata import examine
 from .drill_report import Phases, Report
@@ -88,14 +86,8 @@ def drill(
         require_identity(manifest, names, decoders, identity)
     except WrongIdentity as exc:
         return replace(report, problem=exc.message, hint=exc.hint)
-    make_private(place, 0o711)
-    if place.stat().st_uid != os.geteuid():
-        raise LifeboatError(
-            f"{place} belongs to another user", hint="look who made it, and remove it"
-        )
-    directory = Path(tempfile.mkdtemp(prefix=f"{job.name}.", dir=place))
+    directory = make_arena(place, job.name)
     try:
-        os.chmod(directory, 0o711)  # the users of servers pass through to directories of their own
         with ExitStack() as held:
             trial = Trial(job, manifest, destination, decoders, identity, held, listener)
             report = _run(trial, asked, directory, report, phases)
