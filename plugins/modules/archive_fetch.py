@@ -136,7 +136,9 @@ def main() -> None:
             )
         told = fetch.fetched_mapping(fetched, at)
         told.pop("destination")
-        module.exit_json(changed=bool(fetched.files), **told)
+        # asking for what is frozen is a change of the world too, and is done once
+        asked = any(one.state == "frozen" for one in fetched.waiting)
+        module.exit_json(changed=bool(fetched.files) or asked, **told)
 
 
 if __name__ == "__main__":
