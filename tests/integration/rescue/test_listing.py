@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from .host import PHRASE, Host
@@ -107,3 +108,20 @@ sqlite.SQLite.swap = swap
     told_meanwhile = json.loads(seen.read_text())[0]
     assert (told_meanwhile["state"], told_meanwhile["next"]) == ("good", "")
     assert "is swapping now (restore, process " in told_meanwhile["reason"]
+
+
+def test_two_hosts_of_one_name_are_told_of_each_other(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    hosts = []
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        hosts.append(Host(tmp_path / place, "h1", disk))
+        hosts[-1].fill(10)
+    first, second = hosts
+    alone = first.lifeboat("run", "shop")
+    anew = second.lifeboat("run", "shop")  # as a host that was built anew would
+    assert "do two hosts" not in alone.stderr + anew.stderr
+    told = first.lifeboat("run", "shop")
+    assert told.returncode == 0, told.stderr
+    assert f"{anew.stdout.strip()} was not made here: do two hosts have the name h1?" in told.stderr
+    assert "do two hosts" in second.lifeboat("run", "shop").stderr

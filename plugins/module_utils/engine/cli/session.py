@@ -27,6 +27,7 @@ from ..progress import Event, Listener, Phases, Told, silent
 from ..stopped import resume
 from ..throwaway import passable, sweep
 from ..units import stamp
+from .strangers import told_of_strangers
 
 
 def now() -> datetime:
@@ -183,6 +184,7 @@ def run_backup(
         with _failures(session, job, listener, begun):
             report = backup.run(job, request, area.spool, area.runtime, now, phases)
             report = _with_overdue(report, verify.overdue(job, now, phases))
+            report = told_of_strangers(job, past, report)
         _remember(
             listener,
             lambda: history.remember_backup(
