@@ -16,8 +16,8 @@ from .conftest import Container, podman
 
 KILLED_WHILE_READING = """
 import os, signal
-from lifeboat.sources.volume import source as volume
-volume._VolumeDump.streams = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+from lifeboat.sources.volume import dump as volume
+volume.VolumeDump.streams = lambda self: os.kill(os.getpid(), signal.SIGKILL)
 """
 KILLED_AFTER_THE_SWAP = """
 import os, signal
@@ -27,10 +27,10 @@ volume.tree_swap.swap = lambda tree: (whole(tree), os.kill(os.getpid(), signal.S
 """
 FAILS_WHILE_READING = """
 from lifeboat.errors import SourceError
-from lifeboat.sources.volume import source as volume
+from lifeboat.sources.volume import dump as volume
 def streams(self):
     raise SourceError("the disk is gone")
-volume._VolumeDump.streams = streams
+volume.VolumeDump.streams = streams
 """
 
 

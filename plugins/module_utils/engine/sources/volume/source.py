@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import os
-import shlex
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -15,19 +14,20 @@ from typing import Any
 
 from ...anchor import anchored
 from ...containers import Engine, at_rest
-from ...errors import ConfigError, LifeboatError, SourceAbsent, SourceError, VerifyError
-from ...model import Inventory, Needs, Option, SourceRecord, Stream, Swap, Target, Workspace
+from ...errors import ConfigError, SourceAbsent, SourceError, VerifyError
+from ...model import Inventory, Needs, Option, SourceRecord, Swap, Target, Workspace
 from ...placement import HERE, Placement
 from ...ports import Arena, Plain
-from ...stopped import start, stopped
+from ...stopped import stopped
 from ..trees import swap as tree_swap
 from ..trees import tar as tree_tar
 from ..trees import target as tree_target
-from ..trees.dump import TreeDump
 from ..trees.survey import survey
 from ..trees.swap import Tree
 from . import facts
 from .arena import Directory
+from .dump import VolumeDump, by_hand, excluded
+from .rest import Rest
 from .tree import VolumeTree
 
 
@@ -71,6 +71,7 @@ class Volume:
         self._running = running
         self._exclude = tuple(exclude)
         self._tree = VolumeTree(name, self._engine)
+        self._rest = Rest(name, self._engine, self._tree)
 
     def needs(self) -> Needs:
         program = self._engine.program
@@ -90,7 +91,7 @@ class Volume:
         return {"tar": tree_tar.version(), "path": place, "used by": names}
 
     @contextmanager
-    def open(self, work: Workspace) -> Iterator[_VolumeDump]:
+    def open(self, work: Workspace) -> Iterator[VolumeDump]:
         place = facts.place(self._engine, self._volume)
         using = self._engine.users(self._volume)
         names = [facts.name_of(one) for one in using]
@@ -112,15 +113,15 @@ class Volume:
             folder = held.enter_context(
                 tempfile.TemporaryDirectory(prefix="volume-", dir=work.bulk)
             )
-            dump = _VolumeDump(
+            dump = VolumeDump(
                 self.name,
                 facts.public(self._engine, self._volume, quiet, using),
                 Path(folder) / "inventory.jsonl",
-                lambda _path: self._tree.create(place, self._excluded()),
+                lambda _path: self._tree.create(place, excluded(self._exclude)),
                 False,
             )
             dump.look = partial(self._look, facts.started(self._engine.having(self._volume)))
-            dump.by_hand = self._by_hand()
+            dump.by_hand = by_hand(self._engine, self._volume)
             dump.private = {"containers": [facts.private(one) for one in using]}
             held.callback(dump.abandon)
             yield dump
@@ -192,7 +193,7 @@ class Volume:
                 f"source {self.name}: {new[0]} has begun to use volume {swap.target} meanwhile",
                 hint="stop it, or restore again",
             )
-        self._at_rest(swap, tree_swap.swap, inverse=tree_swap.back)
+        self._rest.change(swap, tree_swap.swap, inverse=tree_swap.back)
 
     def swapped(self, swap: Swap) -> bool:
         tree = _tree(swap)
@@ -220,7 +221,7 @@ class Volume:
     def back(self, swap: Swap) -> None:
         # taking back what never was in place need stop nobody; an undo may have been cut off anywhere
         moves = swap.note.get("undone") or not _old_in_place(_tree(swap))
-        self._at_rest(swap, tree_swap.back, stop=bool(moves), again=swap.note["running"])
+        self._rest.change(swap, tree_swap.back, stop=bool(moves), again=swap.note["running"])
 
     def discard(self, swap: Swap) -> None:
         tree = _tree(swap)
@@ -245,26 +246,6 @@ class Volume:
 
     # -- inside
 
-    def _by_hand(self) -> str:
-        volume = shlex.quote(self._volume)
-        place = (
-            f"\"$({self._engine.program} volume inspect --format '{{{{.Mountpoint}}}}' {volume})\""
-        )
-        user = "podman unshare " if self._engine.rootless else ""
-        return (
-            f"# into a volume that is there, and that no running container uses\n{user}"
-            + tree_tar.BY_HAND_INTO % place
-        )
-
-    def _excluded(self) -> list[str]:
-        words = ["--one-file-system"]
-        for pattern in self._exclude:
-            words.append("--anchored" if pattern.startswith("/") else "--no-anchored")
-            words.append(
-                "--exclude=" + ("." if pattern.startswith("/") else "") + pattern.rstrip("/")
-            )
-        return words
-
     def _look(self, before: Mapping[str, str], told: dict[str, Any]) -> None:
         """Whether it was at rest as long as it was read; `told` is corrected where it may have not been.
 
@@ -284,67 +265,6 @@ class Volume:
             place = facts.place(self._engine, self._volume)
             facts.refuse_databases(self._engine, self._volume, place)
             told["at_rest"] = False
-
-    def _at_rest(
-        self,
-        swap: Swap,
-        act: Callable[[Tree], None],
-        *,
-        stop: bool = True,
-        inverse: Callable[[Tree], None] | None = None,
-        again: Sequence[str] = (),
-    ) -> None:
-        """Do it while no container uses the volume; what was stopped runs again then, and so does `again`.
-
-        Where it fails, `inverse` is done.
-        """
-        tree = _tree(swap)
-        stopped: list[str] = []
-        try:
-            if os.path.isdir(tree.folder):
-                with self._tree.held(tree) as there:
-                    if stop:
-                        tree_swap.refuse_mounts(tree.target)
-                        self._stop(swap.target, stopped)
-                    try:
-                        act(there)
-                        if stop:  # what has begun meanwhile may have the tree that is gone
-                            self._stop(swap.target, stopped)
-                    except (LifeboatError, OSError):
-                        if inverse:
-                            inverse(there)
-                        raise
-        finally:
-            left: list[str] = []
-            if os.path.lexists(tree.target) or not os.path.isdir(tree.folder):
-                wanted = dict.fromkeys([*stopped, *again])
-                left, _gone = start(self._engine, list(reversed(list(wanted))))
-        if left:
-            raise SourceError(
-                f"source {self.name}: {', '.join(left)} was stopped and does not start again",
-                hint=f"see why: {self._engine.program} logs {left[0]}",
-            )
-
-    def _stop(self, volume: str, stopped: list[str]) -> None:
-        """Stop what uses the volume, and add it to `stopped` before."""
-        using = self._engine.users(volume)
-        facts.require_stoppable(self._engine, using)
-        for name in map(facts.name_of, using):
-            stopped.append(name)
-            self._engine.stop(name)
-
-
-class _VolumeDump(TreeDump):
-    """A tree's dump, with what is private about the containers, and how it is restored by hand."""
-
-    by_hand: str
-    private: Mapping[str, Any]
-    look: Callable[[dict[str, Any]], None]
-
-    def streams(self) -> Iterator[Stream]:
-        for stream in super().streams():
-            yield replace(stream, by_hand=self.by_hand)
-        self.look(self.facts["volume"])
 
 
 def _tree(swap: Swap) -> Tree:
