@@ -77,7 +77,11 @@ def pruned_hosts(hostvars: Mapping[str, Any], pruner: str) -> dict[str, Any]:
 
 def _one(host: Mapping[str, Any]) -> dict[str, Any]:
     offered = _merged(host, "destinations")
-    places = {name: _as_pruner(body) for name, body in offered.items() if _append_only(body)}
+    places = {
+        name: _as_pruner(body)
+        for name, body in offered.items()
+        if _append_only(body) and body.get("pruner") is not False  # it prunes itself
+    }
     jobs = {}
     for name, body in _merged(host, "jobs").items():
         kept = {key: body[key] for key in JOB_KEYS if key in body}

@@ -33,7 +33,7 @@ IDENTITIES = {
     "restorer": ("restorer", ""),
 }
 # Condition keys that versitygw refuses a policy for, so its rules are without them: there a second put is
-# no refusal, but leaves the first one as a version. tests/unit/filter has the whole texts.
+# no refusal, but leaves the first one as a version. tests/unit/filter_plugins has the whole texts.
 UNKNOWN_TO_VERSITYGW = ("s3:if-none-match", "s3:ObjectCreationOperation")
 
 

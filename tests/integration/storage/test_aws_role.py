@@ -2,7 +2,7 @@
 """The role on moto, which enforces IAM: bucket, identity and key are made, used, and replaced.
 
 moto passes over the conditions of policies, so a bucket policy that refuses what is not TLS would
-refuse everything here: its text is asserted in tests/unit/filter, and the role goes without it.
+refuse everything here: its text is asserted in tests/unit/filter_plugins, and the role goes without it.
 """
 
 from __future__ import annotations

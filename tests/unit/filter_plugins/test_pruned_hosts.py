@@ -51,6 +51,13 @@ def test_a_job_is_rendered_with_its_rules_and_without_its_sources() -> None:
     }
 
 
+def test_a_destination_that_prunes_itself_is_left_out() -> None:
+    places = host()["lifeboat_destinations"]
+    attic = {"type": "sftp", "host": "attic", "mode": "append_only", "pruner": False}
+    told = pruned_hosts({"db1": host(lifeboat_destinations={**places, "disk": attic})}, "vault")
+    assert told["db1"]["jobs"]["shop"]["destinations"] == ["offsite"]
+
+
 @pytest.mark.parametrize(
     ("instead", "made"),
     [
