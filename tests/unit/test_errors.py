@@ -24,6 +24,8 @@ def test_exit_codes_are_those_that_the_interface_documents() -> None:
         "ReadBackError": 4,
         "LockedError": 5,
         "GateRefused": 6,
+        "PruneRefused": 6,
+        "UnsignedError": 6,
         "Interrupted": 130,
     }
 
