@@ -138,7 +138,7 @@ session.now = lambda: datetime.datetime.now(datetime.timezone.utc) + datetime.ti
     assert pinned.returncode == 0
 
 
-def test_a_failure_after_the_last_swap_tells_that_the_new_state_is_in_place(host: Host) -> None:
+def test_a_failure_after_the_last_swap_takes_all_back_and_says_so(host: Host) -> None:
     id_ = host.run()
     host.fill(7)
     before = """
@@ -153,9 +153,9 @@ sqlite.SQLite.swap = swap
     done = host.restore(id_, before=before)
 
     assert done.returncode == 1
-    assert host.rows() == 1000
-    assert "the new state is in place" in done.stderr
-    assert "the old state" not in done.stderr
+    assert host.rows() == 7
+    assert "the old state is in place" in done.stderr
+    assert "the new state" not in done.stderr
 
 
 def test_recovery_goes_on_past_a_job_that_is_gone(host: Host) -> None:
