@@ -22,6 +22,11 @@ notes = Path("/srv/notes/kept")
 for number in range(20):
     (notes / f"note {number}").write_text(f"remember {number}: ünïcode")
 
+extra = Path("/srv/extra")
+extra.mkdir()
+for number in range(20):
+    (extra / f"extra {number:02}").touch()
+
 uploads = Path("/srv/shop/uploads/2026")
 uploads.mkdir(parents=True)
 for number in range(50):

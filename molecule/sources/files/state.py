@@ -68,5 +68,32 @@ def uploads():
     return found
 
 
-ALL = (wiki, shop, cache, notes, settings, uploads)
-json.dump({look.__name__: look() for look in ALL}, sys.stdout)
+def events():
+    """Each document as it is stored; BSON says its own length first."""
+    dump = ["mongodump", "--quiet", "--db=events", "--collection=seen", "--out=-"]
+    told = subprocess.run(dump, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    found = []
+    while told:
+        length = int.from_bytes(told[:4], "little")
+        found.append(told[:length].hex())
+        told = told[length:]
+    return sorted(found)
+
+
+def extra():
+    return [path.name for path in sorted(Path("/srv/extra").glob("*"))]
+
+
+def box():
+    """The database and the volume of the forum, both as their containers see them."""
+    where = "--no-defaults --socket=/run/mysqld/mysqld.sock -uroot"
+    dump = f"podman exec forum-db mariadb-dump {where} --skip-comments --skip-extended-insert forum"
+    look = "cd /data && find . -printf '%p %U:%G %m %l\\n' | sort && cat up/*"
+    content = lines(*dump.split())
+    posts = [line for line in content if line.startswith(("INSERT", "CREATE"))]
+    return posts + (lines("podman", "exec", "forum-app", "sh", "-c", look))
+
+
+ALL = (wiki, shop, cache, notes, settings, uploads, events, extra)
+ASKED = (box,) if sys.argv[1:] == ["box"] else ALL
+json.dump({look.__name__: look() for look in ASKED}, sys.stdout)

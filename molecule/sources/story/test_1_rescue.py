@@ -9,7 +9,7 @@ import pytest
 from testinfra.host import Host
 
 from tests.lab import hosts
-from tests.lab.hosts import PHRASE, lifeboat, on, told, watched
+from tests.lab.hosts import PHRASE, on, watched
 
 FILES = Path(__file__).resolve().parent.parent / "files"
 CONFIRMED = ("--confirm", PHRASE, "--target-host", "db")
@@ -18,7 +18,8 @@ LOSSES = (
     "runuser -u postgres -- psql -XqAtc 'DROP DATABASE shop WITH (FORCE)'",
     "env REDISCLI_AUTH=cache-secret-of-the-lab redis-cli FLUSHALL",
     "find /srv/notes/kept -type f -delete",
-    "rm -rf /srv/shop/uploads /srv/shop/settings.db",
+    "rm -rf /srv/shop/uploads /srv/shop/settings.db /srv/extra",
+    "sh -c 'systemctl stop ferretdb && rm -rf /var/lib/private/ferretdb/* && systemctl start ferretdb'",
 )
 
 SECRETS = [
@@ -68,13 +69,8 @@ def backup(whole: State) -> str:
     """The id of a backup of just that state, whole at both destinations."""
     ran, programs = watched("db", "run", "stores", "--json", secrets=SECRETS)
     assert ran.returncode == 0, ran.stderr
-    assert {
-        "mariadb-dump",
-        "pg_dump",
-        "redis-cli",
-        "zstd",
-        "age",
-    } & programs  # it looked while they ran
+    dumping = {"mariadb-dump", "pg_dump", "redis-cli", "mongodump", "zstd", "age"}
+    assert dumping & programs  # it looked while they ran
     report = json.loads(ran.stdout)
     assert {one["name"]: one["state"] for one in report["destinations"]} == {
         "disk": "intact",
@@ -90,14 +86,14 @@ def lost(db: Host, backup: str) -> State:
     for loss in LOSSES:
         db.check_output(loss)
     assert on("s3", "sh", "-c", "rm -rf /srv/s3/objects/documents/*").returncode == 0
-    found = state()
-    assert not any(found.values())
-    return found
+    assert hosts.wait_for(lambda: not any(state().values()), timeout_s=20)
+    return state()
 
 
 def test_every_archive_decrypts_and_holds_what_it_says(backup: str, keys: Path) -> None:
     key = (keys / "escrow.key").read_text()
-    found = told("db", "verify", backup, "--level", "content", "--identity", "-", stdin=key)
+    words = ("verify", backup, "--level", "content", "--identity", "-", "--json")
+    found = json.loads(typed(*words, stdin=key).stdout)
     assert {one["state"] for one in found} <= {"readable", "intact"}
 
 
@@ -108,13 +104,12 @@ def test_all_of_it_comes_back(backup: str, whole: State, lost: State, keys: Path
 
 
 def test_undo_puts_back_what_was_there_before(backup: str, lost: State) -> None:
-    undone = lifeboat("db", "undo", "stores", backup, *CONFIRMED)
-    assert undone.returncode == 0, undone.stderr
+    typed("undo", "stores", backup, *CONFIRMED)
     assert differences(state(), lost) == {}
 
 
 def test_one_store_comes_back_alone(backup: str, whole: State, keys: Path) -> None:
-    assert lifeboat("db", "confirm", "stores").returncode == 0
+    typed("confirm", "stores")
     restored = rescue(backup, keys, "--only", "cache")
     assert restored.returncode == 0, restored.stderr
     found = state()
@@ -129,17 +124,24 @@ def test_a_changed_host_goes_back_to_what_it_was(backup: str, whole: State, keys
     changed = state()
     assert rescue(backup, keys).returncode == 0
     assert differences(state(), whole) == {}
-    assert lifeboat("db", "undo", "stores", backup, *CONFIRMED).returncode == 0
+    typed("undo", "stores", backup, *CONFIRMED)
     assert differences(state(), changed) == {}
     assert rescue(backup, keys).returncode == 0
-    assert lifeboat("db", "confirm", "stores").returncode == 0
+    typed("confirm", "stores")
     assert differences(state(), whole) == {}
 
 
 def test_the_servers_come_up_again_with_what_was_restored(db: Host, whole: State) -> None:
-    for unit in ("mariadb", "redis-server", "postgresql"):
+    for unit in ("mariadb", "redis-server", "postgresql", "ferretdb"):
         db.check_output("systemctl restart %s", unit)
     assert hosts.wait_for(lambda: not differences(state(), whole), timeout_s=20)
+
+
+def typed(*words: str, stdin: str = "") -> hosts.Ran:
+    """The command, which has to do well, while everybody looks at what everybody may see."""
+    ran, _programs = watched("db", *words, secrets=SECRETS, stdin=stdin)
+    assert ran.returncode == 0, ran.stderr
+    return ran
 
 
 def rescue(backup: str, keys: Path, *more: str) -> hosts.Ran:

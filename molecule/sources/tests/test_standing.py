@@ -6,7 +6,16 @@ from testinfra.host import Host
 
 from tests.lab.hosts import on, told
 
-SECRETS = ("cache-secret", "dumps-secret", "wiki-secret", "root-secret-of-the-lab")
+SECRETS = (
+    "cache-secret",
+    "dumps-secret",
+    "wiki-secret",
+    "root-secret-of-the-lab",
+    "db-secret-of-the-lab",
+    "forum-secret",
+    "admin-secret",
+    "AGE-SECRET-KEY-1",
+)
 
 
 def test_nothing_temporary_is_left(db: Host) -> None:
