@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import door, jobs
+from .engine.cli.incidents import incidents
 from .engine.cli.rescue import ask_of, journal_mapping, plan_lines, plan_mapping, undo_ask
 from .engine.cli.session import Session, now, remember
 from .engine.errors import GateRefused, UsageError
@@ -49,14 +50,15 @@ def restored(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool
     }
     if dry_run:
         return dict(facts, gate=_would_say(ask))
-    decide(ask)  # refuse what can be refused before an hour of fetching
-    area, key = session.area(job, rescue=True), jobs.identity(given)
-    with restore.Restore(job, planned, area, FILTERS, key, now) as work:
-        work.fetch()
-        time.sleep(decide(ask).pause_s)
-        journal = work.apply(secrets.token_hex(3), now())
-    told = {"id": planned.manifest.id, "token": journal.token, "reason": given["reason"] or ""}
-    remember(session, silent, "restore", job.name, **told)
+    told = {"id": planned.manifest.id, "reason": given["reason"] or ""}
+    with incidents(session, silent, "restore", job.name, **told):
+        decide(ask)  # refuse what can be refused before an hour of fetching
+        area, key = session.area(job, rescue=True), jobs.identity(given)
+        with restore.Restore(job, planned, area, FILTERS, key, now) as work:
+            work.fetch()
+            time.sleep(decide(ask).pause_s)
+            journal = work.apply(secrets.token_hex(3), now())
+    remember(session, silent, "restore", job.name, **told, token=journal.token)
     return dict(facts, restore=journal_mapping(journal))
 
 
@@ -72,10 +74,11 @@ def undone(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool) 
     ask = undo_ask(job, swapped[-1], asked, given["confirm"], False)
     if dry_run:
         return {"changed": True, "gate": _would_say(ask), "restore": journal_mapping(swapped[-1])}
-    time.sleep(decide(ask).pause_s)
-    journal = settle.undo(job, session.paths.journals, given["services"])
-    told = {"id": journal.backup_id, "token": journal.token, "reason": given["reason"] or ""}
-    remember(session, silent, "undo", job.name, **told)
+    told = {"id": swapped[-1].backup_id, "reason": given["reason"] or ""}
+    with incidents(session, silent, "undo", job.name, **told):
+        time.sleep(decide(ask).pause_s)
+        journal = settle.undo(job, session.paths.journals, given["services"])
+    remember(session, silent, "undo", job.name, **told, token=journal.token)
     return {"changed": True, "restore": journal_mapping(journal)}
 
 
@@ -83,7 +86,8 @@ def confirmed(session: Session, job: Job, given: Mapping[str, Any], dry_run: boo
     """Let go of everything that restores of this job keep beside."""
     done = journals(session.paths.journals, job.name)
     if done and not dry_run:
-        done = settle.confirm(job, session.paths.journals)
+        with incidents(session, silent, "confirm", job.name):
+            done = settle.confirm(job, session.paths.journals)
         remember(session, silent, "confirm", job.name, tokens=[one.token for one in done])
     return {"changed": bool(done), "confirmed": [journal_mapping(one) for one in done]}
 

@@ -19,6 +19,7 @@ from ..registry import FILTERS
 from ..units import human_duration, human_size, iso, parse_instant
 from . import watch
 from .gatekeeper import ask_secret, has_terminal, pass_gate
+from .incidents import incidents
 from .output import Output
 from .session import Session, now, remember
 from .wanted import from_bundle, host_of
@@ -81,15 +82,16 @@ def restore_(session: Session, asked: Any, out: Output) -> int:
             out.note(line)
         interactive = asked.confirm is None and has_terminal()
         ask = ask_of(job, planned, asked, phrase=asked.confirm, terminal=interactive, verified=True)
-        decide(ask)  # refuse what can be refused before an hour of fetching
-        with restore.Restore(
-            job, planned, session.area(job, rescue=True), FILTERS, key, now, listener
-        ) as work:
-            work.fetch()
-            pass_gate(ask, out)
-            journal = work.apply(secrets.token_hex(3), now())
-        told = {"id": planned.manifest.id, "token": journal.token, "reason": asked.reason}
-        remember(session, listener, "restore", job.name, **told)
+        facts = {"id": planned.manifest.id, "reason": asked.reason}
+        with incidents(session, listener, "restore", job.name, **facts):
+            decide(ask)  # refuse what can be refused before an hour of fetching
+            with restore.Restore(
+                job, planned, session.area(job, rescue=True), FILTERS, key, now, listener
+            ) as work:
+                work.fetch()
+                pass_gate(ask, out)
+                journal = work.apply(secrets.token_hex(3), now())
+        remember(session, listener, "restore", job.name, **facts, token=journal.token)
     lines = [f"restored {planned.manifest.id}"]
     lines += [
         f"  {record.name}: {target.label}, {_totals(record.totals) or 'not counted'}"
@@ -124,10 +126,11 @@ def undo(session: Session, asked: Any, out: Output) -> int:
             )
             out.note(f"{swap.target}: {what}")
         interactive = asked.confirm is None and has_terminal()
-        pass_gate(undo_ask(job, last, asked, asked.confirm, interactive), out)
-        journal = settle.undo(job, session.paths.journals, asked.services)
-        undone = {"id": journal.backup_id, "token": journal.token, "reason": asked.reason}
-        remember(session, listener, "undo", job.name, **undone)
+        facts = {"id": last.backup_id, "reason": asked.reason}
+        with incidents(session, listener, "undo", job.name, **facts):
+            pass_gate(undo_ask(job, last, asked, asked.confirm, interactive), out)
+            journal = settle.undo(job, session.paths.journals, asked.services)
+        remember(session, listener, "undo", job.name, **facts, token=journal.token)
     told = f"undone: the state before the restore of {last.backup_id}"
     out.result(journal_mapping(journal), ", but ".join([told, *journal.lost]))
     return 0
@@ -138,7 +141,8 @@ def confirm(session: Session, asked: Any, out: Output) -> int:
     job = session.job(asked.job)
     listener = watch.listener(quiet=asked.quiet)
     with session.hold(job, "confirm", listener=listener):
-        done = settle.confirm(job, session.paths.journals)
+        with incidents(session, listener, "confirm", job.name):
+            done = settle.confirm(job, session.paths.journals)
         remember(session, listener, "confirm", job.name, tokens=[one.token for one in done])
     out.result([journal_mapping(one) for one in done], f"let go of {len(done)} restores")
     return 0

@@ -129,7 +129,9 @@ class Session:
         try:
             for told in settle.recover(job, self.paths.journals):
                 _tell(listener, told)
+                self._remember_recovery(job, listener, told, told.well)
         except LifeboatError as exc:
+            self._remember_recovery(job, listener, str(exc), False)
             raise LockedError(
                 f"{cut_off} and cannot be ended yet: {exc}",
                 detail=exc.detail,
@@ -140,6 +142,11 @@ class Session:
                 f"{cut_off} and cannot be ended yet: {exc.filename}: {exc.strerror}",
                 hint=f"run `{recover}` as root",
             ) from exc
+
+    def _remember_recovery(self, job: Job, listener: Listener, told: str, well: bool) -> None:
+        """Which restore was cut off, and which state holds, or why it could not be ended."""
+        words = {"told": [told]} if well else {"exit_code": 1, "errors": [told]}
+        remember(self, listener, "recover", job.name, **words)
 
     def _let_go(self, job: Job, left: Sequence[Journal], listener: Listener) -> None:
         """Complete what was confirmed; where that cannot be, only space is at stake."""

@@ -18,6 +18,7 @@ from . import audit
 from .backup import Report, plain_sizes
 
 LOG = "lifeboat.log"  # beside it, for people
+_ENDS = {0: "done", 6: "REFUSED"}  # by exit code
 _READ_BYTES = 4 << 20  # of the end of the file: years of daily runs
 
 
@@ -95,9 +96,8 @@ def _tail(history: Path) -> list[bytes]:
 
 def _sentence(entry: Mapping[str, Any]) -> str:
     """The entry as the log file has it, for people: one line, and nothing that steers a terminal."""
-    failed = entry.get("exit_code", 0) != 0
-    words = [entry["at"], entry["job"], entry["event"], str(entry.get("id") or "-")]
-    words.append("FAILED" if failed else "done")
+    ended = _ENDS.get(entry.get("exit_code", 0), "FAILED")
+    words = [entry["at"], entry["job"], entry["event"], str(entry.get("id") or "-"), ended]
     if "seconds" in entry:
         words.append(f"{entry['seconds']} s")
     if entry.get("stored"):
@@ -105,7 +105,8 @@ def _sentence(entry: Mapping[str, Any]) -> str:
     outcomes = entry.get("outcomes")
     if isinstance(outcomes, Mapping):
         words += [f"{name}:{state}" for name, state in sorted(outcomes.items())]
-    words += [str(one) for one in (*entry.get("errors", ()), *entry.get("odd", ()))]
+    for what in ("errors", "odd", "told"):
+        words += [str(one) for one in entry.get(what, ())]
     return "".join(one if one.isprintable() else " " for one in " ".join(words))
 
 

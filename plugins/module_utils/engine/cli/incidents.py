@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keep in the history also what did not happen: a restore or an undo that was refused, or failed, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..errors import LifeboatError, UsageError
+from ..progress import Listener
+from .session import Session, remember
+
+
+@contextmanager
+def incidents(
+    session: Session, listener: Listener, event: str, job: str, **facts: Any
+) -> Iterator[None]:
+    """What is raised within goes on, after a line with `facts`, the exit code and the reason.
+
+    A request that is wrong in itself (UsageError: no such backup) is no incident.
+    """
+    try:
+        yield
+    except UsageError:
+        raise
+    except (LifeboatError, OSError, KeyboardInterrupt) as exc:
+        code = 130 if isinstance(exc, KeyboardInterrupt) else getattr(exc, "exit_code", 1)
+        reason = str(exc) or "interrupted"
+        remember(session, listener, event, job, **facts, exit_code=code, errors=[reason])
+        raise
