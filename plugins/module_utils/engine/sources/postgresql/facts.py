@@ -47,17 +47,26 @@ _EXTENSIONS = (
 
 # Owners, and roles named in privileges, policies and settings of this database (the superuser that
 # initdb made has no entry in pg_shdepend), then all that are joined to them by membership: without
-# its members, an owner's role lets nobody in.
+# its members, an owner's role lets nobody in. What an extension brought is made by CREATE EXTENSION
+# (a trusted one's belongs to the superuser), so who owns that does not matter.
+_OF_EXTENSIONS = """SELECT FROM pg_catalog.pg_depend e
+  WHERE e.deptype = 'e' AND e.classid = {} AND e.objid = {}"""
+
 _DEPENDS = f"""
-  SELECT refobjid AS oid FROM pg_catalog.pg_shdepend
+  SELECT refobjid AS oid FROM pg_catalog.pg_shdepend s
   WHERE refclassid = 'pg_catalog.pg_authid'::regclass
+    AND NOT (deptype = 'o' AND (classid = 'pg_catalog.pg_extension'::regclass
+                                OR EXISTS ({_OF_EXTENSIONS.format("s.classid", "s.objid")})))
     AND (dbid = {_HERE} OR (classid = 'pg_catalog.pg_database'::regclass AND objid = {_HERE}))"""
 
 _OWNED = f"""
   SELECT datdba AS oid FROM pg_catalog.pg_database WHERE oid = {_HERE}
   UNION SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid >= {FIRST_ORDINARY}
+    AND NOT EXISTS ({_OF_EXTENSIONS.format("'pg_catalog.pg_class'::regclass", "c.oid")})
   UNION SELECT p.proowner FROM pg_catalog.pg_proc p WHERE p.oid >= {FIRST_ORDINARY}
-  UNION SELECT n.nspowner FROM pg_catalog.pg_namespace n WHERE n.oid >= {FIRST_ORDINARY}"""
+    AND NOT EXISTS ({_OF_EXTENSIONS.format("'pg_catalog.pg_proc'::regclass", "p.oid")})
+  UNION SELECT n.nspowner FROM pg_catalog.pg_namespace n WHERE n.oid >= {FIRST_ORDINARY}
+    AND NOT EXISTS ({_OF_EXTENSIONS.format("'pg_catalog.pg_namespace'::regclass", "n.oid")})"""
 
 _OWNERS = f"""
 SELECT DISTINCT r.rolname AS name FROM pg_catalog.pg_roles r

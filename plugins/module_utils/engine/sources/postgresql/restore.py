@@ -108,7 +108,8 @@ def create_database(admin: Session, name: str, wanted: Mapping[str, Any], number
         words.append(f"{provider.upper()}_LOCALE {literal(wanted['locale'])}")
     if wanted.get("icu_rules"):
         words.append(f"ICU_RULES {literal(wanted['icu_rules'])}")
-    if wanted["tablespace"] in tablespaces(admin):
+    # pg_default is where template0 lies; who is no superuser may not name it
+    if wanted["tablespace"] != "pg_default" and wanted["tablespace"] in tablespaces(admin):
         words.append(f"TABLESPACE {identifier(wanted['tablespace'])}")
     admin.ask(" ".join(words))
     admin.ask(f"REVOKE ALL ON DATABASE {identifier(name)} FROM PUBLIC")

@@ -17,6 +17,7 @@ from .session import QueryError, Session, identifier, literal
 
 _ATTEMPTS = 10
 _IN_USE = "55006"
+_DENIED = "42501"
 
 Connect = Callable[[], AbstractContextManager[Session]]
 
@@ -35,9 +36,10 @@ def rename(connect: Connect, source: str, moves: Sequence[tuple[str, str]]) -> N
     before (ALLOW_CONNECTIONS), so nothing stays off after a crash.
     """
     names = ", ".join(literal(name) for name, _new in moves)
+    # autovacuum, which is no user's, gives way by itself
     end_sessions = (
         "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity"
-        f" WHERE datname IN ({names}) AND pid <> pg_catalog.pg_backend_pid()"
+        f" WHERE datname IN ({names}) AND pid <> pg_catalog.pg_backend_pid() AND usesysid IS NOT NULL"
     )
     problem: QueryError | None = None
     for _attempt in range(_ATTEMPTS):
@@ -47,7 +49,7 @@ def rename(connect: Connect, source: str, moves: Sequence[tuple[str, str]]) -> N
                 for name, new in moves:
                     admin.ask(
                         f"ALTER DATABASE {identifier(name)} RENAME TO {identifier(new)}",
-                        meanwhile=lambda: _ignore(clearer.ask(end_sessions)),
+                        meanwhile=lambda: _end(clearer, end_sessions, source, moves[0][0]),
                     )
                 admin.ask("COMMIT")
                 return
@@ -86,5 +88,14 @@ def fitting(name: str, token: str, end: str, most: int = 63) -> str:
     return whole[: most - len(added)].decode("utf-8", "ignore") + added
 
 
-def _ignore(_answer: list[str]) -> None:
-    """Whether a session could be ended shows in the rename."""
+def _end(clearer: Session, statement: str, source: str, name: str) -> None:
+    """Whether the sessions could be ended shows in the rename; that we may not is told at once."""
+    try:
+        clearer.ask(statement)
+    except QueryError as exc:
+        if exc.state != _DENIED:
+            raise
+        raise SourceError(
+            f"source {source}: database {name!r} is in use by sessions that are not ours to end: {exc}",
+            hint="end them, or let the role do it: GRANT pg_signal_backend TO it",
+        ) from exc

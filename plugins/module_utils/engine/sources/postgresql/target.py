@@ -48,7 +48,7 @@ def refusals(admin: Session, me: Any, wanted: Mapping[str, Any], name: str) -> l
     )
     if prepared:
         told.append(f"the prepared transaction {prepared[0]} is open: commit it or roll it back")
-    return told + ([] if me["superuser"] else _rights(admin, me, wanted))
+    return told + ([] if me["superuser"] else _rights(admin, me, wanted, name))
 
 
 def room(admin: Session, me: Any, wanted: Mapping[str, Any]) -> list[str]:
@@ -86,11 +86,21 @@ def look(access: Access, name: str) -> tuple[int, dict[str, int]]:
     return size, dict(totals, uncounted=left) if left else totals
 
 
-def _rights(admin: Session, me: Any, wanted: Mapping[str, Any]) -> list[str]:
+def _rights(admin: Session, me: Any, wanted: Mapping[str, Any], name: str) -> list[str]:
     """What a role that is not a superuser lacks: it may only restore what it may own."""
     told = []
     if not me["creates_databases"]:
         told.append(f"the role {me['role']} may not create databases")
+    others = facts.names(
+        admin,
+        "SELECT pg_catalog.pg_get_userbyid(datdba) AS name FROM pg_catalog.pg_database WHERE"
+        f" datname = {literal(name)} AND NOT pg_catalog.pg_has_role(datdba, 'USAGE')",
+    )
+    if others:
+        told.append(
+            f"{me['role']} does not own database {name} ({others[0]} does), so it may not rename"
+            " it: use --into"
+        )
     existing = facts.names(admin, "SELECT rolname AS name FROM pg_catalog.pg_roles")
     missing = [one for one in wanted["roles"] if one not in existing]
     if missing and not me["creates_roles"]:
