@@ -10,6 +10,10 @@ from . import facts
 from .server import Access
 
 
+# any of these: to make a view, a routine, a trigger or an event in another account's name
+_ANY_DEFINER = {"ALL PRIVILEGES", "ALL", "SUPER", "SET USER", "SET_USER_ID", "SET_ANY_DEFINER"}
+
+
 def refusals(access: Access, wanted: Mapping[str, Any], name: str) -> list[str]:
     """Why the backup with the facts `wanted` cannot become database `name` here, in sentences."""
     about, told = access.about, []
@@ -21,6 +25,13 @@ def refusals(access: Access, wanted: Mapping[str, Any], name: str) -> list[str]:
         told.append(
             f"the user {about.user} lacks {', '.join(lacking)} on all databases: give it, or set"
             " `restore_user`"
+        )
+    others = [one for one in wanted["definers"] if "@" in one and one != about.user]
+    if others and not given & _ANY_DEFINER:
+        told.append(
+            f"the user {about.user} may not make what {', '.join(others)} defines: give it SET USER"
+            " (MySQL: SET_USER_ID or SET_ANY_DEFINER), or define views, routines, triggers and events"
+            f" as {about.user} before the backup"
         )
     known = {
         row[0] for row in access.ask("SELECT COLLATION_NAME FROM information_schema.COLLATIONS")
