@@ -131,6 +131,8 @@ def choose(
             f"job {job} has no backup {wanted.id}",
             hint=f"`lifeboat list {job}` shows those there are",
         )
+    if wanted.index < 1:
+        raise UsageError(f"index {wanted.index}: 1 is the newest, 2 the one before it")
     newest_at = wanted.as_of or now + SKEW
     fitting = [one for one in listed if one.taken_at <= newest_at and _fits(one, wanted)]
     good = [one for one in fitting if one.good]
