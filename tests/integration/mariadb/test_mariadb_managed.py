@@ -26,7 +26,9 @@ WORD = "cloud: word'"
 def cloud(server: Server) -> Iterator[Server]:
     _clear(server)
     server.sql("CREATE DATABASE crm; CREATE DATABASE elsewhere")
-    server.sql(f"CREATE USER cloud@'127.0.0.1' IDENTIFIED BY '{WORD.replace(chr(39), chr(39) * 2)}'")
+    server.sql(
+        f"CREATE USER cloud@'127.0.0.1' IDENTIFIED BY '{WORD.replace(chr(39), chr(39) * 2)}'"
+    )
     server.sql(f"GRANT {GIVEN} ON *.* TO cloud@'127.0.0.1' WITH GRANT OPTION")
     server.sql(
         """CREATE TABLE person (id int PRIMARY KEY, name varchar(50));
@@ -47,7 +49,9 @@ def _clear(server: Server) -> None:
 
 def managed(server: Server, **options: object) -> MariaDB:
     chosen = {"host": "127.0.0.1", "port": server.port, "user": "cloud", "password": secret(WORD)}
-    return MariaDB("db", database="crm", programs_path=server.programs_path, **{**chosen, **options})
+    return MariaDB(
+        "db", database="crm", programs_path=server.programs_path, **{**chosen, **options}
+    )
 
 
 def test_it_is_replaced_and_put_back(cloud: Server, work: Workspace, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -56,8 +55,8 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    yield Shop(tmp_path_factory.mktemp("choosing"))
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    return Shop(tmp_path_factory.mktemp("choosing"))
 
 
 @pytest.mark.parametrize(
@@ -157,9 +156,7 @@ def test_the_role_takes_the_backup_that_is_meant(shop: Shop, site: Site) -> None
     site.variables["lifeboat_jobs"] = {"shop": host.job}
     play = [{"hosts": "all", "gather_facts": False, "tasks": tasks}]
     (site.folder / "choices.yml").write_text(yaml.safe_dump(play))
-    inventory = {
-        "all": {"hosts": {"h1": {"ansible_connection": "local"}}, "vars": site.variables}
-    }
+    inventory = {"all": {"hosts": {"h1": {"ansible_connection": "local"}}, "vars": site.variables}}
     (site.folder / "inventory.yml").write_text(yaml.safe_dump(inventory))
     program = str(Path(sys.executable).parent / "ansible-playbook")
     ran = site._ran([program, "-i", "inventory.yml", "choices.yml", "--check"])

@@ -9,7 +9,6 @@ from typing import Any
 from . import facts
 from .server import Access
 
-
 # any of these: to make a view, a routine, a trigger or an event in another account's name
 _ANY_DEFINER = {"ALL PRIVILEGES", "ALL", "SUPER", "SET USER", "SET_USER_ID", "SET_ANY_DEFINER"}
 
