@@ -82,6 +82,9 @@ class Source(Protocol):
     It may have `again(failure: LifeboatError) -> bool`: whether a dump that failed so may go well if it
     is begun anew. It is then, once; so only the first stream may fail in such a way.
 
+    It may have `belongings(facts) -> Sequence[str]`: paths on this host, as patterns, of the programs
+    that made the dump and, where it runs here, of the server: the packages that own them are recorded.
+
     It may have `undoing(swap: Swap) -> Swap`: the swap with what has to be known for as long as it is
     being undone; asked, and noted durably, before `back`. It raises where the undo is impossible now.
     """

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from .. import signing, trend
 from ..errors import DestinationError, LifeboatError, SourceAbsent, SourceError, SpoolError
@@ -21,6 +22,7 @@ from ..job import Job
 from ..manifest import encode
 from ..model import Archive, Manifest, Mark, SourceRecord, Stream, Workspace
 from ..naming import archive_name, archives_prefix, backup_id, check_tag
+from ..packages import owning
 from ..pipeline import Pipeline
 from ..ports import Dump, Source
 from ..progress import Event, Listener, silent
@@ -202,11 +204,17 @@ class _Writer:
         source = self._source
         with source.open(self._work) as dump:
             archives = [self._archive(stream) for stream in dump.streams()]
-            record = replace(record, taken_at=dump.taken_at, facts=dict(dump.facts))
+            record = replace(record, taken_at=dump.taken_at, facts=self._facts(dump))
             record, archives = self._count(dump, record, archives)
         if not archives:
             raise SourceError(f"source {source.name} gave no data")
         return replace(record, status="good"), archives
+
+    def _facts(self, dump: Dump) -> dict[str, Any]:
+        """What the dump tells, and the packages that a bare host needs to take it."""
+        belongings = getattr(self._source, "belongings", None)
+        found = owning(belongings(dump.facts)) if belongings else {}
+        return {**dump.facts, **({"packages": found} if found else {})}
 
     def _may_go_well(self, failure: LifeboatError) -> bool:
         """Whether the source says that the same dump, begun anew, may not fail (`Source.again`)."""

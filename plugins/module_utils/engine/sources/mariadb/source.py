@@ -14,6 +14,7 @@ from ...errors import ProcessError, SourceError, VerifyError
 from ...inventory import InventoryWriter
 from ...model import Inventory, Needs, Option, Secret, Shelf, SourceRecord, Swap, Target, Workspace
 from ...options import IDENTITIES
+from ...packages import loopback
 from ...placement import HERE, Placement
 from ...ports import Arena, Plain
 from . import accounts, arena, facts
@@ -92,6 +93,15 @@ class MariaDB:
         return Needs()  # the server reads its own files; a socket or the network is enough
 
     # -- backup
+
+    def belongings(self, _known: Mapping[str, Any]) -> list[str]:
+        """See ports.Source."""
+        if not self._server.placement.local:
+            return []
+        ours = ["/usr/bin/mariadb-dump", "/usr/bin/mysqldump"]
+        return ours + (
+            ["/usr/sbin/mariadbd", "/usr/sbin/mysqld"] if loopback(self._server.host) else []
+        )
 
     def check(self) -> Mapping[str, Any]:
         with self._server.access() as access:

@@ -25,6 +25,7 @@ from ...model import (
     Target,
     Workspace,
 )
+from ...packages import loopback
 from ...placement import HERE, Placement
 from ...ports import Arena, Plain
 from . import arena
@@ -140,6 +141,13 @@ class MongoDB:
         return Shelf(self._server.place, own, self.databases or own)
 
     # -- backup
+
+    def belongings(self, _known: Mapping[str, Any]) -> list[str]:
+        """See ports.Source."""
+        if not self._placement.local:
+            return []
+        here = loopback(self._server.host)
+        return ["/usr/bin/mongodump", *(["/usr/bin/mongod"] if here else [])]
 
     def check(self) -> Mapping[str, Any]:
         version = self._server.version("mongodump")

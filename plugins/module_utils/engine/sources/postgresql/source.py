@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from ...model import (
     Workspace,
 )
 from ...options import IDENTITIES
+from ...packages import loopback
 from ...placement import HERE, Placement
 from ...ports import Arena, Plain
 from . import arena, count, facts, restore, role
@@ -114,6 +116,20 @@ class PostgreSQL:
         return Needs()  # the server reads its own files; a socket or the network is enough
 
     # -- backup
+
+    def belongings(self, known: Mapping[str, Any]) -> list[str]:
+        """See ports.Source: of the server's own major version, and its extensions."""
+        if not self._server.placement.local:
+            return []
+        major = int(known["server_number"]) // 10000
+        bin_ = f"/usr/lib/postgresql/{major}/bin/"
+        if not loopback(self._server.host):
+            return [bin_ + "pg_dump"]
+        share = f"/usr/share/postgresql/{major}/extension/"
+        return [
+            *(bin_ + one for one in ("pg_dump", "postgres")),
+            *(share + glob.escape(one) + ".control" for one in known["extensions"]),
+        ]
 
     def check(self) -> Mapping[str, Any]:
         self._refuse_name(self.database)

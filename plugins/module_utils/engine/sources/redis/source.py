@@ -115,6 +115,14 @@ class Redis:
 
     # -- backup
 
+    def belongings(self, _known: Mapping[str, Any]) -> list[str]:
+        """See ports.Source."""
+        if not self._server.placement.local:
+            return []
+        ours = [f"/usr/bin/{one}-cli" for one in ("redis", "valkey")]
+        here = self._server.on_loopback
+        return ours + ([f"/usr/bin/{one}-server" for one in ("redis", "valkey")] if here else [])
+
     def check(self) -> dict[str, Any]:
         info = target.look(self._server)
         if self._method == "bgsave":

@@ -73,6 +73,10 @@ class Volume:
         self._tree = VolumeTree(name, self._engine)
         self._rest = Rest(name, self._engine, self._tree)
 
+    def belongings(self, _known: Mapping[str, Any]) -> list[str]:
+        """See ports.Source."""
+        return [f"/usr/bin/{self._engine.program}"]
+
     def needs(self) -> Needs:
         program = self._engine.program
         return Needs(reads_everything=True, engine=program, stops=True, volume=self._volume)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a bare host needs for a restore is told by the package manager of the host that was backed up."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from lifeboat.packages import loopback, missing, owning
+from lifeboat.sources.postgresql.source import PostgreSQL
+
+pytestmark = pytest.mark.skipif(shutil.which("dpkg-query") is None, reason="no dpkg here")
+
+
+def test_the_package_of_a_program_is_told_with_its_version(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("")
+    found = owning(["/usr/bin/dpkg-quer[y]", str(mine), "/no/such/*"])
+    asked = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${Version}", "dpkg"], capture_output=True, text=True, check=True
+    )
+    assert found == {"dpkg": asked.stdout}
+
+
+def test_what_no_package_brought_is_nothing(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("")
+    assert owning([str(tmp_path / "mine")]) == {}
+    assert owning([]) == {}
+
+
+def test_without_dpkg_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert owning(["/usr/bin/env"]) == {}
+
+
+def test_what_is_not_installed_is_missing() -> None:
+    assert missing(["dpkg", "lifeboat-no-such-package", "-x", "a b"]) == [
+        "lifeboat-no-such-package",
+        "-x",
+        "a b",
+    ]
+    assert missing([]) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "ours"),
+    [("", True), ("/run/postgresql", True), ("127.0.1.1", True), ("localhost", True), ("db", False)],
+)
+def test_a_server_of_this_host_is_known_by_its_address(host: str, ours: bool) -> None:
+    assert loopback(host) is ours
+
+
+def test_a_server_elsewhere_needs_the_client_alone() -> None:
+    known = {"server_number": 150018, "extensions": {"plpgsql": "1.0"}}
+    assert PostgreSQL("db", database="x", host="db.example").belongings(known) == [
+        "/usr/lib/postgresql/15/bin/pg_dump"
+    ]
+    here = PostgreSQL("db", database="x").belongings(known)
+    assert "/usr/lib/postgresql/15/bin/postgres" in here
+    assert "/usr/share/postgresql/15/extension/plpgsql.control" in here
