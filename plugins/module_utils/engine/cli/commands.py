@@ -35,6 +35,7 @@ from .output import Output, table
 from .prune import Duty, carry_out, prune_
 from .push import push
 from .rekey import rekey_
+from .report import report_
 from .runbook import runbook_
 from .session import Session, now, report_mapping, run_backup
 from .standing import status_
@@ -226,6 +227,7 @@ COMMANDS: dict[str, Callable[[Session, Any, Output], int]] = {
     "doctor": doctor,
     "history": history_,
     "audit": audit_,
+    "report": report_,
     "runbook": runbook_,
     "coverage": coverage_,
     "destination": destination_,

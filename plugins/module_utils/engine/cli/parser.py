@@ -8,7 +8,7 @@ import argparse
 from ..operations.fetching import TIERS
 from ..operations.verify import LEVELS
 from ..version import VERSION
-from . import rekey
+from . import rekey, report
 
 _EPILOG = """exit codes: 0 done; 1 failed (verify: a copy is bad); 2 usage or configuration;
 3 done, but a source or a destination was lost; 4 read-back failed; 5 another operation holds the job;
@@ -66,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--tree", action="append", metavar="PATTERN", help="look here, not in /srv, /home, /opt, …"
     )
+    report.arguments(_command, commands)
     one = _command(commands, "runbook", "this host's page for the worst night", job=None)
     one.add_argument("--output", metavar="FILE", help="write it there, if it is not so already")
     one = _command(commands, "history", "what happened here, the newest last", job=None)
