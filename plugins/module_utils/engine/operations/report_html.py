@@ -17,10 +17,11 @@ from ..units import human_duration, human_size
 from . import report_svg as svg
 from .evidence import instant, number
 from .recommend import ADVICE
-from .report import JobReport, of_job
+from .report import JobReport, full_in, of_job
 from .report_svg import plain
 from .status import CRITICAL, WARNING
 
+_SHORT = 20  # characters of a word that is not broken
 _MOST = 12  # rows of a table of single runs
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _DAYS = "Runs of each day: black = all went well, a cross = one failed, empty = none ran"
@@ -87,6 +88,7 @@ def _host(told: Told, alone: bool) -> Iterator[str]:
     for job in told["jobs"]:
         yield from _job(told, job)
     yield from _coverage(told["coverage"])
+    yield from _disks(told)
     yield from _proof(told)
 
 
@@ -170,7 +172,7 @@ def _objectives(told: Told) -> str:
 def _copies_picture(one: JobReport) -> str:
     every = sum(one.copies.values())
     told = [(state, count, every) for state, count in sorted(one.copies.items())]
-    return svg.shares("Copies by what is proved", told)
+    return svg.shares("Copies by what is proved; in the table, when that was done last", told)
 
 
 def _copies(told: Told) -> str:
@@ -185,7 +187,7 @@ def _copies(told: Told) -> str:
         proved = [proofs.get(claim, "never") for claim in ("intact", "readable", "restorable")]
         state = one["copies"] if one["answered"] else f"did not answer: {one['error']}"
         rows.append([one["name"], state, *proved])
-    head = ("destination", "backups", "last proved intact", "readable", "restorable")
+    head = ("destination", "backups", "intact", "readable", "restorable")
     return _table(head, rows)
 
 
@@ -221,6 +223,20 @@ def _coverage(found: Sequence[Told] | None) -> Iterator[str]:
         svg.shares("Things with data here that a job protects", shares),
         _table(("what", "protected by nobody", "seen"), bare, "Nothing here is unprotected."),
     )
+
+
+def _disks(told: Told) -> Iterator[str]:
+    yield "<h3>Disks that backups lie on</h3>"
+    rows, shares = [], []
+    for disk in told["disks"]:
+        free, size = int(number(disk["free_bytes"])), int(number(disk["size_bytes"]))
+        left = full_in(disk, told["jobs"])
+        places = ", ".join(map(str, disk["places"]))
+        full = f"in {human_duration(left)}" if left is not None else "not foreseen"
+        rows.append([places, human_size(free), human_size(size), full])
+        shares.append((str(disk["places"][0]), 100 - 100 * free // size if size else 0, 100))
+    table = _table(("where", "free", "of", "full"), rows, "None on this host.")
+    yield _pair("", svg.shares("Percent that is taken", shares), table)
 
 
 def _proof(told: Told) -> Iterator[str]:
@@ -267,6 +283,8 @@ def _cell(value: object) -> str:
         return f'<td class="short"><b>{text}</b></td>'
     if _INSTANT.fullmatch(text):
         return f'<td class="short">{text[:10]} {text[11:16]}</td>'
+    if len(text) <= _SHORT and " " not in text:
+        return f'<td class="short">{text}</td>'
     return "<td>" + _TYPED.sub(r"<code>\1</code>", text) + "</td>"
 
 
