@@ -91,3 +91,12 @@ def pytest_configure(config: pytest.Config) -> None:
     is_worker = hasattr(config, "workerinput")
     if os.environ.get("CI") and not is_worker:
         config.pluginmanager.register(_SkipList(), "lifeboat-skips")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes minutes runs in `make nightly`, or when its file is named."""
+    named = any(str(one).split("::")[0].endswith(".py") for one in config.args)
+    late = [one for one in items if one.get_closest_marker("nightly")]
+    if late and not named and "LIFEBOAT_NIGHTLY" not in os.environ:
+        items[:] = [one for one in items if not one.get_closest_marker("nightly")]
+        config.hook.pytest_deselected(items=late)
