@@ -21,7 +21,7 @@ from .report import JobReport, full_in, of_job
 from .report_svg import plain
 from .status import CRITICAL, WARNING
 
-_SHORT = 20  # characters of a word that is not broken
+_SHORT = 20  # characters of a word that stays in one line; of several words, half as many
 _MOST = 12  # rows of a table of single runs
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _DAYS = "Runs of each day: black = all went well, a cross = one failed, empty = none ran"
@@ -283,7 +283,7 @@ def _cell(value: object) -> str:
         return f'<td class="short"><b>{text}</b></td>'
     if _INSTANT.fullmatch(text):
         return f'<td class="short">{text[:10]} {text[11:16]}</td>'
-    if len(text) <= _SHORT and " " not in text:
+    if len(text) <= _SHORT // 2 or (len(text) <= _SHORT and " " not in text):
         return f'<td class="short">{text}</td>'
     return "<td>" + _TYPED.sub(r"<code>\1</code>", text) + "</td>"
 
@@ -312,7 +312,7 @@ body { font: 15px/1.45 sans-serif; color: #111; background: #fff; max-width: 108
 h1 { font-size: 1.7em; } h2 { border-top: 3px solid #111; padding-top: .6em; margin-top: 2em; }
 h3 { border-bottom: 1px solid #999; margin-top: 1.8em; } h4 { margin: 0; grid-column: 1 / 3; }
 table { border-collapse: collapse; font-size: .87em; width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: .2em .7em .2em 0; border-bottom: 1px solid #ccc;
+th, td { text-align: left; vertical-align: top; padding: .2em .5em .2em 0; border-bottom: 1px solid #ccc;
   overflow-wrap: anywhere; }
 th { border-bottom: 1px solid #111; overflow-wrap: normal; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: .4em 2em; margin: 1.2em 0;

@@ -18,6 +18,7 @@ HATCH = (  # once in a page: what was missed is filled with it
     'patternTransform="rotate(45)"><rect width="6" height="6" fill="#fff"/>'
     '<rect width="3" height="6" fill="#111"/></pattern></defs></svg>'
 )
+_ROOM = 17  # characters of a name beside a bar
 Said = Callable[[float], str]
 Measured = tuple[str, Optional[float], Optional[float]]  # (name, value, objective)
 
@@ -111,7 +112,7 @@ def shares(title: str, told: Sequence[tuple[str, int, int]]) -> str:
     for number, (name, there, of) in enumerate(known):
         y = 8 + number * 24
         drawn.append(
-            f'<text x="10" y="{y + 12}">{plain(name[:24])}</text>'
+            f'<text x="10" y="{y + 12}">{plain(_cut(name))}</text>'
             f'<rect x="130" y="{y + 2}" width="{room}" height="13" class="cell none"/>'
             f'<rect x="130" y="{y + 2}" width="{room * there / of:.1f}" height="13" class="bar"/>'
             f'<text x="{138 + room}" y="{y + 12}">{there} of {of}</text>'
@@ -155,6 +156,11 @@ def _svg(title: str, high: int, inside: str) -> str:
         f'<figure><svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDE} {high}" role="img" '
         f'aria-label="{plain(title)}">{inside}</svg><figcaption>{plain(title)}</figcaption></figure>'
     )
+
+
+def _cut(name: str) -> str:
+    """As much of a long name as there is room for: its end, which differs."""
+    return name if len(name) <= _ROOM else "…" + name[1 - _ROOM :]
 
 
 def _empty(title: str) -> str:
