@@ -7,6 +7,7 @@
     floor      what an administrator types, with nothing checked (tests/bench, a file each):
                pg_dump -Fc -Z0 (mariadb-dump, tar, ...) | zstd -3 -T0 | age -r RECIPIENT > FILE
     lifeboat   the whole `lifeboat run`: dump, inventory, manifest, every byte read back
+               --restore-from s3   a restore of PostgreSQL from S3 alone, in phases: from_s3.py
     restore    age -d | zstd -d | pg_restore (mariadb, tar, ...), beside the whole `lifeboat restore`:
                fetched and hashed, restored beside, counted, compared, swapped
     s3         PostgreSQL to a real S3 server on the same machine, and to disk and S3 at once
@@ -31,7 +32,7 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.bench import copies
+from tests.bench import copies, from_s3
 from tests.bench.bucket import Bucket
 from tests.bench.command import Export
 from tests.bench.database import Database
@@ -86,6 +87,7 @@ def main() -> int:
     asked.add_argument("--rounds", type=int, default=5)
     asked.add_argument("--no-s3", action="store_true")
     asked.add_argument("--copies", action="store_true")
+    asked.add_argument("--restore-from", choices=["disk", "s3"], default="disk")
     options = asked.parse_args()
     if options.copies:
         return copies.main([])
@@ -101,6 +103,8 @@ def measure_source(name: str, options: argparse.Namespace) -> bool:
         with make(folder, options.size_mb or size_mb, options.rows) as made:
             sys.stdout.write(f"{name} of {made.size_mb} MB, {os.cpu_count()} cores\n")
             bench = Bench(folder, made)
+            if options.restore_from == "s3":
+                return from_s3.measure(bench, options.rounds, 1.10)
             kept = measure(bench, options.rounds, limit_backup)
             if name == "postgresql" and not options.no_s3:
                 kept = measure_s3(bench, max(1, options.rounds // 2)) and kept

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -145,18 +145,33 @@ class Bench:
         self.database.drop("bench_new")
         return measured
 
-    def lifeboat(self, root: Path, *words: str) -> tuple[float, float]:
-        """(seconds, own peak memory in MB) of one backup, or of the command given."""
-        peak = self.folder / "peak"
+    def argv(self, root: Path, *words: str) -> list[str]:
         code = PRELUDE.format(
             libraries=LIBRARIES,
             engine=str(ROOT / "plugins/module_utils/engine"),
             root=str(root),
-            peak=str(peak),
+            peak=str(self.folder / "peak"),
         )
+        return [PYTHON, "-I", "-c", code, *words]
+
+    def heard(self, root: Path, *words: str) -> Iterator[tuple[str, float]]:
+        """Each line that the command says while it works, and when (time.monotonic)."""
+        with subprocess.Popen(
+            self.argv(root, *words), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as running:
+            said = []
+            for line in running.stderr or ():
+                said.append(line)
+                yield line.rstrip("\n"), time.monotonic()
+        if running.returncode != 0:
+            raise SystemExit(f"lifeboat {words} ended with {running.returncode}:\n{''.join(said)}")
+
+    def lifeboat(self, root: Path, *words: str) -> tuple[float, float]:
+        """(seconds, own peak memory in MB) of one backup, or of the command given."""
+        peak = self.folder / "peak"
         begun = time.monotonic()
         done = subprocess.run(
-            [PYTHON, "-I", "-c", code, *(words or ("run", "bench"))],
+            self.argv(root, *(words or ("run", "bench"))),
             capture_output=True,
             text=True,
             check=False,
