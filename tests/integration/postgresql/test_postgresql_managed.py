@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lifeboat.errors import SourceError
+from lifeboat.errors import SourceAbsent, SourceError
 from lifeboat.inventory import differences, read
 from lifeboat.model import Workspace
 from lifeboat.sources.postgresql.source import PostgreSQL
@@ -157,3 +158,10 @@ def test_sessions_of_others_that_may_not_be_ended_leave_the_old_state(
     assert not source.swapped(swap)
     source.discard(swap)
     assert "app" in app.databases()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has another user do it")
+def test_a_host_without_a_server_s_user_has_no_such_source_yet() -> None:
+    source = PostgreSQL("db", database="app", admin_os_user="no-such-user")
+    with pytest.raises(SourceAbsent, match="there is no user no-such-user on this host"):
+        source.prepare("lifeboat")

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import os
+import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import SourceError
+from ...errors import SourceAbsent, SourceError
 from ...model import Secret
 from ...placement import Placement
 from .programs import Programs, find_programs
@@ -50,6 +51,7 @@ class Server:
             user, password = self.restore_user, self.restore_password
         elif os.geteuid() == 0 and self.on_host and (admin or not (user or password)):
             user, password = "", None  # no server has a role `root`; its own system user may all
+            self._require_admin()
             placement = Placement(as_user=self.admin_os_user)
         psql = find_programs(self.placement, self.programs_path, 0).path("psql")
         with password_file(password if placement.local else None, folder) as path:
@@ -64,6 +66,16 @@ class Server:
                 passfile=path,
                 password=None if placement.local else password,
             )
+
+    def _require_admin(self) -> None:
+        try:
+            pwd.getpwnam(self.admin_os_user)
+        except KeyError:
+            raise SourceAbsent(
+                f"source {self.source}: there is no user {self.admin_os_user} on this host, as a"
+                " PostgreSQL server has",
+                hint="install PostgreSQL here, or set `host`, or `admin_os_user`",
+            ) from None
 
     @contextmanager
     def admin(self, target: str) -> Iterator[Session]:
