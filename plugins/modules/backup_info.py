@@ -27,6 +27,12 @@ options:
     description: The name of the host that made the backups. This host, if not given.
     type: str
     version_added: 0.1.0
+  packages_of:
+    description:
+      - The id of a backup of the one O(job), or V(latest) for its newest good one. Then also RV(packages) and
+        RV(missing) are told, from its manifest; neither its sources nor their servers have to be on this host.
+    type: str
+    version_added: 0.1.0
 extends_documentation_fragment:
   - lifeboat.backup.attributes
   - lifeboat.backup.scope
@@ -45,6 +51,14 @@ EXAMPLES = r"""
     job: [shop]
   become: true
   register: shop
+
+- name: Ask what a bare host lacks for a restore of what another one has left behind
+  lifeboat.backup.backup_info:
+    job: [shop]
+    from_host: db1
+    packages_of: 20261121T020000Z-daily-7f3a
+  become: true
+  register: needed
 
 - name: Show the newest good one
   ansible.builtin.debug:
@@ -78,6 +92,19 @@ jobs:
   type: list
   elements: dict
   sample: [{"job": "shop", "newest_good": "20261121T020000Z-daily-7f3a", "lacking": [], "backups": 12}]
+packages:
+  description:
+    - The packages, with their versions, that brought the programs of the sources of O(packages_of), and their
+      servers where those ran on the same host, as its package manager told.
+  returned: with O(packages_of)
+  type: dict
+  sample: {"postgresql-15": "15.20-0+deb12u1", "postgresql-client-15": "15.20-0+deb12u1"}
+missing:
+  description: Those that are not installed on this host, in any version.
+  returned: with O(packages_of)
+  type: list
+  elements: str
+  sample: [postgresql-15]
 lost:
   description: The destinations that could not be asked.
   returned: success
@@ -86,15 +113,22 @@ lost:
   sample: [{"job": "shop", "destination": "offsite", "error": "denied"}]
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..module_utils import arguments, door, jobs
 from ..module_utils.engine.cli import listing
-from ..module_utils.engine.cli.session import now
-from ..module_utils.engine.operations.catalog import holdings
+from ..module_utils.engine.cli.session import Session, now
+from ..module_utils.engine.errors import UsageError
+from ..module_utils.engine.operations import needed
+from ..module_utils.engine.operations.catalog import Wanted, holdings
+from ..module_utils.engine.packages import missing
 
 OWN = {
     "job": {"type": "list", "elements": "str", "default": []},
     "at": {"type": "str"},
     "from_host": {"type": "str"},
+    "packages_of": {"type": "str"},
 }
 
 
@@ -122,7 +156,17 @@ def main() -> None:
             lost += [{"job": name, "destination": at, "error": str(exc)} for at, exc in unlisted]
             backups += [listing.mapping(job, one, held, now()) for one in listed]
         backups.sort(key=lambda one: one["id"], reverse=True)
-        module.exit_json(changed=False, backups=backups, jobs=standing, lost=lost)
+        facts = _packages(session, given) if given["packages_of"] else {}
+        module.exit_json(changed=False, backups=backups, jobs=standing, lost=lost, **facts)
+
+
+def _packages(session: Session, given: Mapping[str, Any]) -> dict[str, Any]:
+    if len(given["job"]) != 1:
+        raise UsageError("packages_of needs exactly one job", hint="name it in `job`")
+    job = session.job(given["job"][0])
+    wanted = Wanted(id=given["packages_of"], at=given["at"] or "")
+    _id, found = needed.packages(job, given["from_host"] or job.host, wanted, now())
+    return {"packages": found, "missing": missing(sorted(found))}
 
 
 if __name__ == "__main__":

@@ -6,13 +6,14 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from .errors import LifeboatError
 from .model import Command
 from .process import run
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")  # Debian policy, 5.6.1
+# Debian policy, 5.6.1; and none that apt would take for "remove it", or for a version or a path
+_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+]")
 _SOME_UNKNOWN = (0, 1)  # of dpkg-query: 1 = a path or a package that it does not know
 
 
@@ -41,6 +42,11 @@ def owning(patterns: Iterable[str]) -> dict[str, str]:
         return _versions(found) if found else {}
     except LifeboatError:
         return {}
+
+
+def named(told: Mapping[str, object]) -> dict[str, str]:
+    """Those of `told`, read from a manifest, that can be names of packages: they are handed to apt."""
+    return {one: str(version) for one, version in told.items() if _NAME.fullmatch(one)}
 
 
 def missing(names: Sequence[str]) -> list[str]:

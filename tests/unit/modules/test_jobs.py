@@ -54,6 +54,23 @@ def test_backups_are_listed_newest_first(host: Host) -> None:
     assert [one["id"] for one in listed] == sorted(made, reverse=True)
 
 
+def test_what_a_backup_needs_is_told_from_its_manifest_alone(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"dpkg": "1", "lifeboat-no-such-package": "2", "evil=1": "3", "gone-": "4"}
+    at_backup = "ansible_collections.lifeboat.backup.plugins.module_utils.engine.operations.backup"
+    monkeypatch.setattr(f"{at_backup}.owning", lambda _patterns: told)
+    sqlite = f"{at_backup.rsplit('.', 2)[0]}.sources.sqlite.source.SQLite.belongings"
+    monkeypatch.setattr(sqlite, lambda _self, _facts: ["/x"], raising=False)
+    host.call("backup_run", job="shop")
+    asked = host.call("backup_info", job=["shop"], packages_of="latest")
+    assert asked["packages"] == {"dpkg": "1", "lifeboat-no-such-package": "2"}
+    assert asked["missing"] == ["lifeboat-no-such-package"]
+    refused = host.call("backup_info", packages_of="latest")
+    assert refused["failed"]
+    assert "packages_of needs exactly one job" in refused["msg"]
+
+
 def test_check_mode_of_a_run_looks_at_the_sources_and_saves_nothing(host: Host) -> None:
     result = host.call("backup_run", job="shop", check=True)
     assert result["changed"], result["msg"]

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tell which packages a bare host needs before it can take a backup: read in its manifest, from anywhere."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ..errors import LifeboatError, UsageError
+from ..job import Job
+from ..packages import named
+from .catalog import Wanted, choose, holdings, read_manifest
+
+
+def packages(job: Job, host: str, wanted: Wanted, now: datetime) -> tuple[str, dict[str, str]]:
+    """(id, {package: version}) of the backup that is meant. Nothing of its sources has to be here.
+
+    Raises UsageError where there is no such backup, UnsignedError where one of the job's signers has to
+    have signed it and none has, and whatever the last destination with a copy said.
+    """
+    listed, lost = holdings(job, host, wanted.at)
+    if not listed and lost:
+        raise lost[0][1]
+    holding, _remark = choose(listed, wanted, job.name, now)
+    failure: LifeboatError = UsageError(f"backup {holding.id} has no copy that can be read")
+    for name in holding.committed_at:
+        try:
+            manifest = read_manifest(job.destination(name), host, job.name, holding.id, job.signers)
+        except LifeboatError as exc:
+            failure = exc
+            continue
+        found: dict[str, str] = {}
+        for record in manifest.sources:
+            told = record.facts.get("packages")
+            found.update(named(told) if isinstance(told, dict) else {})
+        return holding.id, found
+    raise failure
