@@ -46,7 +46,13 @@ def test_what_is_not_installed_is_missing() -> None:
 
 @pytest.mark.parametrize(
     ("host", "ours"),
-    [("", True), ("/run/postgresql", True), ("127.0.1.1", True), ("localhost", True), ("db", False)],
+    [
+        ("", True),
+        ("/run/postgresql", True),
+        ("127.0.1.1", True),
+        ("localhost", True),
+        ("db", False),
+    ],
 )
 def test_a_server_of_this_host_is_known_by_its_address(host: str, ours: bool) -> None:
     assert loopback(host) is ours
