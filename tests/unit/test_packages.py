@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from lifeboat.manifest import decode
+from lifeboat.operations.restore_note import restore_note
 from lifeboat.packages import loopback, missing, owning
 from lifeboat.sources.postgresql.source import PostgreSQL
 
@@ -66,3 +69,11 @@ def test_a_server_elsewhere_needs_the_client_alone() -> None:
     here = PostgreSQL("db", database="x").belongings(known)
     assert "/usr/lib/postgresql/15/bin/postgres" in here
     assert "/usr/share/postgresql/15/extension/plpgsql.control" in here
+
+
+def test_the_note_beside_a_backup_names_them() -> None:
+    manifest = decode((Path(__file__).parent / "golden" / "manifest-v1.json").read_bytes(), "it")
+    first, *others = manifest.sources
+    facts = {**first.facts, "packages": {"postgresql-15": "15.20", "age": "1.1"}}
+    told = restore_note(replace(manifest, sources=(replace(first, facts=facts), *others)))
+    assert b"- packages there: age 1.1, postgresql-15 15.20\n" in told

@@ -194,8 +194,7 @@ def test_there_is_no_block_that_no_test_runs(shop: Host) -> None:
     assert verbs == {
         *(f"lifeboat {verb}" for verb in ("recover", "status", "doctor", "list", "restore")),
         *(f"lifeboat {verb}" for verb in ("pin", "undo", "confirm", "prune", "push", "verify")),
-        f"{CONTROLLER} lifeboat.backup.site",
-        f"{CONTROLLER} lifeboat.backup.restore",
+        f"{CONTROLLER} lifeboat.backup.rebuild",
     }
 
 

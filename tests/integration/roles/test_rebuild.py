@@ -59,6 +59,7 @@ def fleet(site: Site) -> Fleet:
     return made
 
 
+@pytest.mark.nightly
 def test_a_lost_host_comes_back_only_when_every_backup_is_named(fleet: Fleet) -> None:
     words = ("--limit", "new", "-e", "restore_from_host=old")
     words += ("-e", f"restore_identity_file={fleet.key}")

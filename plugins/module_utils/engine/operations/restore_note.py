@@ -42,6 +42,10 @@ def restore_note(manifest: Manifest) -> bytes:
         for key in sorted(source.facts):
             if isinstance(source.facts[key], (str, int)) and "\n" not in str(source.facts[key]):
                 lines.append("- {}: {}".format(key.replace("_", " "), source.facts[key]))
+        packages = source.facts.get("packages")
+        if isinstance(packages, dict) and packages:
+            listed = ", ".join(f"{name} {version}" for name, version in sorted(packages.items()))
+            lines.append(f"- packages there: {listed}")
         # what was dumped last comes first: roles before the database that they own
         for archive in reversed(manifest.of_source(source.name)):
             if archive.part != "inventory":

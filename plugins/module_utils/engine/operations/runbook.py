@@ -37,7 +37,7 @@ def runbook(host: str, jobs: Sequence[Job], told: Told, timed: Timed) -> str:
     ]
     for job in jobs:
         parts += _job(job)
-    parts += [pages.LOST_HOST.format(host=host, job=jobs[0].name if jobs else "JOB")]
+    parts += [pages.LOST_HOST.format(host=host)]
     parts += [pages.KEYS.format(recipients=_recipients(jobs))]
     each = {
         verb: "\n".join(f"lifeboat {verb} {job.name}" for job in jobs) for verb in ("prune", "push")

@@ -151,17 +151,17 @@ lifeboat confirm {job}
 LOST_HOST = """
 ## This host is lost
 
-On the controller, with a new host that has the old one's name and address in the inventory:
+On the controller, with a bare Debian host that has the old one's name and a new address in the
+inventory:
 
 ```sh
-ansible-playbook lifeboat.backup.site --limit {host} -e backup_agent_first_backup=false
-ansible-playbook lifeboat.backup.restore --limit {host} -e job={job} -e restore_identity_file=operator.key
+ansible-playbook lifeboat.backup.rebuild --limit {host} -e restore_identity_file=operator.key
 ```
 
-The second line shows the plan, and says what it still needs: in production the backup's id and the
-phrase. Repeat it for each job. Packages that the restored data needs stand in each backup's
-manifest and in its `RESTORE.md`. Do not start backups by hand until the data is back: an empty
-database is a backup too.
+It says what it still needs: in production the phrase, and then the id of each job's backup, as a
+line to paste. It installs the packages that the backups name (they stand in each `RESTORE.md` too),
+restores every job, and backs up from then on. Users, locales and the servers' own configuration
+come with whatever sets up your hosts: run that first. One job alone: `-e job=JOB`.
 """
 
 KEYS = """
