@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from lifeboat.errors import SourceError, VerifyError
+from lifeboat.job import Job
 from lifeboat.model import Swap, Workspace
 from lifeboat.operations.journal import SWAPPING, Journal
 from lifeboat.operations.settle import settle
@@ -187,7 +187,7 @@ def test_taking_back_what_was_not_kept_says_that_it_is_empty(tmp_path: Path) -> 
         app.source.swap(swap)
     begun = datetime(2026, 11, 21, tzinfo=timezone.utc)
     journal = Journal("shop", "t0k3n", "the-backup", SWAPPING, begun, (swap,))
-    job = cast(Any, SimpleNamespace(name="shop", source=lambda _name: app.source))
+    job = Job("shop", "h1", "dev", (app.source,), (), ())
     app.source.back(swap)  # cut off before it was noted: it is asked again, and says the same
 
     told = settle(job, journal, tmp_path)
