@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -21,11 +22,32 @@ from .catalog import openings
 _BLOCK = 1 << 20
 Decoders = Mapping[str, Callable[[], Filter]]  # registry.FILTERS: kind -> something that can decode
 
+_PAUSES_S = (1.0, 4.0)  # before a broken connection is tried again
+
 
 def fetch(
     destination: Destination, manifest: Manifest, archive: Archive, to: Path, listener: Listener
 ) -> Path:
-    """A private local file with the archive's stored bytes, hashed on the way; raises VerifyError."""
+    """A private local file with the archive's stored bytes, hashed on the way; raises VerifyError.
+
+    A connection that breaks is made anew, twice; then it is a DestinationError.
+    """
+    for pause_s in _PAUSES_S:
+        try:
+            return _fetch(destination, manifest, archive, to, listener)
+        except DestinationError as exc:
+            if exc.permanent or exc.missing:
+                raise
+            what = f"{archive.name} from {destination.name}"
+            problem = f"{exc}; once more in {pause_s:.0f} s"
+            listener(Event("fetch", what, problem=problem))
+        time.sleep(pause_s)
+    return _fetch(destination, manifest, archive, to, listener)
+
+
+def _fetch(
+    destination: Destination, manifest: Manifest, archive: Archive, to: Path, listener: Listener
+) -> Path:
     path = to / archive.name
     what = f"{archive.name} from {destination.name}"
     key = archive_key(manifest.host, manifest.job, manifest.id, archive.name)
