@@ -119,7 +119,7 @@ def test_a_bucket_that_cannot_lock_is_told_before_anything_is_dumped(
     host = a_host(tmp_path, plain, object_lock=LOCK)
     host.job["destinations"] = ["offsite"]
     host.configure()
-    before = "from lifeboat.sources.sqlite import SQLite\nSQLite.open = None\n"  # may not be asked
+    before = "from lifeboat.sources.sqlite.source import SQLite\nSQLite.open = None\n"  # may not be asked
     done = host.lifeboat("run", "shop", before=before)
     assert done.returncode == 1
     assert "it was made without Object Lock" in done.stderr
