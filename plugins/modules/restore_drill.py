@@ -112,7 +112,7 @@ EXAMPLES = r"""
 RETURN = r"""
 drills:
   description:
-    - What each drill told; times are in seconds. RV(drills[].sources) has an entry for each source.
+    - What each drill told; times are in seconds. C(sources) has an entry for each source.
     - C(how) of a source is V(restored), V(read) where it has no throw-away place, or V(failed).
   returned: success, except in check mode, and when a drill failed
   type: list

@@ -75,7 +75,7 @@ class Session:
     def hold_drills(self, job: Job) -> Iterator[None]:
         """Hold the lock of the job's drills; what a killed one left is removed first."""
         with lock(self.paths.drill_lock(job.name), "drill"):
-            for place in {self.arenas(), self.arenas(rescue=False)}:
+            for place in sorted({self.arenas(), self.arenas(rescue=False)}):
                 if os.access(place, os.W_OK):
                     sweep(place, job.name)
             yield

@@ -21,6 +21,11 @@ from ..ports import Growing
 
 _MOST_MEMBERS = 20_000
 _MOST_HEADER = 1 << 20  # of one member: its names and records
+_NAMING = (
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
+_Unreadable = tarfile.ReadError
 
 
 class Bundle:
@@ -146,12 +151,10 @@ class Bundle:
 class _Member(tarfile.TarInfo):
     """A header that may not take more memory than names need."""
 
-    def _proc_member(self, tar: Any) -> Any:
-        named = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
-        long = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
-        if self.type in named + long and self.size > _MOST_HEADER:
-            raise tarfile.ReadError("a header is larger than any name")
-        return super()._proc_member(tar)  # type: ignore[misc]
+    def _proc_member(self, tarfile: Any) -> Any:
+        if self.type in _NAMING and self.size > _MOST_HEADER:
+            raise _Unreadable("a header is larger than any name")
+        return super()._proc_member(tarfile)  # type: ignore[misc]
 
 
 class _Part(io.RawIOBase):

@@ -240,7 +240,7 @@ def _listed(block: bytes) -> Iterator[PublicKey]:
     starts = [index for index, fields in enumerate(told) if fields[0] == "pub"] + [len(told)]
     for begin, end in zip(starts, starts[1:]):
         lines = told[begin:end]
-        fingerprint = next(fields[9] for fields in lines if fields[0] == "fpr")
+        fingerprint = next((one[9] for one in lines if one[0] == "fpr"), lines[0][4])
         yield _judged(fingerprint, [fields for fields in lines if fields[0] in ("pub", "sub")])
 
 

@@ -192,12 +192,14 @@ class _Writer:
             self._listener(Event("dump", source.name, ended=True, problem=str(exc)))
             return replace(record, status=status, error=_one_line(exc)), []
         except LifeboatError as exc:
-            failure = exc
-        except (
-            OSError
-        ) as exc:  # the system refuses, most often a full disk: the other sources go on
-            failure = _refused(source.name, exc)
-        self._listener(Event("dump", source.name, ended=True, problem="\n".join(failure.lines())))
+            return self._failed(record, exc)
+        except OSError as exc:  # most often a full disk: the other sources go on
+            return self._failed(record, _refused(source.name, exc))
+
+    def _failed(
+        self, record: SourceRecord, failure: LifeboatError
+    ) -> tuple[SourceRecord, list[Archive]]:
+        self._listener(Event("dump", record.name, ended=True, problem="\n".join(failure.lines())))
         return replace(record, error=_one_line(failure)), []
 
     def _dump(self, record: SourceRecord) -> tuple[SourceRecord, list[Archive]]:

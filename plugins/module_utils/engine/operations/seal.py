@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -65,9 +65,18 @@ class _Round:
             if catalog is None:
                 return  # nothing has come yet
             sealing.take_directory(catalog, self._group)
-            for host, of_host in self._below(catalog, check_host):
-                self._seal(of_host, PROTECTION_PROBE, f"{CATALOG}/{host}")
-                for job, of_job in self._below(of_host, lambda text: check_name("job", text)):
+            for host in _called(catalog, check_host):
+                with sealing.directory(host, catalog) as of_host:
+                    if of_host is not None:
+                        self._host(host, of_host)
+
+    def _host(self, host: str, catalog: int) -> None:
+        sealing.take_directory(catalog, self._group)
+        self._seal(catalog, PROTECTION_PROBE, f"{CATALOG}/{host}")
+        for job in _called(catalog, lambda text: check_name("job", text)):
+            with sealing.directory(job, catalog) as of_job:
+                if of_job is not None:
+                    sealing.take_directory(of_job, self._group)
                     self._job(host, job, of_job)
 
     def _job(self, host: str, job: str, catalog: int) -> None:
@@ -103,18 +112,6 @@ class _Round:
                     sealed &= self._seal(folder or 0, name, f"{ARCHIVES}/{host}/{job}/{id_}")
         return sealed
 
-    def _below(self, folder: int, check: Callable[[str], object]) -> Iterator[tuple[str, int]]:
-        """The directories in an open one that have a name of ours, each taken from the client."""
-        for name in sorted(os.listdir(folder)):
-            try:
-                check(name)
-            except UsageError:
-                continue
-            with sealing.directory(name, folder) as below:
-                if below is not None:
-                    sealing.take_directory(below, self._group)
-                    yield name, below
-
     def _seal(self, folder: int, name: str, where: str) -> bool:
         """Whether a file is not the client's any more."""
         try:
@@ -126,3 +123,15 @@ class _Round:
         elif outcome == sealing.BUSY:
             self._done.busy.append(f"{where}/{name}")
         return outcome != sealing.BUSY
+
+
+def _called(folder: int, check: Callable[[str], object]) -> list[str]:
+    """What an open directory holds that has a name of ours."""
+    good = []
+    for name in sorted(os.listdir(folder)):
+        try:
+            check(name)
+        except UsageError:
+            continue
+        good.append(name)
+    return good
