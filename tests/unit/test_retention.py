@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -549,3 +550,15 @@ def test_what_was_written_again_with_other_keys_takes_no_place_and_goes_by_age()
     assert {one.id for one in new} <= {one.id for one in kept(made)}
     gone = {one.id for one, _why in made.expired}
     assert gone == {one.id for one in old if NOW - one.taken_at > timedelta(days=7)}
+
+
+def test_a_replaced_copy_stays_7_days_from_its_mark_however_old_it_is() -> None:
+    old = copy(NOW - 10 * DAY, "intact")
+    marked = [
+        replace(old, marks=(*old.marks, Mark("replaced", NOW - age))) for age in (HOUR, 8 * DAY)
+    ]
+    young, ripe = (
+        plan([copy(NOW - HOUR, "intact"), one], Keep(daily=1), {}, NOW) for one in marked
+    )
+    assert "replaced, and not older than 7 days" in why(young, marked[0])
+    assert [one.id for one, _why in ripe.expired] == [old.id]

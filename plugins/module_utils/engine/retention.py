@@ -185,8 +185,10 @@ def _spare(
 ) -> None:
     """A copy that is not good counts for nothing; it goes when old, if a good one is newer."""
     for copy in doubtful:
-        state = _doubt(copy)
-        if now - copy.taken_at <= _UNPROVED_FOR:
+        state, replaced = _doubt(copy), copy.latest("replaced")
+        # One that was replaced is as old as that: for so long it is the way back to the former key.
+        since = replaced.at if replaced else copy.taken_at
+        if now - since <= _UNPROVED_FOR:
             reasons[copy.id].append("%s, and not older than 7 days" % state)
         elif not good or good[0].taken_at <= copy.taken_at:
             reasons[copy.id].append("%s, and no good one is newer" % state)

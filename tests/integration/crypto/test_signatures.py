@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -224,3 +225,52 @@ def test_a_signature_without_its_manifest_keeps_nothing(host: Host) -> None:
     done = host.lifeboat("prune", "shop", "--apply", before=later)
     assert done.returncode == 0, done.stderr
     assert not list(host.disk.glob(f"archives/*/*/{orphan}/*"))
+
+
+def newer(host: Host, id_: str) -> str:
+    """A backup that nobody signed, later than a real one and sound in itself; its id."""
+    made = f"{datetime.now(timezone.utc) + timedelta(minutes=2):%Y%m%dT%H%M%SZ}-manual-ffff"
+    path = manifest(host, id_)
+    code = (
+        "from pathlib import Path; from dataclasses import replace\n"
+        "from lifeboat.manifest import decode, encode; from lifeboat.naming import parse_id\n"
+        f"path = Path({str(path)!r}); made = decode(path.read_bytes(), 'x'); id_ = {made!r}\n"
+        "at, type_ = parse_id(id_); forged = replace(made, id=id_, taken_at=at, type=type_)\n"
+        "(path.parent / (id_ + '.json')).write_bytes(encode(forged))\n"
+        "(path.parent / (id_ + '.intact-' + id_[:16])).touch()\n"
+        "raise SystemExit(0)"
+    )
+    assert host.lifeboat("list", before=code).returncode == 0
+    archives = host.disk / "archives/h1/shop"
+    shutil.copytree(archives / id_, archives / made)
+    return made
+
+
+def test_status_does_not_count_what_nobody_signed(host: Host) -> None:
+    id_ = host.run()
+    forged_id = newer(host, id_)
+    done = host.lifeboat("status", "shop", "--json")
+    assert done.returncode == 2
+    (told,) = [one for one in json.loads(done.stdout) if one["destination"] == "disk"]
+    assert told["newest_good"] == id_
+    assert forged_id in told["reason"]
+    assert "not signed" in told["reason"]
+
+
+def test_a_push_carries_nothing_unsigned_and_no_mark_that_weakens(host: Host) -> None:
+    id_ = host.run()
+    forged_id = newer(host, id_)
+    for kind in ("pin", "tag-v1", "accepted", "replaced", "readable", "archived"):
+        (manifest(host, id_).parent / f"{id_}.{kind}-20260101T000000Z").touch()
+    other = host.base / "second"
+    other.mkdir()
+    host.configuration["destinations"]["second"] = {"type": "local", "path": str(other)}
+    host.job["destinations"] = ["disk", "second"]
+    host.configure()
+    done = host.lifeboat("push", "shop")
+    assert done.returncode == 3
+    assert forged_id in done.stdout
+    assert "not signed" in done.stdout
+    assert not list(other.rglob(f"*{forged_id}*"))
+    kinds = {path.name.split(".")[1].split("-")[0] for path in other.glob(f"catalog/*/*/{id_}.*")}
+    assert kinds == {"json", "intact", "pin", "tag"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import LifeboatError
+from ..errors import FormatError, LifeboatError, UnsignedError, VerifyError
 from ..job import Job
 from ..operations import catalog
 from ..operations.replicate import replicate
@@ -69,19 +69,17 @@ def _missing(job: Job, holding: catalog.Holding, unreachable: set[str]) -> list[
 def _one(
     session: Session, job: Job, holding: catalog.Holding, name: str, listener: Listener
 ) -> dict[str, str]:
-    source = next(at for at, copy in holding.copies if copy.good)
     told = _told(job, holding.id, name, "lost", "")
-    try:
-        outcome = replicate(
-            job.destination(source),
-            job.destination(name),
-            job.host,
-            job.name,
-            holding.id,
-            session.area(job, rescue=True).spool,
-            now,
-            listener,
-        )
-    except LifeboatError as exc:
-        return dict(told, error=str(exc))
-    return dict(told, state=outcome.state, error=outcome.error)
+    spool = session.area(job, rescue=True).spool
+    for source in [at for at, copy in holding.copies if copy.good]:
+        from_, to = job.destination(source), job.destination(name)
+        where = (job.host, job.name, holding.id, spool)
+        try:
+            outcome = replicate(from_, to, *where, now, listener, job.signers)
+        except (UnsignedError, FormatError, VerifyError) as exc:  # another copy may be as it was
+            told["error"] = told["error"] or str(exc)
+        except LifeboatError as exc:
+            return dict(told, error=str(exc))
+        else:
+            return dict(told, state=outcome.state, error=outcome.error)
+    return told

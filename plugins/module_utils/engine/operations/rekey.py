@@ -134,7 +134,7 @@ def _complete(
             continue
         from_, to = job.destination(good[0]), job.destination(name)
         where = (job.host, job.name, stale.by, spool)
-        outcomes.append(replicate(from_, to, *where, clock, listener))
+        outcomes.append(replicate(from_, to, *where, clock, listener, job.signers))
     return tuple(outcomes)
 
 

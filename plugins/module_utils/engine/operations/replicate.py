@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from ..files import make_private, remove
-from ..model import Mark
 from ..naming import archive_prefix
 from ..ports import Destination
 from ..progress import Listener, silent
@@ -19,6 +18,10 @@ from .backup import empty
 from .catalog import copies_at, read_document, read_signature
 from .lanes import Lane, Outcome
 from .plain import fetch
+
+# What was said of a backup and makes it no better than it is. Proofs hold for one copy; and whoever may
+# add names there could let go of a pin (`unpin`, `replaced`) or clear a suspicion (`accepted`) here.
+_CARRIED = ("pin", "tag", "subset", "partial", "suspect")
 
 
 class Finished:
@@ -43,12 +46,14 @@ def replicate(
     spool: Path,
     clock: Callable[[], datetime],
     listener: Listener = silent,
+    signers: Sequence[str] = (),
 ) -> Outcome:
     """Copy backup `id_`; the outcome at `to`. Every archive is hashed before it is sent.
 
-    Raises VerifyError if the copy at `from_` is not what its manifest says.
+    Raises VerifyError if the copy at `from_` is not what its manifest says; with `signers`,
+    UnsignedError unless one of them signed that.
     """
-    manifest, document = read_document(from_, host, job, id_)
+    manifest, document = read_document(from_, host, job, id_, signers)
     signature = read_signature(from_, host, job, id_)
     there = next(copy for copy in copies_at(from_, host, job) if copy.id == id_)
     empty(spool)
@@ -58,8 +63,8 @@ def replicate(
         for archive in manifest.archives:
             path = fetch(from_, manifest, archive, make_private(spool), listener)
             lane.take(archive.name, Finished(path, archive.size_bytes), partial(remove, path))
-        marks = [mark for mark in there.marks if mark.kind not in ("intact", "bad", "drilled")]
-        kept = [Mark(one.kind, one.at, one.value) for one in marks]
+        passed = () if there.pinned else ("pin",)
+        kept = [mark for mark in there.marks if mark.kind in _CARRIED and mark.kind not in passed]
         lane.commit(manifest, kept, clock, document, signature)
         ended = True
         return lane.outcome()

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from ..errors import LifeboatError
+from ..errors import LifeboatError, UnsignedError
 from ..job import Job
 from ..model import Copy, Schedule
 from ..ports import Destination
@@ -29,6 +29,7 @@ _LIMITS = {
     "weekly": (timedelta(days=8), timedelta(days=15)),
     "monthly": (timedelta(days=32), timedelta(days=63)),
 }
+_FORGED = 20  # so many unsigned ones are passed over; the newest signed one may lie behind more
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,12 @@ def standing(
     """How one destination of a job stands, which told what it holds (`there`)."""
     if isinstance(there, LifeboatError):
         return Standing(job.name, destination.name, CRITICAL, str(there))
+    return _judged(job, destination, there, now, _FORGED)
+
+
+def _judged(
+    job: Job, destination: Destination, there: list[Copy], now: datetime, left: int
+) -> Standing:
     committed = [copy for copy in there if copy.committed]
     made = replace(
         _one(job, destination.name, there, now),
@@ -88,7 +95,15 @@ def standing(
     if not made.newest_good:
         return made
     try:
-        manifest = read_manifest(destination, job.host, job.name, made.newest_good)
+        manifest = read_manifest(destination, job.host, job.name, made.newest_good, job.signers)
+    except UnsignedError as exc:  # anybody may have put it there: judge by what is left
+        rest = [copy for copy in there if copy.id != made.newest_good]
+        made = (
+            _judged(job, destination, rest, now, left - 1)
+            if left
+            else replace(made, newest_good="")
+        )
+        return replace(made, state=CRITICAL, reason=f"{made.reason}; {exc}")
     except LifeboatError as exc:  # its bytes are right, and it cannot be restored
         return replace(made, state=CRITICAL, reason=f"{made.reason}; {exc}")
     return replace(made, size_bytes=sum(one.size_bytes for one in manifest.archives))
