@@ -116,11 +116,10 @@ lost:
 from collections.abc import Mapping
 from typing import Any
 
-from ..module_utils import arguments, door, jobs
+from ..module_utils import arguments, door, jobs, needed
 from ..module_utils.engine.cli import listing
 from ..module_utils.engine.cli.session import Session, now
 from ..module_utils.engine.errors import UsageError
-from ..module_utils.engine.operations import needed
 from ..module_utils.engine.operations.catalog import Wanted, holdings
 from ..module_utils.engine.packages import missing
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ..errors import LifeboatError, UsageError
-from ..job import Job
-from ..packages import named
-from .catalog import Wanted, choose, holdings, read_manifest
+from .engine.errors import LifeboatError, UsageError
+from .engine.job import Job
+from .engine.operations.catalog import Wanted, choose, holdings, read_manifest
+from .engine.packages import named
 
 
 def packages(job: Job, host: str, wanted: Wanted, now: datetime) -> tuple[str, dict[str, str]]:
