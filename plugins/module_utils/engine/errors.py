@@ -53,11 +53,21 @@ class FormatError(LifeboatError):
 
 
 class ProcessError(LifeboatError):
-    """A program failed; `status` is its exit status, negative when a signal ended it."""
+    """A program failed; `status` is its exit status, negative when a signal ended it. `program` is its
+    name, where it did start."""
 
-    def __init__(self, message: str, *, status: int = 1, detail: str = "", hint: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 1,
+        detail: str = "",
+        hint: str = "",
+        program: str = "",
+    ) -> None:
         super().__init__(message, detail=detail, hint=hint)
         self.status = status
+        self.program = program
 
 
 class SourceError(LifeboatError):

@@ -96,6 +96,11 @@ class Pipeline:
         """The output as a file object, for readers that want one; `check()` still has to be called."""
         return io.BufferedReader(_Blocks(self.blocks()), BLOCK)
 
+    @property
+    def ended(self) -> bool:
+        """Whether all of the output has been read."""
+        return self._ended
+
     def check(self) -> None:
         """Raise the first real failure of any stage, of the tap, or of reading the feed."""
         if not self._ended:
@@ -117,7 +122,7 @@ class Pipeline:
             guilty.raise_unless_accepted()
         if self._cut_off:  # and yet every stage says that all went well
             reader = self._filters[0].program if self._filters else "the reader"
-            raise ProcessError(f"{reader} stopped reading before the end")
+            raise ProcessError(f"{reader} stopped reading before the end", program=reader)
         if isinstance(self._feed, Command):
             self.feed_status = self._stages[0].process.returncode
             self.feed_said = self._stages[0].said()

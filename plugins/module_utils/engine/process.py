@@ -237,7 +237,7 @@ class Started:
             message = "%s was ended by signal %d" % (what, -status)
         else:
             message = "%s stopped with status %d" % (what, status)
-        raise ProcessError(message, status=status, detail=self.said())
+        raise ProcessError(message, status=status, detail=self.said(), program=self.command.program)
 
     def end(self, how: signal.Signals, patience_s: float) -> None:
         """Ask it to end by a signal, and kill it when it does not in time."""

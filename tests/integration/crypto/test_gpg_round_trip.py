@@ -67,6 +67,25 @@ def test_the_wrong_passphrase_is_told_with_how_to_give_it(host: Host) -> None:
     assert host.rows() == 3
 
 
+def test_the_wrong_passphrase_says_nothing_of_a_copy(host: Host, tmp_path: Path) -> None:
+    protected = make_pair("protected", passphrase="right")
+    host.configuration["encryption"] = encryption(protected, pair_of(1))
+    host.job["sources"]["etc"] = {"type": "files", "paths": [str(tmp_path / "note")]}
+    (tmp_path / "note").write_text("n")
+    host.configure()
+    host.run()
+    wrong = b"passphrase: wrong\n" + protected[0]
+    drilled = host.lifeboat("drill", "shop", "--json", "--identity", "-", stdin=wrong)
+    (told,) = json.loads(drilled.stdout)
+    assert (drilled.returncode, told["mark"]) == (1, "")
+    for source in told["sources"].values():
+        assert "gpg stopped with status 2" in source["problem"]
+    content = ("--level", "content", "--identity", "-", "--json")
+    verified = host.lifeboat("verify", "shop", *content, stdin=wrong)
+    assert json.loads(verified.stdout)[0]["state"] == "unknown"
+    assert list(host.disk.glob("catalog/*/*/*.bad-*")) == []
+
+
 def test_a_restore_by_hand_needs_gpg_alone(host: Host, tmp_path: Path) -> None:
     host.run()
     note = next(host.disk.glob("archives/*/*/*/RESTORE.md"))

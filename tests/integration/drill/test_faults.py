@@ -39,6 +39,21 @@ def test_another_key_fails_the_drill_and_says_nothing_of_the_copy(
     assert host.history()[0]["exit_code"] == 1
 
 
+def test_facts_that_cannot_be_used_fail_the_drill_and_say_nothing_of_the_copy(
+    host: DrillHost,
+) -> None:
+    ours = """
+import lifeboat.sources.sqlite.source as s
+def stage(*given): raise KeyError("of_a_later_version")
+s.SQLite.stage = stage
+"""
+    told = host.told(expected=1, before=ours)
+
+    assert "of_a_later_version" in told["sources"]["db"]["problem"]
+    assert told["mark"] == ""
+    assert host.state() == "intact"
+
+
 def test_something_else_than_was_backed_up_fails_and_marks_the_copy(host: DrillHost) -> None:
     tamper(host, "db.inventory", b'"rows": 1000', b'"rows": 1001')
 

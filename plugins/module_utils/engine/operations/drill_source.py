@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import LifeboatError, ProcessError, SourceError, UsageError, VerifyError
+from ..errors import LifeboatError, SourceError, UsageError, VerifyError
 from ..files import free_bytes, make_private, remove
 from ..job import Job
 from ..model import Inventory, Manifest, SourceRecord, Swap, Workspace
@@ -18,7 +18,7 @@ from ..ports import Arena, Destination, Plain, Source
 from ..progress import Event, Listener
 from ..units import human_size
 from .drill_report import Phases, Tried
-from .plain import Decoders, fetch, plains
+from .plain import Decoders, fetch, of_a_decryptor, plains
 from .staging import compare, decoding, stage, whole
 
 _ROOM = 1.2  # restored data is larger than its dump: indexes, blocks that are not full
@@ -72,13 +72,14 @@ class Trial:
                 problem=exc.message,
                 detail=exc.detail,
                 hint=exc.hint,
-                bad=isinstance(exc, VerifyError) and not _of_a_decoder(exc),
+                bad=isinstance(exc, VerifyError) and not of_a_decryptor(exc),
             )
         except OSError as exc:
             return replace(tried, problem=f"{exc.filename or folder}: {exc.strerror}")
-        except (KeyError, TypeError, ValueError) as exc:  # facts that no version of ours wrote
+        except (KeyError, TypeError, ValueError) as exc:  # of our code, or another version's facts
             told = f"source {record.name}: its record cannot be used: {exc!r}"
-            return replace(tried, problem=told, bad=True)
+            hint = "use a lifeboat at least as new as the one that wrote the backup"
+            return replace(tried, problem=told, hint=hint)
 
     def _restore(
         self,
@@ -164,8 +165,3 @@ def _uncounted(record: SourceRecord) -> dict[str, int]:
     """Objects that the backup has only estimates of: they were looked for, and not compared."""
     count = int(record.totals.get("uncounted", 0))
     return {"uncounted": count} if count else {}
-
-
-def _of_a_decoder(exc: LifeboatError) -> bool:
-    """A key that age itself turns away is no fault of the copy."""
-    return isinstance(exc.__cause__, ProcessError) and "age" in str(exc.__cause__)

@@ -20,6 +20,7 @@ from ..progress import Event, Listener
 from .catalog import openings
 
 _BLOCK = 1 << 20
+_DECRYPTORS = ("age", "gpg")
 Decoders = Mapping[str, Callable[[], Filter]]  # registry.FILTERS: kind -> something that can decode
 
 _PAUSES_S = (1.0, 4.0)  # before a broken connection is tried again
@@ -135,7 +136,12 @@ class FetchedArchive:
 
     def read(self, consume: Callable[[BinaryIO], Any]) -> Any:
         with self._flow() as flow:
-            result = consume(flow.stream())
+            try:
+                result = consume(flow.stream())
+            except Exception:
+                if flow.ended:  # what a decoder could not open is no content that is wrong
+                    flow.check()
+                raise
             flow.check()
             self._check_size(flow)
         return result
@@ -176,10 +182,21 @@ def plains(
     }
 
 
+def of_a_decryptor(exc: BaseException) -> bool:
+    """Whether age or gpg gave up below `exc`: a wrong key, passphrase or program, and no fault of the copy,
+    whose bytes were found to be those of its manifest before."""
+    one: BaseException | None = exc
+    while one is not None:
+        if isinstance(one, ProcessError) and one.program in _DECRYPTORS:
+            return True
+        one = one.__cause__
+    return False
+
+
 def explain_decode_failure(exc: ProcessError, archive: str) -> VerifyError:
     """What a failed decoder means to a person: most often the wrong key."""
     hint = "check that the identity belongs to one of the recipients that the manifest names"
-    if str(exc).startswith("gpg"):
+    if exc.program == "gpg":
         hint += "; a passphrase stands before the key, on a first line `passphrase: ...`"
     return VerifyError(
         f"the archive {archive} cannot be decoded: {exc}",

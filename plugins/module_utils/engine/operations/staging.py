@@ -12,7 +12,7 @@ from ..errors import ProcessError, VerifyError
 from ..inventory import differences, read
 from ..model import Inventory, SourceRecord, Swap, Workspace
 from ..ports import Plain, Source
-from .plain import explain_decode_failure
+from .plain import explain_decode_failure, of_a_decryptor
 
 
 def stage(
@@ -61,6 +61,6 @@ def decoding(source: str) -> Iterator[None]:
     try:
         yield
     except ProcessError as exc:
-        if exc.hint or not str(exc).startswith(("age ", "gpg ")):
+        if exc.hint or not of_a_decryptor(exc):
             raise
         raise explain_decode_failure(exc, source) from exc

@@ -16,7 +16,7 @@ from ..ports import Destination
 from ..progress import Event, Listener, silent
 from .catalog import Wanted, choose, copies_at, holdings, prove_archive, read_manifest
 from .drill_metadata import prove_beside
-from .plain import Decoders, fetch, plains
+from .plain import Decoders, fetch, of_a_decryptor, plains
 from .restore import Area
 
 LEVELS = ("hashes", "content")
@@ -132,6 +132,8 @@ def _one(
             prove_beside(manifest, destination)
             _content(job, destination, manifest, content, listener)
     except VerifyError as exc:
+        if of_a_decryptor(exc):
+            return Finding(id_, destination.name, "unknown", _told(exc), exc.hint)
         _mark(destination, host, job.name, id_, Mark("bad", clock()), listener)
         return Finding(id_, destination.name, "corrupt", _told(exc), exc.hint)
     except LifeboatError as exc:
