@@ -30,7 +30,8 @@ def bundle(host: Host) -> Path:
 
 def test_a_bundle_restores_on_another_host(host: Host, bundle: Path) -> None:
     other = Host(host.base, "h2", host.base / "empty")
-    done = other.restore("latest", "--from", str(bundle), "--from-host", "h1")
+    [id_] = [one["id"] for one in json.loads(host.lifeboat("list", "--json").stdout)]
+    done = other.restore(id_, "--from", str(bundle), "--from-host", "h1")
     assert done.returncode == 0, done.stderr
     assert other.rows() == 200
     assert list(other.disk.iterdir()) == []
@@ -41,6 +42,16 @@ def test_a_bundle_of_another_host_is_not_restored_unnamed(host: Host, bundle: Pa
     done = other.restore("latest", "--from", str(bundle))
     assert done.returncode == 6
     assert not other.database.exists()
+
+
+def test_a_bundle_restores_nothing_in_production_whose_id_nobody_named(
+    host: Host, bundle: Path
+) -> None:
+    host.fill(3)
+    done = host.restore("latest", "--from", str(bundle))
+    assert done.returncode == 6
+    assert "explicit backup id" in done.stderr
+    assert host.rows() == 3
 
 
 def test_a_bundle_is_verified_where_its_job_is_unknown(host: Host, bundle: Path) -> None:

@@ -51,15 +51,15 @@ def identity(source: str | None) -> bytes | None:
 
 def restore_(session: Session, asked: Any, out: Output) -> int:
     """Choose, show, verify, ask, restore beside, compare, swap."""
-    job, host = session.job(asked.job), asked.from_host
+    job, host, id_ = session.job(asked.job), asked.from_host, asked.id
     if asked.from_file:
         job, only_one = from_bundle(session, asked.from_file, asked.job)
-        asked.id = only_one if asked.id == "latest" else asked.id
+        id_ = only_one if id_ == "latest" else id_  # `asked` keeps what was typed, for the gate
         host = host or host_of(job)
     seen = watch.listener(quiet=asked.quiet)
     listener = watch.ProgressFile(session.paths.progress(asked.job), seen)
     as_of = parse_instant(asked.as_of) if asked.as_of else None
-    wanted = Wanted(asked.id, asked.tag, asked.type, asked.index, as_of, asked.at)
+    wanted = Wanted(id_, asked.tag, asked.type, asked.index, as_of, asked.at)
     key = identity(asked.identity)
     with session.hold(job, "restore", listener=listener):
         settle.expire(job, session.paths.journals, now())
