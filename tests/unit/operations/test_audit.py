@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import multiprocessing
 from datetime import datetime, timezone
@@ -101,3 +102,32 @@ def test_an_entry_says_who(log: Path) -> None:
     entry = json.loads(log.read_text().splitlines()[0])
     assert entry["who"]["user"]
     assert entry["prev"] == "0" * 64
+
+
+def test_a_line_of_any_length_is_gone_on_from(log: Path) -> None:
+    """Such as one that was written before values had a limit."""
+    last = json.loads(log.read_text().splitlines()[-1])
+    before = hashlib.sha256(log.read_bytes().splitlines()[-1]).hexdigest()
+    long = {**last, "seq": 6, "prev": before, "facts": {"outcomes": "x" * (5 << 20)}}
+    with log.open("a") as file:
+        file.write(json.dumps(long) + "\n")
+    for _round in range(2):
+        append(log, "backup", "shop", AT, {})
+    assert (check(log).lines, check(log).problems) == (8, ())
+    with log.open("a") as file:
+        file.write("y" * (3 << 20))  # cut off
+    append(log, "backup", "shop", AT, {})
+    assert check(log).lines == 9
+    assert len(check(log).problems) == 1
+
+
+def test_a_value_of_any_size_makes_a_line_of_bounded_length(log: Path) -> None:
+    outcomes = [{"id": number, "error": "refused " * 20} for number in range(6000)]
+    append(log, "push", "shop", AT, {"outcomes": outcomes, "id": "b5"})
+    line = log.read_bytes().splitlines()[-1]
+    assert len(line) < 70_000
+    told = json.loads(line)["facts"]
+    text = json.dumps(outcomes, sort_keys=True).encode()
+    digest = hashlib.sha256(text).hexdigest()
+    assert told == {"id": "b5", "outcomes": {"bytes": len(text), "sha256": digest}}
+    assert check(log).problems == ()

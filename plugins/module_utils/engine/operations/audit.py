@@ -24,7 +24,8 @@ from ..files import make_private, open_regular
 from ..units import iso
 
 NAME = "audit.jsonl"
-_END = 1 << 20  # bytes of the end of a file in which its last line is
+_BLOCK = 1 << 20  # bytes read at once, from the end of a file back to its last whole line
+_MOST_FACT = 64 << 10  # bytes of one value; a larger one is told by its length and hash
 _FIRST = "0" * 64  # what the first line names as the one before
 
 
@@ -54,7 +55,7 @@ def append(path: Path, event: str, job: str, at: datetime, facts: Mapping[str, A
             "event": event,
             "job": job,
             "who": _who(),
-            "facts": dict(facts),
+            "facts": {name: _bounded(value) for name, value in facts.items()},
         }
         line = json.dumps(entry, sort_keys=True, default=str).encode()
         os.write(descriptor, (b"\n" if cut else b"") + line + b"\n")
@@ -140,12 +141,35 @@ def _last(descriptor: int) -> tuple[dict[str, Any], bool] | None:
     size = os.fstat(descriptor).st_size
     if not size:
         return None
-    tail = os.pread(descriptor, _END, max(0, size - _END))
-    for line in reversed(tail.split(b"\n")):
+    cut = os.pread(descriptor, 1, size - 1) != b"\n"
+    for line in _backwards(descriptor, size):
         entry = _entry(line)
         if entry:
-            return entry, not tail.endswith(b"\n")
+            return entry, cut
     raise FormatError("the end of the audit log is no entry", hint="`lifeboat audit` says more")
+
+
+def _backwards(descriptor: int, size: int) -> Iterator[bytes]:
+    """The lines, the last one first, however long each is."""
+    blocks: list[bytes] = []  # of the line that goes on further ahead, the last one first
+    while size:
+        length = min(_BLOCK, size)
+        size -= length
+        first, *lines = os.pread(descriptor, length, size).split(b"\n")
+        if lines:
+            yield lines.pop() + b"".join(reversed(blocks))
+            yield from reversed(lines)
+            blocks = []
+        blocks.append(first)
+    yield b"".join(reversed(blocks))
+
+
+def _bounded(value: Any) -> Any:
+    """A value, or what tells that it was this one: nothing is to make a line that nobody can read."""
+    text = json.dumps(value, sort_keys=True, default=str).encode()
+    if len(text) <= _MOST_FACT:
+        return value
+    return {"bytes": len(text), "sha256": _hash(text)}
 
 
 def _last_rotated(path: Path) -> dict[str, Any] | None:
