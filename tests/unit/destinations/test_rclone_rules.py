@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -87,3 +91,34 @@ def test_a_host_without_rclone_is_told() -> None:
 def test_a_path_that_names_a_remote_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"destinations\.cloud\.path"):
         Rclone(name="cloud", backend="s3", path="remote:bucket")
+
+
+def test_an_upload_does_not_outlive_us(tmp_path: Path) -> None:
+    """The end of its input is what rclone takes for the end of the archive."""
+    stored = tmp_path / "stored"
+    begun, ended = tmp_path / "begun", tmp_path / "ended"
+    script = (
+        f"head -c 1 > {begun}.part; mv {begun}.part {begun}; cat > {stored}; sleep 1; touch {ended}"
+    )
+    place = rclone(tmp_path, script)
+    killed = os.fork()
+    if killed == 0:
+
+        def blocks() -> Iterator[bytes]:
+            yield b"cut"
+            time.sleep(60)
+
+        try:
+            place._remote.put("a", "lifeboat:box/a", blocks(), lambda: None)
+        finally:
+            os._exit(1)
+    try:
+        until = time.monotonic() + 30
+        while not begun.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        assert begun.exists()
+    finally:
+        os.kill(killed, signal.SIGKILL)
+        os.waitpid(killed, 0)
+    time.sleep(2)
+    assert not ended.exists()

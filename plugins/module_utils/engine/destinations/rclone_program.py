@@ -71,10 +71,11 @@ class Remote:
         self, what: str, target: str, blocks: Iterable[bytes], before_end: Callable[[], None]
     ) -> None:
         """Stream to `target`. Whatever breaks, also `before_end`, stops rclone before it would complete
-        what came so far: the end of its input is what it takes for the end of the archive."""
+        what came so far: the end of its input is what it takes for the end of the archive. So it also dies with us."""
         with self.faults("store", what):
-            upload = Started(self.command("rcat", target), subprocess.PIPE, subprocess.DEVNULL)
-            with upload as started:
+            upload = self.command("rcat", target)
+            fed = Started(upload, subprocess.PIPE, subprocess.DEVNULL, dies_by=signal.SIGKILL)
+            with fed as started:
                 try:
                     for block in blocks:
                         write_all(started.process.stdin, memoryview(block))
