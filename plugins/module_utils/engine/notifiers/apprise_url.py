@@ -8,6 +8,7 @@ import os
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, unquote_plus
 
 from ..errors import ConfigError, LifeboatError, MissingDependency
 from ..model import Secret
@@ -60,7 +61,11 @@ class AppriseUrl:
 
 def hidden(text: str, url: str) -> str:
     """`text` without any part of a URL that may be secret."""
-    words = {one for one in re.split(r"[/:@?&=#,%\s]+", url) if len(one) >= _LEAST}
+    words: set[str] = set()
+    for part in re.split(r"[/:@?&=#,\s]+", url):
+        plain = unquote_plus(part)  # a service tells what it decoded, whole or a word of it
+        words |= {part, unquote(part), plain, *re.split(r"[/:@?&=#,%\s]+", f"{part} {plain}")}
+    words = {one for one in words if len(one) >= _LEAST}
     for word in sorted(words, key=len, reverse=True):
         text = text.replace(word, "***")
     return text
