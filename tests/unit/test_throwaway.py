@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from lifeboat.errors import MissingDependency
@@ -15,6 +16,7 @@ from lifeboat.throwaway import (
     make_arena,
     passable,
     program,
+    server_user,
     socket_folder,
     sweep,
 )
@@ -68,3 +70,24 @@ def test_a_missing_server_program_is_told_with_its_hint() -> None:
     with pytest.raises(MissingDependency, match="no-such-server") as caught:
         program("no-such-server", "", "install it")
     assert caught.value.hint == "install it"
+
+
+@pytest.mark.parametrize(
+    ("there", "chosen"), [(("lifeboat-drill", "nobody"), "lifeboat-drill"), (("nobody",), "nobody")]
+)
+def test_root_s_servers_run_as_one_who_owns_nothing(
+    monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...], chosen: str
+) -> None:
+    known = dict.fromkeys((*there, "postgres", "mysql", "redis", "lifeboat"), 900)
+
+    def getpwnam(name: str) -> SimpleNamespace:
+        return SimpleNamespace(pw_uid=known[name])
+
+    monkeypatch.setattr("lifeboat.throwaway.os.geteuid", lambda: 0)
+    monkeypatch.setattr("lifeboat.throwaway.pwd.getpwnam", getpwnam)
+    assert server_user() == chosen
+
+
+def test_others_run_their_servers_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lifeboat.throwaway.os.geteuid", lambda: 1000)
+    assert server_user() == ""

@@ -24,18 +24,23 @@ from .process import Started
 _SOCKET_BYTES = 107  # of a socket's path, see unix(7)
 _PATIENCE_S = 60.0  # for a server to begin, and a sixth of it to end
 _SWEEPS = 20
+_NOBODIES = ("lifeboat-drill", "nobody")  # the first is made by the role backup_agent
 
 
-def server_user(*preferred: str) -> str:
-    """Who a throw-away server runs as: "" (as we do) unless we are root, else the first there is."""
+def server_user() -> str:
+    """Who a throw-away server runs as: "" (as we do) unless we are root, else one who owns nothing.
+
+    Never the account of the live server: what is restored may run programs (`COPY … FROM PROGRAM`), and
+    a server trusts its own account. Raises MissingDependency.
+    """
     if os.geteuid() != 0:
         return ""
-    for name in (*preferred, "lifeboat", "nobody"):
+    for name in _NOBODIES:
         try:
-            pwd.getpwnam(name)
+            if pwd.getpwnam(name).pw_uid != 0:
+                return name
         except KeyError:
             continue
-        return name
     raise MissingDependency("root starts no throw-away server, and there is no other user here")
 
 

@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import subprocess
 from pathlib import Path
 from typing import Any
+
+from lifeboat.throwaway import server_user
 
 from .conftest import DrillHost
 
@@ -39,6 +43,9 @@ def test_every_kind_of_source_is_restored_in_a_server_of_its_own(
         redis-cli -s "$LIFEBOAT_DRILL_CACHE_SOCKET" -n 7 get other
         cat "$LIFEBOAT_DRILL_UPLOADS_PATH{uploads}/link"; echo
         sqlite3 "$LIFEBOAT_DRILL_DB_PATH" 'select count(*) from book'
+        psql -X -A -t -q -h "$LIFEBOAT_DRILL_PG_HOST" -U "$LIFEBOAT_DRILL_PG_USER" -d postgres \
+            -c 'create temp table who (name text)' -c "copy who from program 'id -u'" -c 'table who'
+        stat -c %u "$LIFEBOAT_DRILL_MY_SOCKET" "$LIFEBOAT_DRILL_CACHE_SOCKET"
     """
     host.job["drill"] = {"check": ["sh", "-ec", check]}
     host.job["objectives"] = {"rto": "1h", "rpo": "24h"}
@@ -50,7 +57,12 @@ def test_every_kind_of_source_is_restored_in_a_server_of_its_own(
     how = {name: one["how"] for name, one in told["sources"].items()}
     assert how.pop("app") == "read"  # nothing but its own program can restore it
     assert how == dict.fromkeys(("db", "pg", "my", "cache", "uploads"), "restored")
-    assert found.read_text().split() == ["500", "3", "value", "1", "1000"]
+    counted, users = found.read_text().split()[:5], found.read_text().split()[5:]
+    assert counted == ["500", "3", "value", "1", "1000"]
+    ours = pwd.getpwnam(server_user()).pw_uid if server_user() else os.geteuid()
+    assert (
+        users == [str(ours)] * 3
+    )  # what a forged backup runs, it runs as nobody of the live servers
     assert told["sources"]["pg"]["totals"]["rows"] == 500
     assert told["sources"]["pg"]["rto"]["met"] is True
     assert told["rpo"]["met"] is True

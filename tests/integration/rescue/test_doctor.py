@@ -56,6 +56,23 @@ def test_a_lost_database_is_critical_and_says_why(host: Host) -> None:
     assert str(host.database) in one(found, "source", "shop db")["told"]
 
 
+def test_drills_by_timer_of_what_nobody_signed_are_a_warning(host: Host) -> None:
+    host.job["drill"] = {"identity": {"credential": "drill_key"}}
+    host.job["drills"] = {"weekly": {"at": "Sun 04:00"}}
+    host.configure()
+    store = host.root / "config/credentials"
+    store.mkdir(mode=0o700)
+    (store / "drill_key").write_text(json.dumps(host.key.read_text()))
+    (store / "drill_key").chmod(0o600)
+    _code, found = examined(host)
+    assert one(found, "drills", "shop")["state"] == "warning"
+    assert "signers" in one(found, "drills", "shop")["hint"]
+
+    del host.job["drills"]
+    host.configure()
+    assert states(examined(host)[1], "drills") == []
+
+
 def test_an_optional_source_that_is_absent_is_a_warning(host: Host) -> None:
     host.job["sources"]["cache"] = {
         "type": "files",

@@ -26,6 +26,7 @@ from .session import Session, now
 from .standing import of_job
 
 _ORDER = (GOOD, WARNING, CRITICAL)
+_SIGN = "name who signs in `signers`: see docs/configuration.md#signing"
 _PROTECT = "give this host an identity there that may only append, and `mode: append_only`"
 
 
@@ -51,6 +52,9 @@ def examine(session: Session, jobs: Iterable[Job]) -> Iterator[Finding]:
         for source in job.sources:
             yield from _source(job, source)
         yield from _copies(job)
+        if job.drilling.schedules and not job.signers:
+            why = "it is drilled by timer, and backups that nobody signed are restored there"
+            yield Finding("drills", job.name, WARNING, why, _SIGN)
         for service, state in _states(job):
             if state == "absent":
                 why = "a restore would stop it, and there is no such service here"

@@ -36,7 +36,7 @@ def server(source: str, directory: Path, version: str, folder: str) -> Iterator[
     """
     flavour = flavour_of(version)
     daemon = _daemon(flavour, folder)
-    user = server_user("mysql")
+    user = server_user()
     give(directory, user)
     data = f"--datadir={directory / 'data'}"
     if flavour == MARIADB:

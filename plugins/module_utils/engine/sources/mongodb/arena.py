@@ -26,7 +26,7 @@ def server(source: str, directory: Path, version: str) -> Iterator[Path]:
     socket.
     """
     daemon = program("mongod", "", _HINT)
-    user = server_user("mongodb", "mongod")
+    user = server_user()
     give(directory, user)
     told = run(Command((daemon, "--version"))).decode("utf-8", "replace")
     if _numbers(told) < _numbers(version):

@@ -43,7 +43,7 @@ def server(source: str, directory: Path, major: int, folder: str) -> Iterator[tu
     own user, and root, can.
     """
     programs = _programs(major, folder)
-    user = server_user(ADMIN)
+    user = server_user()
     give(directory, user)
     data = directory / "data"
     words = ("--pgdata", str(data), "--username", ADMIN, "--auth", "trust", "--encoding", "UTF8")

@@ -28,7 +28,7 @@ def server(
     name = "valkey" if valkey else "redis"
     hint = f"install the package {name}-server, whose own server need not run; or drill elsewhere"
     daemon = program(name + "-server", programs.folder, hint)
-    user = server_user(name)
+    user = server_user()
     give(directory, user)
     with socket_folder(directory, _SOCKET, user) as sockets:
         socket = sockets / _SOCKET
