@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -112,6 +113,27 @@ json.dump({"status": run.returncode, "out": texts[0], "err": texts[1], "showing"
 def property_of(where: Host, unit: str, name: str) -> str:
     """What systemd says of a unit."""
     return str(where.check_output(f"systemctl show --value -p {name} '{unit}'"))
+
+
+def reboot(name: str) -> None:
+    """Boot a host anew, and wait until its boot is over."""
+    for words in (("stop", "-t", "20"), ("start",)):
+        ran = _run(["podman", *words, f"lifeboat-{name}"])
+        assert ran.returncode == 0, ran.stderr
+    booted = ("systemctl", "is-system-running", "--wait")
+    assert wait_for(lambda: on(name, *booted).stdout.strip() in ("running", "degraded"), 60)
+
+
+def carry(name: str, path: str, to: str, target: str) -> None:
+    """Copy a file from one host to another, as an operator's machine in between would."""
+    with tempfile.TemporaryDirectory() as folder:
+        between = f"{folder}/carried"
+        for source, destination in (
+            (f"lifeboat-{name}:{path}", between),
+            (between, f"lifeboat-{to}:{target}"),
+        ):
+            ran = _run(["podman", "cp", source, destination])
+            assert ran.returncode == 0, ran.stderr
 
 
 def wait_for(wanted: Callable[[], Any], timeout_s: float) -> Any:

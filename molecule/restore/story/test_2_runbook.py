@@ -1,0 +1,104 @@
+"""What lies on the host for the worst night is typed as it stands, and so is what lies beside a backup."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import time
+from pathlib import Path
+
+from testinfra.host import Host
+
+from tests.lab import hosts
+from tests.lab.hosts import lifeboat, on, told
+
+RUNBOOK = "/etc/lifeboat/RUNBOOK.md"
+
+
+def block(text: str, title: str, number: int) -> str:
+    """The commands below a heading."""
+    body = re.split(r"^#+ ", text.split(title, 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+    return re.findall(r"^```(?:ba)?sh\n(.*?)^```$", body, re.MULTILINE | re.DOTALL)[number]
+
+
+def typed(commands: str, key: str) -> tuple[int, str]:
+    """Run them at a terminal of db, where the key is pasted and the phrase is typed when asked."""
+    answers = {"paste the private key": key, "type RESTORE PRODUCTION": "RESTORE PRODUCTION"}
+    child, terminal = pty.fork()
+    if child == 0:
+        words = ["podman", "exec", "-it", "lifeboat-db", "bash", "-e", "-c", commands]
+        os.execvp("podman", words)
+    heard, until = "", time.monotonic() + 90
+    try:
+        while time.monotonic() < until:
+            if not select.select([terminal], [], [], 1.0)[0]:
+                continue
+            try:
+                read = os.read(terminal, 65536)
+            except OSError:  # its end
+                break
+            heard += read.decode("utf-8", "replace")
+            for question in [one for one in answers if one in heard]:
+                os.write(terminal, answers.pop(question).encode() + b"\n")
+    finally:
+        os.close(terminal)
+        _pid, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status), heard
+
+
+def test_one_database_back_to_last_night_as_the_runbook_says(db: Host, keys: Path) -> None:
+    text = db.file(RUNBOOK).content_string
+    lifeboat("db", "confirm", "shop")
+    good = json.loads(lifeboat("db", "run", "shop", "--json").stdout)["id"]
+    lifeboat("db", "accept", good)  # far off the size of those before it, as it should be
+    rows = "runuser -u postgres -- psql -XqAtd shop -c 'SELECT count(*) FROM orders'"
+    before = db.check_output(rows)
+    db.check_output("runuser -u postgres -- psql -XqAtd shop -c 'DELETE FROM orders WHERE id > 1'")
+    title = "### orders back to the last good backup"
+    key = (keys / "operator.key").read_text().splitlines()[-1]
+    for number in (0, 1):
+        code, heard = typed(block(text, title, number), key)
+        assert code == 0, heard
+    assert f"restored {good}" in heard
+    assert "would be lost" in heard or "there now" in heard
+    assert db.check_output(rows) == before
+    assert key not in db.check_output("journalctl --no-pager")
+    assert lifeboat("db", "confirm", "shop").returncode == 0
+
+
+def test_the_note_beside_a_backup_is_enough_where_there_is_no_lifeboat(
+    db: Host, fresh: Host, keys: Path
+) -> None:
+    """`fresh` has a PostgreSQL server, and gets age and zstd from Debian; no lifeboat, no Ansible."""
+    assert not fresh.exists("lifeboat")
+    ran = on("fresh", "sh", "-c", "apt-get -q update && apt-get -qy install age zstd")
+    assert ran.returncode == 0, ran.stderr
+    newest = told("db", "list", "shop")[0]["id"]
+    there = f"/var/backups/lifeboat/archives/db/shop/{newest}"
+    copied = on("db", "tar", "-C", there, "-c", "--mode=a+rX", "-f", "/root/carried.tar", ".")
+    assert copied.returncode == 0, copied.stderr
+    hosts.carry("db", "/root/carried.tar", "fresh", "/var/lib/postgresql/carried.tar")
+    note = on("fresh", "tar", "-xOf", "/var/lib/postgresql/carried.tar", "./RESTORE.md").stdout
+    blocks = re.findall(r"```(?:ba)?sh\n(.*?)```", note, re.DOTALL)
+    assert len(blocks) >= 4
+    script = "\n".join(
+        [
+            "set -e; mkdir by-hand; cd by-hand; tar -xf ../carried.tar; umask 077",
+            f"cat > identity.txt <<'KEY'\n{(keys / 'operator.key').read_text()}KEY",
+            *blocks,
+            "psql -XqAtd NEW_DATABASE -c 'SELECT count(*) FROM orders' || "
+            "psql -XqAtd new_database -c 'SELECT count(*) FROM orders'",
+            "python3 -c \"import sqlite3; print(sqlite3.connect('app.database.sqlite')"
+            ".execute('select count(*) from book').fetchone())\"",
+        ]
+    )
+    login = ["runuser", "-u", "postgres", "--", "bash", "-c"]
+    ran = on("fresh", *login, f"cd /var/lib/postgresql && {script}")
+    assert ran.returncode == 0, ran.stdout[-1500:] + ran.stderr[-2500:]
+    rows = db.check_output(
+        "runuser -u postgres -- psql -XqAtd shop -c 'SELECT count(*) FROM orders'"
+    )
+    assert rows in ran.stdout.split()
