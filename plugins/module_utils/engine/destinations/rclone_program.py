@@ -71,7 +71,8 @@ class Remote:
         self, what: str, target: str, blocks: Iterable[bytes], before_end: Callable[[], None]
     ) -> None:
         """Stream to `target`. Whatever breaks, also `before_end`, stops rclone before it would complete
-        what came so far: the end of its input is what it takes for the end of the archive. So it also dies with us."""
+        what came so far: the end of its input is what it takes for the end of the archive. So it dies with us.
+        """
         with self.faults("store", what):
             upload = self.command("rcat", target)
             fed = Started(upload, subprocess.PIPE, subprocess.DEVNULL, dies_by=signal.SIGKILL)
