@@ -116,9 +116,11 @@ def _pruner(place: _Place) -> list[Statement]:
     catalog = place.keys(["catalog/*"])
     return [
         *place.lists(_ALL),
-        _allow("Read", ["s3:GetObject"], catalog),
+        _allow("Read", _READ, catalog),
         _allow("Mark", ["s3:PutObject"], catalog, {"Null": {"s3:if-none-match": "false"}}),
         _allow("Delete", ["s3:DeleteObject", "s3:AbortMultipartUpload"], place.keys(_ALL)),
+        # A delete of what is locked is no error: it hides it. So the lock is asked for first.
+        *([_allow("Locks", ["s3:GetObjectRetention"], place.keys(_ALL))] if place.locks else []),
     ]
 
 

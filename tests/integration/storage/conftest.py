@@ -44,7 +44,10 @@ def kept(gateway: lab.Server) -> Bucket:  # noqa: F811
 
 
 def on_versitygw(
-    server: lab.Server, identities: dict[str, tuple[str, str]], versioning: bool = True
+    server: lab.Server,
+    identities: dict[str, tuple[str, str]],
+    versioning: bool = True,
+    lock: dict[str, str] | None = None,
 ) -> Bucket:
     name = "b-" + secrets.token_hex(4)
     keys = {
@@ -52,23 +55,26 @@ def on_versitygw(
         for who in identities
     }
     layout = {"bucket": name, "versioning": versioning, "users": keys}
-    lab.provision(server.endpoint, server.root, layout)
     owner = lab.client(server.endpoint, server.root)
+    if lock:
+        owner.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
+    lab.provision(server.endpoint, server.root, layout)
     statements = [
         {
             **_known(statement),
             "Principal": {"AWS": [keys[who]["access_key"]]},
         }
         for who, (kind, host) in identities.items()
-        for statement in policy(name, kind, host)["Statement"]
+        for statement in policy(name, kind, host, lock)["Statement"]
     ]
     document = json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
     owner.put_bucket_policy(Bucket=name, Policy=document)
     return Bucket(server.endpoint, name, next(iter(keys.values())), owner, server.objects, keys)
 
 
-def policy(bucket: str, kind: str, host: str) -> dict[str, Any]:
-    made: dict[str, Any] = policies.storage_identity_policy({"bucket": bucket}, kind, host=host)
+def policy(bucket: str, kind: str, host: str, lock: dict[str, str] | None = None) -> dict[str, Any]:
+    place = {"bucket": bucket, "object_lock": lock}
+    made: dict[str, Any] = policies.storage_identity_policy(place, kind, host=host)
     return made
 
 

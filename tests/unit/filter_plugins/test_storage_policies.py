@@ -112,9 +112,20 @@ def test_the_pruner_deletes_everywhere_and_reads_no_archive() -> None:
         "s3:ListBucketVersions": [BUCKET],
         "s3:ListBucketMultipartUploads": [BUCKET],
         "s3:GetObject": both[:1],
+        "s3:GetObjectVersion": both[:1],
         "s3:PutObject": both[:1],
         "s3:DeleteObject": both,
         "s3:AbortMultipartUpload": both,
+    }
+
+
+def test_the_pruner_reads_the_locks_that_hold_it_back() -> None:
+    place = {**PLACE, "object_lock": {"mode": "compliance", "for": "30d"}}
+    assert of("pruner", place)[-1] == {
+        "Sid": "Locks",
+        "Effect": "Allow",
+        "Action": ["s3:GetObjectRetention"],
+        "Resource": [f"{BUCKET}/fleet/catalog/*", f"{BUCKET}/fleet/archives/*"],
     }
 
 

@@ -111,15 +111,18 @@ class Terms:
         return ""
 
     def still_locked(self, bucket: Bucket, keys: Sequence[str], now: datetime) -> dict[str, str]:
-        """{key: until when} of those whose lock is not over; only asked where locks are configured."""
+        """{key: why} of those whose lock is not over, or cannot be read; only asked where locks are configured."""
         stay = {}
         for key in keys if self.lock_mode else ():
             if not _lockable(key):
                 continue
             try:
                 mode, until = bucket.retention(key, "")
-            except (Denied, Unsupported):
+            except Unsupported:
                 continue  # then the server decides
+            except Denied as exc:  # a delete marker would hide it, whether it is locked or not
+                stay[key] = f"its lock cannot be read: {exc}"
+                continue
             if mode and until is not None and until > now:
                 stay[key] = "locked until {}".format(until.strftime("%Y-%m-%d %H:%M UTC"))
         return stay
