@@ -7,12 +7,16 @@ from datetime import datetime
 
 from .engine.errors import LifeboatError, UsageError
 from .engine.job import Job
+from .engine.model import SourceRecord
 from .engine.operations.catalog import Wanted, choose, holdings, read_manifest
 from .engine.packages import named
 
 
-def packages(job: Job, host: str, wanted: Wanted, now: datetime) -> tuple[str, dict[str, str]]:
-    """(id, {package: version}) of the backup that is meant. Nothing of its sources has to be here.
+def packages(
+    job: Job, host: str, wanted: Wanted, now: datetime
+) -> tuple[dict[str, str], dict[str, str]]:
+    """({package: version}, those that are refused) of the backup that is meant. Nothing of its sources has
+    to be here. Refused is what no source of this job, of its kind and good in the backup, is known to need.
 
     Raises UsageError where there is no such backup, UnsignedError where one of the job's signers has to
     have signed it and none has, and whatever the last destination with a copy said.
@@ -29,8 +33,19 @@ def packages(job: Job, host: str, wanted: Wanted, now: datetime) -> tuple[str, d
             failure = exc
             continue
         found: dict[str, str] = {}
+        every: dict[str, str] = {}
         for record in manifest.sources:
             told = record.facts.get("packages")
-            found.update(named(told) if isinstance(told, dict) else {})
-        return holding.id, found
+            if not isinstance(told, dict):
+                continue
+            every.update({one: str(version) for one, version in told.items()})
+            found.update(named(told, _known(job, record)))
+        return found, {one: every[one] for one in every if one not in found}
     raise failure
+
+
+def _known(job: Job, record: SourceRecord) -> tuple[str, ...]:
+    """Patterns of the packages that a source may need: none unless it is the same kind of source here."""
+    ours = {(one.name, one.kind): one for one in job.sources}
+    source = ours.get((record.name, record.kind))
+    return getattr(source, "packages", ()) if record.status == "good" else ()

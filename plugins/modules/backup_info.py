@@ -95,7 +95,8 @@ jobs:
 packages:
   description:
     - The packages, with their versions, that brought the programs of the sources of O(packages_of), and their
-      servers where those ran on the same host, as its package manager told.
+      servers where those ran on the same host, as its package manager told. Only names that a source of this job,
+      of that kind, is known to need.
   returned: with O(packages_of)
   type: dict
   sample: {"postgresql-15": "15.20-0+deb12u1", "postgresql-client-15": "15.20-0+deb12u1"}
@@ -105,6 +106,14 @@ missing:
   type: list
   elements: str
   sample: [postgresql-15]
+refused:
+  description:
+    - Other names that the manifest has. Do not install them unseen, whoever may write to the destination may have
+      written them.
+  returned: with O(packages_of)
+  type: list
+  elements: str
+  sample: [openssh-server]
 lost:
   description: The destinations that could not be asked.
   returned: success
@@ -164,8 +173,8 @@ def _packages(session: Session, given: Mapping[str, Any]) -> dict[str, Any]:
         raise UsageError("packages_of needs exactly one job", hint="name it in `job`")
     job = session.job(given["job"][0])
     wanted = Wanted(id=given["packages_of"], at=given["at"] or "")
-    _id, found = needed.packages(job, given["from_host"] or job.host, wanted, now())
-    return {"packages": found, "missing": missing(sorted(found))}
+    found, refused = needed.packages(job, given["from_host"] or job.host, wanted, now())
+    return {"packages": found, "missing": missing(sorted(found)), "refused": sorted(refused)}
 
 
 if __name__ == "__main__":

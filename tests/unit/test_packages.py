@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from lifeboat.manifest import decode
 from lifeboat.operations.restore_note import restore_note
-from lifeboat.packages import loopback, missing, owning
+from lifeboat.packages import loopback, missing, named, owning
+from lifeboat.registry import SOURCES
 from lifeboat.sources.postgresql.source import PostgreSQL
 
 pytestmark = pytest.mark.skipif(shutil.which("dpkg-query") is None, reason="no dpkg here")
@@ -77,3 +78,30 @@ def test_the_note_beside_a_backup_names_them() -> None:
     facts = {**first.facts, "packages": {"postgresql-15": "15.20", "age": "1.1"}}
     told = restore_note(replace(manifest, sources=(replace(first, facts=facts), *others)))
     assert b"- packages there: age 1.1, postgresql-15 15.20\n" in told
+
+
+@pytest.mark.parametrize(
+    ("kind", "needed"),
+    [
+        ("postgresql", "postgresql-15 postgresql-client-15 postgresql-15-postgis-3-scripts"),
+        ("postgresql", "postgresql-contrib postgresql-plpython3-15"),
+        ("mariadb", "mariadb-client mariadb-server-core mariadb-client-core-10.6"),
+        ("mysql", "mysql-client-8.0 mysql-server-core-8.0 mysql-community-server-core"),
+        ("redis", "redis-server redis-tools"),
+        ("valkey", "valkey-server valkey-tools"),
+        ("mongodb", "mongodb-org-server mongodb-database-tools"),
+        ("volume", "docker.io docker-ce-cli podman"),
+    ],
+)
+def test_what_a_kind_needs_is_installed_and_nothing_else(kind: str, needed: str) -> None:
+    told = dict.fromkeys(needed.split(), "1")
+    hostile = dict.fromkeys(
+        ["openssh-server", "nis", "postgresql-15=1", "postgresql-15-", "x-postgresql-15", "redis-evil", "--force"],
+        "1",
+    )
+    assert named({**told, **hostile}, SOURCES[kind].packages) == told
+
+
+def test_a_kind_that_needs_no_package_has_none_installed() -> None:
+    for kind in ("files", "sqlite", "command", "s3_bucket"):
+        assert named({"dpkg": "1"}, getattr(SOURCES[kind], "packages", ())) == {}

@@ -44,9 +44,15 @@ def owning(patterns: Iterable[str]) -> dict[str, str]:
         return {}
 
 
-def named(told: Mapping[str, object]) -> dict[str, str]:
-    """Those of `told`, read from a manifest, that can be names of packages: they are handed to apt."""
-    return {one: str(version) for one, version in told.items() if _NAME.fullmatch(one)}
+def named(told: Mapping[str, object], patterns: Sequence[str]) -> dict[str, str]:
+    """Those of `told`, read from a manifest, that are names of packages and match a pattern: they are
+    handed to apt, and whoever may write to a destination may have written them."""
+    known = [re.compile(pattern) for pattern in patterns]
+    return {
+        one: str(version)
+        for one, version in told.items()
+        if _NAME.fullmatch(one) and any(pattern.fullmatch(one) for pattern in known)
+    }
 
 
 def missing(names: Sequence[str]) -> list[str]:

@@ -84,6 +84,8 @@ class Source(Protocol):
 
     It may have `belongings(facts) -> Sequence[str]`: paths on this host, as patterns, of the programs
     that made the dump and, where it runs here, of the server: the packages that own them are recorded.
+    Then its class has `packages: tuple[str, ...]`, patterns of the only names of packages that are ever
+    installed because a manifest names them; see packages.named.
 
     It may have `undoing(swap: Swap) -> Swap`: the swap with what has to be known for as long as it is
     being undone; asked, and noted durably, before `back`. It raises where the undo is impossible now.

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -64,11 +66,53 @@ def test_what_a_backup_needs_is_told_from_its_manifest_alone(
     monkeypatch.setattr(sqlite, lambda _self, _facts: ["/x"], raising=False)
     host.call("backup_run", job="shop")
     asked = host.call("backup_info", job=["shop"], packages_of="latest")
+    assert (asked["packages"], asked["missing"]) == (
+        {},
+        [],
+    )  # no package is known to bring a SQLite
+    assert asked["refused"] == sorted(told)
+    known = ("dpkg", "lifeboat-.*", "evil=1", "gone-")
+    monkeypatch.setattr(f"{sqlite.rpartition('.')[0]}.packages", known, raising=False)
+    asked = host.call("backup_info", job=["shop"], packages_of="latest")
     assert asked["packages"] == {"dpkg": "1", "lifeboat-no-such-package": "2"}
     assert asked["missing"] == ["lifeboat-no-such-package"]
+    assert asked["refused"] == ["evil=1", "gone-"]
     refused = host.call("backup_info", packages_of="latest")
     assert refused["failed"]
     assert "packages_of needs exactly one job" in refused["msg"]
+
+
+@pytest.mark.parametrize("now", ["another kind", "no such source", "failed in the backup"])
+def test_what_the_job_does_not_have_here_names_no_package(
+    host: Host, monkeypatch: pytest.MonkeyPatch, now: str
+) -> None:
+    engine = "ansible_collections.lifeboat.backup.plugins.module_utils.engine"
+    monkeypatch.setattr(f"{engine}.operations.backup.owning", lambda _patterns: {"dpkg": "1"})
+    for kind in ("sqlite.source.SQLite", "files.Files"):
+        named = f"{engine}.sources.{kind}"
+        monkeypatch.setattr(f"{named}.belongings", lambda _self, _facts: ["/x"], raising=False)
+        monkeypatch.setattr(f"{named}.packages", ("dpkg",), raising=False)
+    host.call("backup_run", job="shop")
+    ours = dict(host.sources)
+    ours.pop("uploads")
+    if now == "another kind":
+        ours["db"] = {"type": "files", "paths": ["/nothing"]}
+    elif now == "no such source":
+        ours["other"] = ours.pop("db")
+    else:
+        ours = host.sources
+        needed = importlib.import_module(f"{engine.rpartition('.')[0]}.needed")
+        read = needed.read_manifest
+
+        def failed(*given: Any) -> Any:
+            told = read(*given)
+            sources = tuple(replace(one, status="failed") for one in told.sources)
+            return replace(told, sources=sources)
+
+        monkeypatch.setattr(needed, "read_manifest", failed)
+    host.configure(sources=ours)
+    asked = host.call("backup_info", job=["shop"], packages_of="latest")
+    assert (asked["packages"], asked["missing"], asked["refused"]) == ({}, [], ["dpkg"])
 
 
 def test_check_mode_of_a_run_looks_at_the_sources_and_saves_nothing(host: Host) -> None:

@@ -40,6 +40,9 @@ class MariaDB:
     """
 
     kind = "mariadb"
+    packages = (
+        r"(mariadb|mysql|mysql-community|default-mysql)-(client|server)(-core)?(-[0-9]+(\.[0-9]+)?)?",
+    )
     signs = ("/run/mysqld/mysqld.sock",)
     keeps_in = ("/var/lib/mysql",)
     options = (

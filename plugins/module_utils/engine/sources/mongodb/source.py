@@ -43,6 +43,12 @@ class MongoDB:
     """`databases`: none named = all but the server's own (admin, config, local)."""
 
     kind = "mongodb"
+    packages = (
+        r"mongodb-org(-server|-tools|-database-tools-extra)?",
+        r"mongodb-database-tools",
+        r"mongodb-(server|server-core|clients)",
+        r"mongo-tools",
+    )
     signs = ("/tmp/mongodb-*.sock", "tcp:27017")
     keeps_in = ("/var/lib/mongodb", "/var/lib/mongo")
     options = (

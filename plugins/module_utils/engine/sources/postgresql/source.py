@@ -50,6 +50,11 @@ class PostgreSQL:
     """
 
     kind = "postgresql"
+    packages = (
+        r"postgresql(-client|-contrib)?(-[0-9]+(\.[0-9]+)?)?",
+        r"postgresql-pl(perl|python3|tcl)-[0-9]+",
+        r"postgresql-[0-9]+-[a-z0-9+.-]+",
+    )
     signs = ("/run/postgresql/.s.PGSQL.*[0-9]",)
     keeps_in = ("/var/lib/postgresql", "/var/lib/pgsql")
     options = (

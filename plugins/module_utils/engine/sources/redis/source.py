@@ -39,6 +39,7 @@ class Redis:
     """Implements ports.Source. `user` dumps, `restore_user` restores (the same, if not given)."""
 
     kind = "redis"
+    packages = (r"(redis|valkey)(-server|-tools)?",)
     signs = ("/run/redis*/*.sock", "/run/valkey*/*.sock", "tcp:6379")
     keeps_in = ("/var/lib/redis", "/var/lib/valkey")
     options = (

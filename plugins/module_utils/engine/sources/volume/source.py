@@ -40,6 +40,11 @@ class Volume:
     """
 
     kind = "volume"
+    packages = (
+        r"docker\.io",
+        r"docker-(ce|ce-cli|cli)",
+        r"podman",
+    )
     options = (
         Option("docker"),
         Option("podman"),
