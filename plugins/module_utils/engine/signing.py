@@ -30,11 +30,21 @@ def check_signer(text: object) -> str:
 
 def sign(document: bytes, key: Secret) -> bytes:
     """The armoured signature of a document; raises ConfigError where the key does not sign."""
+    return _with(key, document)
+
+
+def public(key: Secret) -> str:
+    """The public key of a private one, as a line of `signers`; raises ConfigError."""
+    return check_signer(_with(key, b"", public=True).decode())
+
+
+def _with(key: Secret, document: bytes, public: bool = False) -> bytes:
     text = key.reveal()
     if not isinstance(text, str):
         raise ConfigError(f"signing.key: the credential {key.name!r} is not a text")
+    words = ("-y", "-P", "") if public else ("-Y", "sign", "-n", NAMESPACE)
     command = Command(
-        ("ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", DESCRIPTOR),
+        ("ssh-keygen", *words, "-f", DESCRIPTOR),
         secret=text.strip().encode() + b"\n",
         secret_again=True,
     )

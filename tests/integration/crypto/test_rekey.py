@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.crypto.test_signatures import credential, forged, key, manifest
 from tests.integration.rescue.host import PHRASE, Host
 from tests.unit.filters.test_gpg import pair_of
 
@@ -90,6 +91,44 @@ def test_an_old_backup_opens_with_the_new_key_alone(host: Host, tmp_path: Path) 
     assert restored_with(host, new, host.key).returncode == 2
     assert restored_with(host, old, host.key).returncode == 0  # still there, still readable
     assert rekey(host).stdout.strip() == "nothing to rekey"
+
+
+@pytest.mark.parametrize("signers", [False, True], ids=["own key", "signers"])
+@pytest.mark.parametrize("how", ["unsigned", "forged"])
+def test_what_nobody_signed_is_not_signed_by_the_way(
+    host: Host, tmp_path: Path, how: str, signers: bool
+) -> None:
+    public = key(tmp_path, "signing")
+    credential(host, "signing", tmp_path / "signing")
+    host.configuration["signing"] = {"key": {"credential": "signing"}}
+    host.configuration["signers"] = [public] if signers else []
+    host.configure()
+    bad = host.run()
+    if how == "forged":
+        forged(host, bad)
+    else:
+        Path(f"{manifest(host, bad)}.sig").unlink()
+    good = host.run()
+    before = contents(host)
+    turn_to(host, age_key(tmp_path, "new.key"))
+    done = rekey(host, "--json")
+    assert done.returncode == 3, done.stderr
+    told = {one["id"]: one for one in json.loads(done.stdout)}
+    assert told[good]["done"]
+    assert (told[bad]["new_id"], told[bad]["done"]) == ("", False)
+    assert "not signed" in told[bad]["problem"]
+    assert "--allow-unsigned" in told[bad]["problem"]
+    assert not list(host.disk.glob(f"catalog/*/*/{bad}.replaced-*"))
+    new = told[good]["new_id"]
+    assert {name for name in contents(host) if name not in before and new not in name} == {
+        str(one.relative_to(host.disk)) for one in host.disk.glob(f"catalog/*/*/{good}.replaced-*")
+    }
+    host.configuration["signers"] = [public]
+    host.configure()
+    done = rekey(host, "--allow-unsigned", "--json")
+    assert done.returncode == 0, done.stderr
+    [told] = json.loads(done.stdout)
+    assert (told["id"], told["done"]) == (bad, True)
 
 
 def test_nothing_that_was_there_is_lost_wherever_it_is_killed(host: Host, tmp_path: Path) -> None:

@@ -20,6 +20,11 @@ def arguments(command: Callable[..., argparse.ArgumentParser], commands: Any) ->
     made.add_argument(
         "--identity", metavar="FILE|-", help="the private key; - reads it from standard input"
     )
+    made.add_argument(
+        "--allow-unsigned",
+        action="store_true",
+        help="also what nobody signed; it is signed then",
+    )
 
 
 def rekey_(session: Session, asked: Any, out: Output) -> int:
@@ -31,13 +36,17 @@ def rekey_(session: Session, asked: Any, out: Output) -> int:
     with session.hold(job, "rekey", listener=listener):
         stale = rekey.plan(job)
         if asked.dry_run:
+            for one in stale:
+                if one.unsigned:
+                    out.note(f"{one.manifest.id}: {one.unsigned}")
             out.result(
                 [one.manifest.id for one in stale], "\n".join(one.manifest.id for one in stale)
             )
             return 0
         spool = session.area(job, rescue=True).spool
         for one in stale:
-            done.append(rekey.rekey(job, one, spool, FILTERS, key, now, listener))
+            more = (listener, asked.allow_unsigned)
+            done.append(rekey.rekey(job, one, spool, FILTERS, key, now, *more))
         written = {one.id: one.new_id for one in done if one.new_id}
         if done:
             remember(session, listener, "rekey", job.name, written=written)

@@ -9,14 +9,21 @@ it no longer counts, and retention lets it go by rule. See docs/adr.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from .. import signing
-from ..errors import DestinationError, LifeboatError, SpoolError, UsageError, VerifyError
+from ..errors import (
+    DestinationError,
+    LifeboatError,
+    SpoolError,
+    UnsignedError,
+    UsageError,
+    VerifyError,
+)
 from ..files import free_bytes, remove
 from ..job import Job
 from ..manifest import encode
@@ -45,6 +52,7 @@ class Stale:
     holding: Holding
     manifest: Manifest
     by: str = ""
+    unsigned: str = ""  # why nobody vouches for it, where somebody has to
 
 
 @dataclass(frozen=True)
@@ -68,17 +76,20 @@ def plan(job: Job) -> list[Stale]:
     Raises UsageError where the job does not encrypt (rekeying never decrypts), and the first error of
     a destination that cannot be asked: what it has is not known.
     """
-    encryptor = _encryptor(job)
+    encryptor, job = _encryptor(job), _checking(job)
     listed, lost = holdings(job, job.host)
     if lost:
         raise lost[0][1]
-    there = [(one, _manifest(job, one)) for one in listed]
-    fresh = {one.id for one, manifest in there if _fits(manifest, encryptor)}
-    whole = [one for one in there if one[0].id in fresh and not _corrupt(one[0])]
-    by = {manifest.rekeyed_from: one.id for one, manifest in whole if manifest.rekeyed_from}
+    there = [(one, *_manifest(job, one)) for one in listed]
+    fresh = {one.id for one, manifest, _why in there if _fits(manifest, encryptor)}
+    by = {
+        manifest.rekeyed_from: one.id
+        for one, manifest, unsigned in there
+        if manifest.rekeyed_from and one.id in fresh and not unsigned and not _corrupt(one)
+    }
     return [
-        Stale(one, manifest, by.get(one.id, ""))
-        for one, manifest in there
+        Stale(one, manifest, by.get(one.id, ""), unsigned)
+        for one, manifest, unsigned in there
         if one.id not in fresh and not all(copy.replaced for _name, copy in _committed(one))
     ]
 
@@ -91,9 +102,16 @@ def rekey(
     identity: bytes | None,
     clock: Callable[[], datetime],
     listener: Listener = silent,
+    allow_unsigned: bool = False,
 ) -> Rekeyed:
-    """Write one backup again wherever it is. The caller holds the job's lock; no plain byte is stored."""
+    """Write one backup again wherever it is. The caller holds the job's lock; no plain byte is stored.
+
+    What is signed here counts as signed from then on, so it has to be signed already, or allowed."""
+    if stale.unsigned and not allow_unsigned:
+        told = "rekey with --allow-unsigned if you know where this backup comes from"
+        return Rekeyed(stale.manifest.id, "", problem=f"{stale.unsigned}; {told}")
     try:
+        job = _checking(job)
         if stale.by:
             outcomes = _complete(job, stale, spool, clock, listener)
             new_id = stale.by
@@ -141,10 +159,12 @@ def _complete(
 def _proved(job: Job, name: str, id_: str, copy: Copy, clock: Callable[[], datetime]) -> bool:
     """Whether a copy is whole; one that was stored and not read back yet is read now."""
     proof = copy.latest("intact", "drilled", "bad")
-    if proof is not None:
-        return proof.kind != "bad"
+    if proof is not None and proof.kind == "bad":
+        return False
     destination = job.destination(name)
     manifest = read_manifest(destination, job.host, job.name, id_, job.signers)
+    if proof is not None:
+        return True
     try:
         for archive in manifest.archives:
             prove_archive(destination, manifest, archive)
@@ -307,11 +327,26 @@ def _carried(holding: Holding) -> list[Mark]:
     return list(marks.values())
 
 
-def _manifest(job: Job, holding: Holding) -> Manifest:
+def _checking(job: Job) -> Job:
+    """A host that signs without naming signers believes what it signed itself."""
+    if job.signing_key is None or job.signers:
+        return job
+    return replace(job, signers=(signing.public(job.signing_key),))
+
+
+def _manifest(job: Job, holding: Holding) -> tuple[Manifest, str]:
+    """From a copy that is signed, or from any; then why it does not count as signed."""
+    try:
+        return _read(job, holding, job.signers), ""
+    except UnsignedError as exc:
+        return _read(job, holding, ()), str(exc)
+
+
+def _read(job: Job, holding: Holding, signers: Sequence[str]) -> Manifest:
     failure: LifeboatError | None = None
     for name, _copy in _committed(holding):
         try:
-            return read_manifest(job.destination(name), job.host, job.name, holding.id, job.signers)
+            return read_manifest(job.destination(name), job.host, job.name, holding.id, signers)
         except LifeboatError as exc:
             failure = failure or exc
     raise failure or VerifyError(f"backup {holding.id} has no copy")
