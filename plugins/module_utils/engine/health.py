@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import http.client
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -54,6 +52,9 @@ def problem(check: Health, ask: Ask, answer_s: float = _ANSWER_S) -> str:
 
 
 def _http(url: str, answer_s: float) -> str:
+    import http.client  # loaded by what asks over HTTP alone: a start counts
+    import ssl
+
     parts = urlsplit(url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     secure = parts.scheme == "https"

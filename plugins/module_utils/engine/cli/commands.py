@@ -17,26 +17,12 @@ from ..registry import FILTERS
 from ..stopped import notes
 from ..throwaway import left
 from ..units import human_duration
-from . import rescue, unit, watch
-from .audit import audit_, history_
-from .bundle import bundle_
-from .coverage import coverage_
-from .destination import destination_
-from .doctor import doctor
-from .drill import drill_
-from .exposition import metrics
-from .fetch import fetch_
-from .follow import follow
-from .freshness import freshness
+from . import rescue, seldom, unit, watch
 from .listing import list_
 from .marks import mark
-from .notify import notify
 from .output import Output, table
 from .prune import Duty, carry_out, prune_
 from .push import push
-from .rekey import rekey_
-from .report import report_
-from .runbook import runbook_
 from .session import Session, now, report_mapping, run_backup
 from .standing import status_
 from .wanted import meant
@@ -211,24 +197,24 @@ COMMANDS: dict[str, Callable[[Session, Any, Output], int]] = {
     "restore": rescue.restore_,
     "undo": rescue.undo,
     "confirm": rescue.confirm,
-    "drill": drill_,
+    "drill": seldom.drill,
     "prune": prune_,
     **dict.fromkeys(("accept", "pin", "unpin", "tag"), mark),
     "push": push,
-    "rekey": rekey_,
-    "bundle": bundle_,
-    "fetch": fetch_,
+    "rekey": seldom.rekey,
+    "bundle": seldom.bundle,
+    "fetch": seldom.fetch,
     "status": status_,
-    "freshness": freshness,
-    "metrics": metrics,
-    "notify": notify,
-    "watch": follow,
+    "freshness": seldom.freshness,
+    "metrics": seldom.metrics,
+    "notify": seldom.notify,
+    "watch": seldom.watch,
     "recover": recover,
-    "doctor": doctor,
-    "history": history_,
-    "audit": audit_,
-    "report": report_,
-    "runbook": runbook_,
-    "coverage": coverage_,
-    "destination": destination_,
+    "doctor": seldom.doctor,
+    "history": seldom.history,
+    "audit": seldom.audit,
+    "report": seldom.report,
+    "runbook": seldom.runbook,
+    "coverage": seldom.coverage,
+    "destination": seldom.destination,
 }
