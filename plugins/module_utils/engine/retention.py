@@ -6,7 +6,7 @@ Rules: docs/design.md#retention. Only good copies count for a rule; whatever is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Callable
@@ -108,15 +108,20 @@ def plan(
     )
 
 
-def excess(made: Plan, orphans: int = 0) -> str:
+def excess(
+    made: Plan, orphans: int = 0, locked: Collection[str] = (), unsound: Collection[str] = ()
+) -> str:
     """Why a plan asks for too much at once, where a policy or a clock may be wrong; "" = it does not.
 
-    More than half of the copies never go in one run, except where those are no more than FEW.
+    More than half of the copies never go in one run, except where those are no more than FEW. What
+    stays counts only while it is good: names that anybody may add make no plan smaller.
     orphans: ids that no run ever committed, whose archives would go besides: with a catalog that lost
-    most of its names, all archives look so. What a destination did not let go before is not counted.
+    most of its names, all archives look so. locked: ids that the destination says it does not let go.
+    unsound: ids that only look good.
     """
-    going = sum(1 for copy, _why in made.expired if not copy.latest("pruned")) + orphans
-    there = len(made.kept) + len(made.expired) + len(made.deferred) + orphans
+    going = sum(1 for copy, _why in made.expired if copy.id not in locked) + orphans
+    rest = (copy for copy, _why in (*made.kept, *made.deferred) if copy.id not in unsound)
+    there = going + sum(1 for copy in rest if copy.good)
     if going <= max(FEW, there // 2):
         return ""
     return "%d of the %d backups here would go at once, more than half" % (going, there)

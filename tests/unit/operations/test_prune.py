@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,15 +14,31 @@ import pytest
 from lifeboat.destinations.local import Local
 from lifeboat.errors import DestinationError
 from lifeboat.job import Job
-from lifeboat.model import Keep, Mark, Schedule
-from lifeboat.naming import archive_key, backup_id, copies, manifest_key, mark_key
+from lifeboat.manifest import encode
+from lifeboat.model import Keep, Manifest, Mark, Schedule, Secret
+from lifeboat.naming import (
+    archive_key,
+    backup_id,
+    copies,
+    manifest_key,
+    mark_key,
+    parse_id,
+    signature_key,
+)
 from lifeboat.operations import prune
+from lifeboat.signing import sign
 from lifeboat.units import parse_instant
 
 NOW = parse_instant("2026-11-21 12:00")
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 HOST = "db1"
+
+
+def sound(id_: str, host: str = HOST, of: str = "") -> Manifest:
+    at, type_ = parse_id(id_)
+    when = (type_, "production", at, at, "lifeboat 0.1.0", True)
+    return Manifest(id_, host, "shop", *when, (), (), rekeyed_from=of)
 
 
 class Place:
@@ -43,7 +61,19 @@ class Place:
                     mark_key(host, "shop", id_, Mark(kind, at + timedelta(minutes=1))), b"", at
                 )
         if "committed" in marks:
-            self._put(manifest_key(host, "shop", id_), b"not even JSON", at)
+            self._put(manifest_key(host, "shop", id_), encode(sound(id_, host)), at)
+        return id_
+
+    def mark(self, id_: str, *kinds: str, at: datetime = NOW) -> None:
+        """What anybody may do who may only add names."""
+        for kind in kinds:
+            self._put(mark_key(HOST, "shop", id_, Mark(kind, at)), b"", at)
+
+    def junk(self, beside: str, day: datetime | None = None) -> str:
+        """A name that looks like the newest good backup of a day, with nothing behind it."""
+        id_ = (day.strftime("%Y%m%d") if day else beside[:8]) + "T235959Z-daily-ffff"
+        self._put(manifest_key(HOST, "shop", id_), b"not even JSON", NOW)
+        self.mark(id_, "intact")
         return id_
 
     def good(self, days: int) -> list[str]:
@@ -135,11 +165,14 @@ def test_names_that_are_not_ours_stay_as_they_are(place: Place) -> None:
     assert {key: left.get(key) for key in foreign} == foreign
 
 
-def test_manifests_that_nobody_can_read_are_neither_in_the_way_nor_deleted_for_it(
-    place: Place,
-) -> None:
-    ids = place.good(6)  # their manifests are no JSON: names alone are asked
-    assert set(place.prune().pruned) == {ids[5]}
+def test_a_manifest_that_nobody_can_read_stays_as_long_as_it_would_have(place: Place) -> None:
+    ids = place.good(7)
+    for id_ in (ids[2], ids[6]):
+        (place.folder / manifest_key(HOST, "shop", id_)).write_bytes(b"not even JSON")
+    (planned,) = place.plan()
+    assert [id_ for id_, _why in planned.unsound] == [ids[2]]  # the other takes no place anyhow
+    assert set(place.prune().pruned) == {ids[6]}
+    assert place.ids() == set(ids[:6])
 
 
 def test_two_hosts_with_one_name_lose_nothing_that_is_under_way(place: Place) -> None:
@@ -189,17 +222,20 @@ def test_unfinished_uploads_go_when_they_are_older_than_any_run(place: Place) ->
 class Locked(Local):
     """A destination that lets some objects not go, as an object lock does."""
 
-    locked: tuple[str, ...] = ()
+    stuck: tuple[str, ...] = ()
+
+    def locked(self, keys: Sequence[str]) -> dict[str, str]:
+        return {key: "locked" for key in keys if any(id_ in key for id_ in self.stuck)}
 
     def delete(self, key: str) -> None:
-        if any(id_ in key for id_ in self.locked):
+        if any(id_ in key for id_ in self.stuck):
             raise DestinationError(f"{key} is locked", permanent=True)
         super().delete(key)
 
 
 def locked(place: Place, *ids: str) -> Locked:
     made = Locked(name="disk", path=str(place.folder))
-    made.locked = ids
+    made.stuck = ids
     place.job = Job(
         "shop", HOST, "production", (), (), (made,), keep=place.job.keep, prunes=("disk",)
     )
@@ -220,7 +256,7 @@ def test_what_is_locked_is_told_as_retained_and_the_rest_goes(place: Place) -> N
     assert len(place.everything()) == names  # no mark is added each time
     ((_copy, why),) = place.plan(NOW + HOUR)[0].plan.expired  # type: ignore[union-attr]
     assert "not let go on 2026-11-21" in why
-    destination.locked = ()
+    destination.stuck = ()
     later = NOW + 13 * HOUR
     assert place.prune(later).pruned == (ids[6],)
     assert ids[6] not in place.prune(later + 23 * HOUR).swept  # its day begins when it went
@@ -286,7 +322,7 @@ def test_a_catalog_that_lost_most_of_its_names_makes_no_thousand_orphans(place: 
     assert len(place.archives()) == 43
 
 
-def test_what_was_not_let_go_before_does_not_count(place: Place) -> None:
+def test_what_a_lock_holds_now_does_not_count(place: Place) -> None:
     ids = place.good(5)
     kept = [place.add(NOW - 100 * DAY - DAY * back, "committed", "intact") for back in range(9)]
     locked(place, *kept)
@@ -294,6 +330,98 @@ def test_what_was_not_let_go_before_does_not_count(place: Place) -> None:
     done = place.prune(NOW + HOUR)
     assert done.excess == ""
     assert set(ids) <= place.ids()
+
+
+@pytest.mark.parametrize("kinds", [("bad",), ("bad", "pruned"), ("suspect", "pruned", "locked")])
+def test_no_mark_takes_a_backup_out_of_the_limit(tmp_path: Path, kinds: tuple[str, ...]) -> None:
+    place = Place(tmp_path, Keep(daily=90))
+    ids = place.good(40)
+    for id_ in ids[1:]:
+        place.mark(id_, *kinds, at=NOW - HOUR)
+    for back in range(60):  # nor do names that are kept for being young make half of them more
+        place.add(NOW - HOUR - timedelta(minutes=back), "committed")
+    assert "go at once, more than half" in place.prune().excess
+    assert set(ids) <= place.ids()
+
+
+# -- what only looks like a backup
+
+
+def test_names_with_nothing_behind_them_take_no_place(tmp_path: Path) -> None:
+    place = Place(tmp_path, Keep(daily=30, minimum=3))
+    ids = place.good(20)
+    forged = {place.junk(id_) for id_ in ids[1:]}
+    done = place.prune()
+    assert (done.pruned, done.excess) == ((), "")
+    place.job = replace(place.job, keep=Keep(daily=18))
+    done = place.prune()
+    real = place.ids() - forged
+    assert real == set(ids[:18])
+    assert set(done.pruned) - forged == set(ids[18:])
+
+
+def test_no_mark_of_anybody_makes_most_go(tmp_path: Path) -> None:
+    place = Place(tmp_path, Keep(daily=30))
+    ids = place.good(20)
+    for id_ in ids[1:]:
+        place.mark(id_, "pruned", "unpin", "suspect", "replaced", at=NOW - HOUR)
+        place.mark(place.junk(id_), "pruned")
+    assert "more than half" in place.prune().excess
+    assert set(ids) <= place.ids()
+
+
+def test_replaced_is_believed_of_what_was_written_anew_and_keeps_the_pin_else(
+    tmp_path: Path,
+) -> None:
+    place = Place(tmp_path, Keep(daily=2))
+    ids = place.good(6)
+    old, other = ids[4], ids[5]
+    for id_, of in ((old, old), (other, "")):
+        new = id_[:-4] + "ffff"
+        place._put(manifest_key(HOST, "shop", new), encode(sound(new, of=of)), NOW)
+        place.mark(new, "intact", "pin")
+        place.mark(id_, "pin", "replaced", at=NOW - 8 * DAY)
+    pruned = set(place.prune().pruned)
+    assert old in pruned
+    assert other not in pruned
+    assert {old[:-4] + "ffff", other[:-4] + "ffff"} <= place.ids()
+
+
+def test_what_was_replaced_twice_is_replaced(tmp_path: Path) -> None:
+    place = Place(tmp_path, Keep(daily=9))
+    old = place.good(4)[3]
+    second, third = old[:-4] + "fffe", old[:-4] + "ffff"
+    for new, of in ((second, old), (third, second)):
+        place._put(manifest_key(HOST, "shop", new), encode(sound(new, of=of)), NOW)
+        place.mark(new, "intact")
+    for id_ in (old, second):
+        place.mark(id_, "replaced", at=NOW - 8 * DAY)
+    assert set(place.prune().pruned) == {old, second}
+
+
+def test_where_there_are_signers_an_unsigned_backup_makes_no_signed_one_go(tmp_path: Path) -> None:
+    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")]
+    subprocess.run(argv, check=True)
+    public = (tmp_path / "key.pub").read_text().strip()
+    place = Place(tmp_path / "disk", Keep(daily=4), signers=(public,))
+    ids = place.good(6)
+    secret = Secret.of((tmp_path / "key").read_text())
+    for id_ in ids:
+        signature = sign(encode(sound(id_)), secret)
+        place._put(signature_key(HOST, "shop", id_), signature, NOW)
+    forged = []
+    for number, id_ in enumerate(ids[1:]):
+        new = id_[:8] + "T235959Z-daily-ffff"
+        place._put(manifest_key(HOST, "shop", new), encode(sound(new)), NOW)
+        place.mark(new, "intact")
+        if number % 2:  # and a signature, of somebody else's document
+            place._put(signature_key(HOST, "shop", new), signature, NOW)
+        forged.append(new)
+    done = place.prune()
+    assert set(ids[:4]) <= place.ids()
+    assert set(ids[4:]) <= set(done.pruned)
+    (planned,) = place.plan()
+    assert {id_ for id_, why in planned.unsound if "not signed" in why} >= set(forged[:3])
 
 
 # -- clocks

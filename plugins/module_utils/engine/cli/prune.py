@@ -25,6 +25,8 @@ from . import watch
 from .output import Output
 from .session import Session, now, remember
 
+_TOLD = 5  # backups that are not sound, in notes; the plan lists all
+
 
 @dataclass(frozen=True)
 class Duty:
@@ -119,6 +121,11 @@ def carry_out(
     """Make the plan and carry it out where this host prunes, under the job's lock; tell and remember."""
     job = duty.job
     ours = [one for one in plan(session, duty) if one.destination in job.prunes]
+    for planned in ours:
+        for id_, why in planned.unsound[:_TOLD]:
+            out.note(f"{planned.destination}: {id_} takes no place: {why}")
+        if len(planned.unsound) > _TOLD:
+            out.note(f"{planned.destination}: {len(planned.unsound)} such: see the plan")
     done = prune.apply(job, ours, now, host=duty.host, limit=limit, listener=listener)
     for one in done:
         for id_, why in one.retained:

@@ -245,6 +245,10 @@ class S3:
     def delete(self, key: str) -> None:
         self._bucket.delete(key)
 
+    def locked(self, keys: Sequence[str]) -> Mapping[str, str]:
+        """{key: until when} of those that a lock holds now, as the server tells."""
+        return self._terms.still_locked(self._bucket, keys, datetime.now(timezone.utc))
+
     def delete_many(self, keys: Sequence[str]) -> Mapping[str, str]:
         """{key: why} of those that stay: denied, or locked, which a delete marker would only hide."""
         stay = self._terms.still_locked(self._bucket, keys, datetime.now(timezone.utc))

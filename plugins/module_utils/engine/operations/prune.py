@@ -31,6 +31,7 @@ from ..progress import Event, Listener, silent
 from ..retention import Plan
 from ..sweeping import ORPHAN, ORPHAN_AFTER, Sweep, id_of, sweepable
 from ..units import human_duration
+from . import places
 from .status import limits
 
 _BATCH = 1000  # keys that one request deletes, where a destination can
@@ -48,6 +49,9 @@ class Planned:
     sweeps: tuple[Sweep, ...] = ()
     failure: str = ""
     excess: str = ""  # why this is more than one run may delete; "" = it is not
+    unsound: tuple[
+        tuple[str, str], ...
+    ] = ()  # (id, why) of what looks like a backup and is not sound
 
 
 @dataclass(frozen=True)
@@ -102,19 +106,37 @@ def _plan_one(job: Job, destination: Destination, host: str, now: datetime, held
         there = copies(destination.list(catalog_prefix(host, job.name)))
         by_type = {one.type: one.keep for one in job.schedules if one.keep is not None}
         _warning, stale = limits(job)
-        made = retention.plan(there, job.keep_for(destination.name), by_type, now, stale)
+        keep = job.keep_for(destination.name)
+
+        def plan_of(some: Sequence[Copy]) -> Plan:
+            return retention.plan(some, keep, by_type, now, stale)
+
+        placed = places.planned(destination, host, job, there, plan_of)
+        made, unsound = placed.plan, placed.unsound
         held = made.held or held or _wrong_clock(destination, host, job.name, made)
         if held:
             late = tuple((copy, held) for copy, _why in made.expired)
             made = Plan(made.kept, (), made.deferred + late, held)
-            return Planned(destination.name, made)
+            return Planned(destination.name, made, unsound=unsound)
         # One that is committed while this is listed is no orphan: its last archive is hours young.
         stored = destination.list(archives_prefix(host, job.name))
         sweeps = sweepable(stored, there, now)
     except LifeboatError as exc:
         return Planned(destination.name, failure=str(exc))
     orphans = sum(1 for sweep in sweeps if sweep.why == ORPHAN)
-    return Planned(destination.name, made, sweeps, excess=retention.excess(made, orphans))
+    locked = _locked(destination, host, job.name, made)
+    excess = retention.excess(made, orphans, locked, {id_ for id_, _why in unsound})
+    return Planned(destination.name, made, sweeps, excess=excess, unsound=unsound)
+
+
+def _locked(destination: Destination, host: str, job: str, made: Plan) -> list[str]:
+    """The ids that the destination, asked now, says it does not let go: a mark may be anybody's."""
+    locked = getattr(destination, "locked", None)
+    before = [copy.id for copy, _why in made.expired if copy.latest("pruned") is not None]
+    if locked is None or not before:
+        return []
+    ids = {manifest_key(host, job, id_): id_ for id_ in before}
+    return [ids[key] for key in locked(list(ids))]
 
 
 def _wrong_clock(destination: Destination, host: str, job: str, made: Plan) -> str:
