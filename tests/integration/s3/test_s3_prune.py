@@ -8,7 +8,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from lifeboat.errors import DestinationError
 from lifeboat.job import Job
-from lifeboat.model import Keep, Mark
+from lifeboat.manifest import encode
+from lifeboat.model import Keep, Manifest, Mark
 from lifeboat.naming import archive_key, backup_id, copies, manifest_key, mark_key
 from lifeboat.operations import prune
 
@@ -27,6 +28,11 @@ def shared(gateway: lab.Server) -> Bucket:
     return make_bucket(gateway, host=MAY, pruner={**MAY, "delete": OURS})
 
 
+def sound(id_: str, at: datetime) -> Manifest:
+    when = ("daily", "dev", at, at, "lifeboat 0.1.0", True)
+    return Manifest(id_, "db1", "shop", *when, (), ())
+
+
 def fill(bucket: Bucket, days: int) -> list[str]:
     """Good backups, one a day, newest first, put there as the host."""
     place = s3_at(bucket)
@@ -35,7 +41,7 @@ def fill(bucket: Bucket, days: int) -> list[str]:
         at = NOW - timedelta(hours=1) - DAY * back
         ids.append(backup_id(at, "daily", "%04x" % back))
         place.put(archive_key("db1", "shop", ids[-1], "db.database.sqlite.zst"), b"archive")
-        place.put(manifest_key("db1", "shop", ids[-1]), b"{}")
+        place.put(manifest_key("db1", "shop", ids[-1]), encode(sound(ids[-1], at)))
         place.put(mark_key("db1", "shop", ids[-1], Mark("intact", at)), b"")
     return ids
 
