@@ -103,6 +103,7 @@ def fleet(site: Site) -> Any:
         yield Fleet(site, server)
 
 
+@pytest.mark.nightly  # molecule/copies has a pruner on a host of its own
 def test_a_pruner_host_prunes_what_the_others_may_only_append_to(fleet: Fleet) -> None:
     ran = fleet.play("site")
     assert ran.status == 0, ran.output[-3000:]
