@@ -96,7 +96,15 @@ def test_the_note_beside_a_backup_names_them() -> None:
 def test_what_a_kind_needs_is_installed_and_nothing_else(kind: str, needed: str) -> None:
     told = dict.fromkeys(needed.split(), "1")
     hostile = dict.fromkeys(
-        ["openssh-server", "nis", "postgresql-15=1", "postgresql-15-", "x-postgresql-15", "redis-evil", "--force"],
+        [
+            "openssh-server",
+            "nis",
+            "postgresql-15=1",
+            "postgresql-15-",
+            "x-postgresql-15",
+            "redis-evil",
+            "--force",
+        ],
         "1",
     )
     assert named({**told, **hostile}, SOURCES[kind].packages) == told
