@@ -32,7 +32,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: C(environment), C(destinations) and C(jobs) of each host, by the name that it stores under.
+  description: >-
+    C(environment), C(destinations), C(jobs) and, where it has any, C(signers) of each host, by the name that it
+    stores under.
   type: dict
 """
 
@@ -89,7 +91,9 @@ def _one(host: Mapping[str, Any]) -> dict[str, Any]:
         if kept["destinations"]:
             jobs[name] = {key: _plain(value) for key, value in kept.items()}
     used = {one for body in jobs.values() for one in body["destinations"]}
+    signers = [str(one) for one in host.get("lifeboat_signers") or ()]
     return {
+        **({"signers": signers} if signers else {}),
         "environment": str(host.get("lifeboat_environment", "production")),
         "destinations": {name: body for name, body in places.items() if name in used},
         "jobs": jobs,

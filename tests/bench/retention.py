@@ -22,6 +22,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,9 @@ sys.path.insert(0, str(ROOT))
 importlib.import_module("tests.conftest")  # makes `lifeboat` importable
 
 from lifeboat.job import Job  # noqa: E402
-from lifeboat.model import Keep, Mark, Stored  # noqa: E402
-from lifeboat.naming import archive_key, backup_id, copies, manifest_key, mark_key  # noqa: E402
+from lifeboat.manifest import encode  # noqa: E402
+from lifeboat.model import Keep, Manifest, Mark, Stored  # noqa: E402
+from lifeboat.naming import archive_key, backup_id, copies, manifest_key, mark_key, parse_id  # noqa: E402
 from lifeboat.operations import prune  # noqa: E402
 from lifeboat.retention import plan  # noqa: E402
 
@@ -55,6 +57,13 @@ class Names:
         for back in range(self._backups):
             at = NOW - timedelta(hours=back)
             yield backup_id(at, "hourly", "%04x" % (back % 65536)), at
+
+    def open(self, key: str) -> BytesIO:
+        """A sound manifest: it is read of each backup that holds a place."""
+        id_ = key.rsplit("/", 1)[-1][: -len(".json")]
+        at, type_ = parse_id(id_)
+        when = (type_, "production", at, at, "lifeboat 0.1.0", True)
+        return BytesIO(encode(Manifest(id_, "db1", "shop", *when, (), ())))
 
     def list(self, prefix: str) -> Iterator[Stored]:
         if prefix.startswith("catalog/"):

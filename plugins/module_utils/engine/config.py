@@ -120,6 +120,7 @@ PRUNED_HOST = (
     Option("environment", default="production", choices=ENVIRONMENTS),
     Option("destinations", "mapping", required=True),
     Option("jobs", "mapping", required=True),
+    Option("signers", "texts", default=()),
 )
 PRUNED_JOB = tuple(
     one
@@ -327,10 +328,7 @@ class _Builder:
                 for one, body in given["sources"].items()
             ),
             signing_key=self._signing_key(),
-            signers=tuple(
-                told_at(f"signers, entry {place}", check_signer, one)
-                for place, one in enumerate(self._top["signers"], 1)
-            ),
+            signers=self._signers(),
             around=around(f"{where}.restore", given["restore"], self._scope, sources),
         )
 
@@ -351,6 +349,13 @@ class _Builder:
             keep=_keep(f"{where}.keep", given["keep"], environment),
             keep_at=tuple(self._keep_at(given["destinations"], environment)),
             prunes=given["destinations"],
+            signers=self._signers(),
+        )
+
+    def _signers(self) -> tuple[str, ...]:
+        return tuple(
+            told_at(f"{self._at}signers, entry {place}", check_signer, one)
+            for place, one in enumerate(self._top["signers"], 1)
         )
 
     def _signing_key(self) -> Secret | None:

@@ -51,6 +51,14 @@ def test_a_job_is_rendered_with_its_rules_and_without_its_sources() -> None:
     }
 
 
+def test_a_pruner_knows_who_signs_for_each_host() -> None:
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ"
+    told = pruned_hosts({"db1": host(lifeboat_signers=[key]), "db2": host()}, "vault")
+    made = config.parse(_vault(told), lambda name: Secret.of(name))
+    signers = {name: jobs["shop"].signers for name, jobs in made.prunes.items()}
+    assert signers == {"db1": (key,), "db2": ()}
+
+
 def test_a_destination_that_prunes_itself_is_left_out() -> None:
     places = host()["lifeboat_destinations"]
     attic = {"type": "sftp", "host": "attic", "mode": "append_only", "pruner": False}
