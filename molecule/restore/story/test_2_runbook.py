@@ -78,15 +78,15 @@ def test_the_note_beside_a_backup_is_enough_where_there_is_no_lifeboat(
     assert ran.returncode == 0, ran.stderr
     newest = told("db", "list", "shop")[0]["id"]
     there = f"/var/backups/lifeboat/archives/db/shop/{newest}"
-    copied = on("db", "tar", "-C", there, "-c", "--mode=a+rX", "-f", "/root/carried.tar", ".")
+    copied = on("db", "tar", "-C", there, "-c", "--mode=a+rX", "-f", "/var/tmp/carried.tar", ".")
     assert copied.returncode == 0, copied.stderr
-    hosts.carry("db", "/root/carried.tar", "fresh", "/var/lib/postgresql/carried.tar")
-    note = on("fresh", "tar", "-xOf", "/var/lib/postgresql/carried.tar", "./RESTORE.md").stdout
+    hosts.carry("db", "/var/tmp/carried.tar", "fresh", "/var/tmp/carried.tar")
+    note = on("fresh", "tar", "-xOf", "/var/tmp/carried.tar", "./RESTORE.md").stdout
     blocks = re.findall(r"```(?:ba)?sh\n(.*?)```", note, re.DOTALL)
     assert len(blocks) >= 4
     script = "\n".join(
         [
-            "set -e; mkdir by-hand; cd by-hand; tar -xf ../carried.tar; umask 077",
+            "set -e; mkdir by-hand; cd by-hand; tar -xf /var/tmp/carried.tar; umask 077",
             f"cat > identity.txt <<'KEY'\n{(keys / 'operator.key').read_text()}KEY",
             *blocks,
             "psql -XqAtd NEW_DATABASE -c 'SELECT count(*) FROM orders' || "

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import http.client
-import ssl
 import time
 from urllib.parse import SplitResult, urlsplit
 
@@ -26,6 +24,8 @@ class Ping:
 
     def send(self, good: bool) -> None:
         """Raises LifeboatError, without the URL, when nobody took the call."""
+        import http.client  # by who calls alone: every command loads this file
+
         url = self._parts()
         path = url.path if good else url.path.rstrip("/") + "/fail"
         target = (path or "/") + (f"?{url.query}" if url.query else "")
@@ -59,6 +59,9 @@ class Ping:
 
 
 def _get(url: SplitResult, target: str) -> int:
+    import http.client
+    import ssl
+
     host = str(url.hostname)
     line: http.client.HTTPConnection
     if url.scheme == "https":

@@ -206,17 +206,17 @@ class _Writer:
         source = self._source
         with source.open(self._work) as dump:
             archives = [self._archive(stream) for stream in dump.streams()]
-            record = replace(record, taken_at=dump.taken_at, facts=self._facts(dump))
+            record = replace(record, taken_at=dump.taken_at, facts=dict(dump.facts))
             record, archives = self._count(dump, record, archives)
         if not archives:
             raise SourceError(f"source {source.name} gave no data")
-        return replace(record, status="good"), archives
+        return replace(record, status="good", facts=self._with_packages(record.facts)), archives
 
-    def _facts(self, dump: Dump) -> dict[str, Any]:
-        """What the dump tells, and the packages that a bare host needs to take it."""
+    def _with_packages(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """And the packages that a bare host needs to take it: asked once the source is let go of."""
         belongings = getattr(self._source, "belongings", None)
-        found = owning(belongings(dump.facts)) if belongings else {}
-        return {**dump.facts, **({"packages": found} if found else {})}
+        found = owning(belongings(facts)) if belongings else {}
+        return {**facts, **({"packages": found} if found else {})}
 
     def _may_go_well(self, failure: LifeboatError) -> bool:
         """Whether the source says that the same dump, begun anew, may not fail (`Source.again`)."""
