@@ -8,7 +8,6 @@ import os
 import shutil
 import sqlite3
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -316,33 +315,3 @@ class Bucket:
     def leftovers(self) -> list[str]:
         listed = self.place.owner.list_multipart_uploads(Bucket=self.place.bucket)
         return [upload["Key"] for upload in listed.get("Uploads", [])]
-
-
-class Volume:
-    """With a container that uses it: it must run again after each round."""
-
-    merge = False
-
-    def __init__(self, name: str, user: Any, podman: Callable[..., str]) -> None:
-        self.name, self.user, self.podman = name, user, podman
-        self.source = {"type": "volume", "podman": name}
-
-    def new(self) -> None:
-        self._make("new", 40)
-
-    def old(self) -> None:
-        self._make("old", 30)
-
-    def _make(self, said: str, count: int) -> None:
-        self.user.run(
-            "sh", "-c", "rm -rf /data/*; for one in $(seq 1 $2); do echo $1 $one >/data/$one; done",
-            "-", said, str(count),
-        )  # fmt: skip
-
-    def look(self) -> Any:
-        assert self.user.running, "who uses the volume was not started again"
-        return self.user.run("sh", "-c", "cd /data; find . -printf '%p %m\\n' | sort; cat *")
-
-    def leftovers(self) -> list[str]:
-        place = self.podman("volume", "inspect", "-f", "{{.Mountpoint}}", self.name)
-        return [one.name for one in Path(place).parent.iterdir() if one.name != "_data"]
