@@ -20,14 +20,19 @@ PHRASE = "RESTORE PRODUCTION"
 Ran = subprocess.CompletedProcess[str]
 
 
+def container(name: str) -> str:
+    """What podman calls a host; each scenario has its own lab."""
+    return f"{os.environ.get('LIFEBOAT_LAB', 'lifeboat')}-{name}"
+
+
 def host(name: str) -> Host:
     """A host of the lab as testinfra sees it."""
-    return testinfra.get_host(f"podman://lifeboat-{name}")
+    return testinfra.get_host(f"podman://{container(name)}")
 
 
 def on(name: str, *words: str, stdin: str = "") -> Ran:
     """Run a program on a host, as root and without a terminal. What `stdin` says is in no list of processes."""
-    argv = ["podman", "exec", "--interactive", f"lifeboat-{name}", *words]
+    argv = ["podman", "exec", "--interactive", container(name), *words]
     return _run(argv, stdin)
 
 
@@ -118,7 +123,7 @@ def property_of(where: Host, unit: str, name: str) -> str:
 def reboot(name: str) -> None:
     """Boot a host anew, and wait until its boot is over."""
     for words in (("stop", "-t", "20"), ("start",)):
-        ran = _run(["podman", *words, f"lifeboat-{name}"])
+        ran = _run(["podman", *words, container(name)])
         assert ran.returncode == 0, ran.stderr
     booted = ("systemctl", "is-system-running", "--wait")
     assert wait_for(lambda: on(name, *booted).stdout.strip() in ("running", "degraded"), 60)
@@ -129,8 +134,8 @@ def carry(name: str, path: str, to: str, target: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         between = f"{folder}/carried"
         for source, destination in (
-            (f"lifeboat-{name}:{path}", between),
-            (between, f"lifeboat-{to}:{target}"),
+            (f"{container(name)}:{path}", between),
+            (between, f"{container(to)}:{target}"),
         ):
             ran = _run(["podman", "cp", source, destination])
             assert ran.returncode == 0, ran.stderr

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab import hosts
 from tests.lab.hosts import on, watched
 
 S3_SECRETS = {"db": "db-secret-of-the-lab", "fresh": "fresh-secret-of-the-lab"}
@@ -89,7 +90,7 @@ def grep(folder: Path, text: str) -> list[Path]:
 @contextmanager
 def root_of(host: str) -> Iterator[Path]:
     """A host's whole disk, from outside."""
-    name = f"lifeboat-{host}"
+    name = hosts.container(host)
     root = subprocess.check_output(["podman", "mount", name], text=True).strip()
     try:
         yield Path(root)

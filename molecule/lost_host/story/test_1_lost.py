@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
+from tests.lab import hosts
 from tests.lab.hosts import PHRASE, Ran, on, playbook, said, told
 
 STATE = (Path(__file__).resolve().parent.parent / "files" / "state.sh").read_text()
@@ -30,7 +31,9 @@ def lost() -> tuple[str, dict[str, str]]:
     before = state("db")
     assert before.count("\n") > 20_000
     ids = {job: told("db", "list", job)[0]["id"] for job in ("shop", "uploads")}
-    subprocess.run(["podman", "stop", "-t", "0", "lifeboat-db"], check=True, capture_output=True)
+    subprocess.run(
+        ["podman", "stop", "-t", "0", hosts.container("db")], check=True, capture_output=True
+    )
     return before, ids
 
 

@@ -29,7 +29,7 @@ def typed(commands: str, key: str) -> tuple[int, str]:
     answers = {"paste the private key": key, "type RESTORE PRODUCTION": "RESTORE PRODUCTION"}
     child, terminal = pty.fork()
     if child == 0:
-        words = ["podman", "exec", "-it", "lifeboat-db", "bash", "-e", "-c", commands]
+        words = ["podman", "exec", "-it", hosts.container("db"), "bash", "-e", "-c", commands]
         os.execvp("podman", words)
     heard, until = "", time.monotonic() + 90
     try:

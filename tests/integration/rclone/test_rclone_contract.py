@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from lifeboat.destinations.rclone import Rclone
+from lifeboat.errors import DestinationError
 from lifeboat.model import Secret
 
 from tests.integration.s3.conftest import Bucket
-from tests.unit.contracts.destination_contract import DestinationContract
+from tests.unit.contracts.destination_contract import ARCHIVE, BLOCK, DestinationContract, Short
 
 pytestmark = pytest.mark.skipif(not shutil.which("rclone"), reason="no rclone here")
 
@@ -50,3 +51,13 @@ class TestRcloneBucket(DestinationContract):
 
     def unfinished(self, place: Rclone) -> list[str]:
         return self.bucket.open_uploads()
+
+    def test_an_upload_that_was_begun_when_it_was_stopped_goes_and_its_neighbours_stay(
+        self, place: Rclone, tmp_path: Path
+    ) -> None:
+        there = f"hosts/{ARCHIVE}"
+        for key in (there, "hosts/other", "other"):
+            self.bucket.owner.create_multipart_upload(Bucket=self.bucket.name, Key=key)
+        with pytest.raises(DestinationError, match="bytes arrived"):
+            place.store(ARCHIVE, Short(tmp_path / "spool", BLOCK))
+        assert sorted(self.bucket.open_uploads()) == ["hosts/other", "other"]

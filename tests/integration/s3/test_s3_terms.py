@@ -21,7 +21,6 @@ from tests.integration.s3.conftest import MIB, Bucket, client_of, moto_at, s3_at
 from tests.lab import s3 as lab
 from tests.unit.contracts.destination_contract import ARCHIVE, BLOCK, MANIFEST, TAG, finished
 
-NOW = datetime.now(timezone.utc)
 LOCK = {"mode": "governance", "for": "30d"}
 # A server that answers 200 to a lock and keeps none; the ones at hand refuse, or keep it.
 DEAF = """
@@ -33,6 +32,10 @@ def deaf(self, params, **event):
         params.pop(name, None)
 Bucket._only_if_absent = deaf
 """
+
+
+def now() -> datetime:
+    return datetime.now(timezone.utc)
 
 
 @pytest.fixture
@@ -95,7 +98,7 @@ def test_an_archive_is_locked_for_as_long_as_was_asked(
     kept = place.protection([ARCHIVE, MANIFEST])
     assert kept.problems == ()
     assert kept.locked_until is not None
-    assert abs(kept.locked_until - NOW - timedelta(days=30)) < timedelta(minutes=5)
+    assert abs(kept.locked_until - now() - timedelta(days=30)) < timedelta(minutes=5)
     (version,) = locking.owner.list_object_versions(Bucket=locking.name, Prefix=ARCHIVE)["Versions"]
     with pytest.raises(Exception, match="AccessDenied"):
         locking.owner.delete_object(
@@ -109,7 +112,7 @@ def test_a_run_says_until_when_its_copy_is_locked(locking: Bucket, tmp_path: Pat
     host = a_host(tmp_path, locking, object_lock=LOCK)
     host.run()
     until = datetime.fromisoformat(listed(host)["locked_until"]["offsite"].replace("Z", "+00:00"))
-    assert abs(until - NOW - timedelta(days=30)) < timedelta(minutes=5)
+    assert abs(until - now() - timedelta(days=30)) < timedelta(minutes=5)
     assert "offsite:intact (locked)" in host.lifeboat("list", "shop").stdout
 
 
@@ -294,7 +297,7 @@ def metadata_service(key: dict[str, Any]) -> Iterator[str]:
         "AccessKeyId": key["AccessKeyId"],
         "SecretAccessKey": key["SecretAccessKey"],
         "Token": key["SessionToken"],
-        "Expiration": (NOW + timedelta(hours=6)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "Expiration": (now() + timedelta(hours=6)).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
 
     class Answers(BaseHTTPRequestHandler):

@@ -183,9 +183,16 @@ class Rclone:
             raise
 
     def _tidy(self, part: str, ours: bool) -> None:
-        if ours:
-            with suppress(LifeboatError):  # what failed is told, not what could not be tidied
-                self.delete(part)
+        if not ours:
+            return
+        with suppress(LifeboatError):  # what failed is told, not what could not be tidied
+            self.delete(part)
+        if (
+            self._backend == "s3"
+        ):  # rclone, stopped while it asks for an upload, leaves that one begun
+            with suppress(LifeboatError):
+                words = ("backend", "cleanup", "-o", "max-age=0s", self._remote.at(part))
+                self._remote.ask("tidy", part, *words)  # of this very key, not of its neighbours
 
     def _refuse_if_there(self, key: str) -> None:
         if self._size(key) is not None:
