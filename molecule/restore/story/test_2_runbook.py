@@ -3,50 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import re
-import select
-import time
 from pathlib import Path
 
 from testinfra.host import Host
 
 from tests.lab import hosts
 from tests.lab.hosts import lifeboat, on, told
+from tests.typed import blocks, typed
 
 RUNBOOK = "/etc/lifeboat/RUNBOOK.md"
 
 
-def block(text: str, title: str, number: int) -> str:
-    """The commands below a heading."""
-    body = re.split(r"^#+ ", text.split(title, 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
-    return re.findall(r"^```(?:ba)?sh\n(.*?)^```$", body, re.MULTILINE | re.DOTALL)[number]
-
-
-def typed(commands: str, key: str) -> tuple[int, str]:
-    """Run them at a terminal of db, where the key is pasted and the phrase is typed when asked."""
+def type_on_db(commands: str, key: str) -> tuple[int, str]:
+    """At a terminal of db, where the key is pasted and the phrase is typed when asked."""
     answers = {"paste the private key": key, "type RESTORE PRODUCTION": "RESTORE PRODUCTION"}
-    child, terminal = pty.fork()
-    if child == 0:
-        words = ["podman", "exec", "-it", hosts.container("db"), "bash", "-e", "-c", commands]
-        os.execvp("podman", words)
-    heard, until = "", time.monotonic() + 90
-    try:
-        while time.monotonic() < until:
-            if not select.select([terminal], [], [], 1.0)[0]:
-                continue
-            try:
-                read = os.read(terminal, 65536)
-            except OSError:  # its end
-                break
-            heard += read.decode("utf-8", "replace")
-            for question in [one for one in answers if one in heard]:
-                os.write(terminal, answers.pop(question).encode() + b"\n")
-    finally:
-        os.close(terminal)
-        _pid, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status), heard
+    words = ["podman", "exec", "-it", hosts.container("db"), "bash", "-e", "-c", commands]
+    return typed(words, answers)
 
 
 def test_one_database_back_to_last_night_as_the_runbook_says(db: Host, keys: Path) -> None:
@@ -60,7 +32,7 @@ def test_one_database_back_to_last_night_as_the_runbook_says(db: Host, keys: Pat
     title = "### orders back to the last good backup"
     key = (keys / "operator.key").read_text().splitlines()[-1]
     for number in (0, 1):
-        code, heard = typed(block(text, title, number), key)
+        code, heard = type_on_db(blocks(text, title)[number], key)
         assert code == 0, heard
     assert f"restored {good}" in heard
     assert "would be lost" in heard or "there now" in heard
@@ -82,13 +54,13 @@ def test_the_note_beside_a_backup_is_enough_where_there_is_no_lifeboat(
     assert copied.returncode == 0, copied.stderr
     hosts.carry("db", "/var/tmp/carried.tar", "fresh", "/var/tmp/carried.tar")
     note = on("fresh", "tar", "-xOf", "/var/tmp/carried.tar", "./RESTORE.md").stdout
-    blocks = re.findall(r"```(?:ba)?sh\n(.*?)```", note, re.DOTALL)
-    assert len(blocks) >= 4
+    steps = blocks(note)
+    assert len(steps) >= 4
     script = "\n".join(
         [
             "set -e; mkdir by-hand; cd by-hand; tar -xf /var/tmp/carried.tar; umask 077",
             f"cat > identity.txt <<'KEY'\n{(keys / 'operator.key').read_text()}KEY",
-            *blocks,
+            *steps,
             "psql -XqAtd NEW_DATABASE -c 'SELECT count(*) FROM orders' || "
             "psql -XqAtd new_database -c 'SELECT count(*) FROM orders'",
             "python3 -c \"import sqlite3; print(sqlite3.connect('app.database.sqlite')"

@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
-import select
 import shlex
-import signal
 import time
 from pathlib import Path
 
 import pytest
+
+from tests import typed as terminal
+from tests.typed import blocks
 
 from .host import Host
 
@@ -44,39 +44,17 @@ def page(host: Host) -> str:
 
 
 def block(text: str, title: str, number: int = 0) -> str:
-    """The commands below a heading."""
-    body = re.split(r"^#+ ", text.split(title, 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
-    return re.findall(r"^```sh\n(.*?)^```$", body, re.MULTILINE | re.DOTALL)[number]
+    return blocks(text, title)[number]
 
 
-def typed(host: Host, commands: str, timeout_s: float = 90.0) -> tuple[int, str]:
+def typed(host: Host, commands: str) -> tuple[int, str]:
     """Run the block in a terminal, where the key is pasted and the phrase is typed when asked."""
     answers = {
         "paste the private key": host.key.read_text().splitlines()[-1],
         "type RESTORE PRODUCTION": "RESTORE PRODUCTION",
     }
-    child, terminal = pty.fork()
-    if child == 0:
-        path = f"{host.base / 'bin'}:{os.environ['PATH']}"
-        os.execve("/bin/bash", ["bash", "-e", "-c", commands], {**os.environ, "PATH": path})
-    said, until = "", time.monotonic() + timeout_s
-    try:
-        while time.monotonic() < until:
-            if not select.select([terminal], [], [], 1.0)[0]:
-                continue
-            try:
-                read = os.read(terminal, 65536)
-            except OSError:  # its end
-                break
-            said += read.decode("utf-8", "replace")
-            for question in [one for one in answers if one in said]:
-                os.write(terminal, answers.pop(question).encode() + b"\n")
-        else:
-            os.kill(child, signal.SIGKILL)
-    finally:
-        os.close(terminal)
-        _pid, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status), said
+    path = f"{host.base / 'bin'}:{os.environ['PATH']}"
+    return terminal.typed(["bash", "-e", "-c", commands], answers, {"PATH": path})
 
 
 def test_nothing_in_it_is_left_to_fill_in_but_what_people_choose(shop: Host) -> None:
