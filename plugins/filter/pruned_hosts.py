@@ -44,7 +44,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-# As in engine/config.py, PRUNED_JOB; a test compares them.
+# As in engine/configuring/pruner.py, PRUNED_JOB; a test compares them.
 JOB_KEYS = ("destinations", "schedule", "schedules", "keep", "environment")
 _CREDENTIAL = "pruner"  # the name that is taken where a destination names none
 
@@ -114,7 +114,7 @@ def _merged(host: Mapping[str, Any], what: str) -> dict[str, Any]:
 
 
 def _append_only(body: Mapping[str, Any]) -> bool:
-    """As engine/config.py has it where there is a pruner."""
+    """As engine/configuring/adapters.py has it where there is a pruner."""
     mode = body.get("mode")
     return bool(mode == "append_only" or (mode is None and body.get("type") == "s3"))
 

@@ -11,6 +11,6 @@ Layers; a file imports only from lower numbers (tests/unit/structure holds this)
     2  s3_identity s3_client                 all subprocess and disk code
     3  sources/ filters/ destinations/ notifiers/       adapters: one file, or one package, a kind
     4  operations/                           use cases: take ports, name no adapter
-    5  registry placed around config receiving   the only list of kinds; mapping -> Job, for both doors
+    5  registry placed configuring config receiving   the only list of kinds; mapping -> Job, for both doors
     6  cli/                                  the lifeboat command
 """

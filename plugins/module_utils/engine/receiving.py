@@ -20,7 +20,7 @@ _TOP = (
     Option("version", "integer", required=True),
     Option("host", required=True),
     Option("clients", "mapping", required=True),
-    # host -> what a pruner is told of it (config.PRUNED_HOST), its destination being a directory here
+    # host -> what a pruner is told of it (configuring.pruner), its destination being a directory here
     Option("hosts", "mapping", default={}),
 )
 _CLIENT = (Option("path", required=True), Option("group", required=True))

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
-from lifeboat import around, config, units
+from lifeboat import config, units
+from lifeboat.configuring import adapters, around, drills, encryption, jobs, keeping, notify
 from lifeboat.errors import LifeboatError
 from lifeboat.model import Keep, Option, Secret
 from lifeboat.registry import DESTINATIONS, SOURCES
@@ -31,21 +32,21 @@ KINDS = {
 TABLES = {
     "The file on the host": config.TOP,
     "runbook": config.RUNBOOK,
-    "A job": config.JOB,
+    "A job": jobs.JOB,
     "restore": around.RESTORE,
     "health checks": around.HEALTH,
-    "schedules": config.SCHEDULE,
-    "keep": config.KEEP,
-    "encryption": config.ENCRYPTION,
-    "signing": config.SIGNING,
-    "compression": config.COMPRESSION,
-    "objectives": config.OBJECTIVES,
-    "drill": config.DRILL,
-    "drills": config.DRILLS,
-    "notify": config.NOTIFY,
-    "A source": config.SOURCE,
-    "placement": config.PLACEMENT,
-    "A destination": config.DESTINATION,
+    "schedules": keeping.SCHEDULE,
+    "keep": keeping.KEEP,
+    "encryption": encryption.ENCRYPTION,
+    "signing": jobs.SIGNING,
+    "compression": encryption.COMPRESSION,
+    "objectives": jobs.OBJECTIVES,
+    "drill": drills.DRILL,
+    "drills": drills.DRILLS,
+    "notify": notify.NOTIFY,
+    "A source": adapters.SOURCE,
+    "placement": adapters.PLACEMENT,
+    "A destination": adapters.DESTINATION,
     **{f"Source {kind}": made.options for kind, made in SOURCES.items()},
     **{f"Destination {kind}": made.options for kind, made in DESTINATIONS.items()},
 }

@@ -9,6 +9,9 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.lifeboat.backup.plugins.filter.pruned_hosts import JOB_KEYS, pruned_hosts
 from lifeboat import config
+from lifeboat.configuring.adapters import append_only
+from lifeboat.configuring.pruner import PRUNED_JOB
+from lifeboat.configuring.reading import Reading
 from lifeboat.errors import ConfigError
 from lifeboat.model import Secret
 
@@ -97,8 +100,8 @@ def test_only_what_a_host_may_append_to_is_another_hosts_to_prune(
 ) -> None:
     given = host(lifeboat_destinations={"offsite": body})
     assert ("db1" in pruned_hosts({"db1": given}, "vault")) is pruned
-    engine = config._Builder({"destinations": {"x": body}, "pruner": "vault"}, Secret.of, [])
-    assert engine._append_only("x") is pruned  # the host itself says the same
+    reading = Reading({"destinations": {"x": body}, "pruner": "vault"}, Secret.of)
+    assert append_only(reading, "x") is pruned  # the host itself says the same
 
 
 def test_variables_that_begin_with_the_name_are_merged() -> None:
@@ -113,7 +116,7 @@ def test_two_hosts_with_one_name_are_refused() -> None:
 
 
 def test_the_keys_are_those_that_the_engine_takes() -> None:
-    assert sorted(JOB_KEYS) == sorted(one.name for one in config.PRUNED_JOB)
+    assert sorted(JOB_KEYS) == sorted(one.name for one in PRUNED_JOB)
 
 
 def test_the_engine_takes_what_is_rendered() -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.lifeboat.backup.plugins.module_utils import arguments
-from lifeboat import config, gate, paths, registry
+from lifeboat import gate, paths, registry
+from lifeboat.configuring import encryption, keeping
 from lifeboat.operations import verify
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -122,14 +123,14 @@ def test_scopes_match() -> None:
 
 
 def test_rules_of_retention_match() -> None:
-    assert list(arguments.retention()["keep"]["options"]) == [one.name for one in config.KEEP]
+    assert list(arguments.retention()["keep"]["options"]) == [one.name for one in keeping.KEEP]
 
 
 def test_options_of_encryption_match() -> None:
     given = arguments.encryption()
-    assert list(given["encryption"]["options"]) == [one.name for one in config.ENCRYPTION]
+    assert list(given["encryption"]["options"]) == [one.name for one in encryption.ENCRYPTION]
     told = {key: spec["default"] for key, spec in given["compression"]["options"].items()}
-    assert told == {one.name: one.default for one in config.COMPRESSION}
+    assert told == {one.name: one.default for one in encryption.COMPRESSION}
 
 
 def test_environments_match() -> None:

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from .errors import ConfigError
-from .job import Around
-from .model import Health, Option
-from .naming import check_name
-from .options import check_options, nearest, told_at
-from .ports import Source
-from .registry import SOURCES
+from ..errors import ConfigError
+from ..job import Around
+from ..model import Health, Option
+from ..naming import check_name
+from ..options import check_options, nearest, told_at
+from ..ports import Source
+from ..registry import SOURCES
 
 RESTORE = (
     Option("stop", "texts", default=()),
