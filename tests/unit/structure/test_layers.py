@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ MODULES = [name for name in FILES if not name.endswith("__init__.py")]
 PLUGIN_FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("plugins/**/*.py"))
 
 
+@functools.cache
 def tree(path: Path) -> ast.Module:
     # feature_version refuses what Python 3.9 cannot read
     return ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 9))
@@ -44,8 +46,13 @@ def folder(name: str) -> str:
     return name.rpartition("/")[0]
 
 
-def imports(name: str) -> Iterator[str]:
+@functools.cache
+def imports(name: str) -> tuple[str, ...]:
     """The engine files that one engine file imports, wherever in it (AnsiballZ looks there too)."""
+    return tuple(_imports(name))
+
+
+def _imports(name: str) -> Iterator[str]:
     for node in ast.walk(tree(ENGINE / name)):
         if not isinstance(node, ast.ImportFrom) or not node.level:
             continue
@@ -58,6 +65,7 @@ def imports(name: str) -> Iterator[str]:
                 yield path.relative_to(ENGINE).as_posix()
 
 
+@functools.cache
 def reachable(*entries: str) -> set[str]:
     seen: set[str] = set()
     waiting = list(entries)
