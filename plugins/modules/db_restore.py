@@ -159,6 +159,7 @@ plan:
         exists: true
         size_bytes: 8388608
         now: {tables: 3, rows: 41}
+        tables: [public.customers, public.items, public.orders]
         backup: {tables: 3, rows: 40}
         lost: ["1 rows more than in the backup"]
         refusals: []

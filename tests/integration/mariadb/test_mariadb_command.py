@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
@@ -70,6 +71,23 @@ def test_a_database_is_lost_and_brought_back_and_taken_back(server: Server, host
     assert host.left_over() == []
     note = next(host.disk.glob("archives/*/*/*/RESTORE.md")).read_text()
     assert "mariadb --binary-mode" in note
+
+
+def test_the_tables_that_are_there_now_are_shown_before_the_gate_asks(
+    server: Server, host: Host
+) -> None:
+    host.run()
+    server.drop("shop")
+    server.sql(
+        "CREATE DATABASE shop; CREATE TABLE shop.b (id int); CREATE TABLE shop.`a\x1b[2J` (id int)"
+    )
+    asked = ("restore", "shop", "--dry-run")
+    shown = host.lifeboat(*asked)
+    assert "    tables there now: a?[2J, b\n" in shown.stdout, shown.stdout + shown.stderr
+    server.sql("; ".join(f"CREATE TABLE shop.c{number:02} (id int)" for number in range(45)))
+    assert ", c37 and 7 more\n" in host.lifeboat(*asked).stdout
+    (target,) = json.loads(host.lifeboat(*asked, "--json").stdout)["targets"]
+    assert len(target["tables"]) == 47
 
 
 def test_a_dump_that_met_an_altered_table_is_begun_anew_once(server: Server, host: Host) -> None:

@@ -249,6 +249,8 @@ def test_swap_back_and_discard_are_idempotent_and_read_the_world(
     target = source.target(backup.record, None)
     assert target.exists
     assert target.totals == {"tables": 7, "rows": 40}
+    assert len(target.tables) == 7
+    assert "public.book" in target.tables
     swap = source.plan(backup.record, target, "t2")
     source.stage(swap, backup.record, backup.plains, work)
     assert not source.swapped(swap)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import secrets
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from .output import Output
 from .session import Session, now, remember
 from .wanted import from_bundle, host_of
 
+_MOST_NAMES = 40  # more is no help before a question
 _STATES = {  # of a service that the job names
     "wanted": "stops right before the swap, and starts again after it",
     "stopped": "does not run, and stays so; so nobody asks whether all works",
@@ -211,6 +213,8 @@ def plan_lines(job: Job, planned: restore.Plan) -> list[str]:
         lines.append(f"  {record.name}: {target.label}")
         there = _totals(target.totals) or human_size(target.size_bytes)
         lines.append("    there now: " + (there if target.exists else "nothing"))
+        if target.tables:
+            lines.append("    tables there now: " + _some(target.tables))
         if record.totals:
             lines.append("    in the backup: " + _totals(record.totals))
         lines += [f"    would be lost: {one}" for one in losses(record, target)]
@@ -242,6 +246,7 @@ def plan_mapping(job: Job, planned: restore.Plan) -> dict[str, Any]:
                 "exists": target.exists,
                 "size_bytes": target.size_bytes,
                 "now": dict(target.totals),
+                "tables": list(target.tables),
                 "backup": dict(record.totals),
                 "lost": losses(record, target),
                 "refusals": list(target.refusals),
@@ -263,6 +268,13 @@ def journal_mapping(journal: Journal) -> dict[str, Any]:
             for one in journal.swaps
         ],
     }
+
+
+def _some(names: Sequence[str]) -> str:
+    """A line that can be read; a name is whatever somebody made."""
+    left = len(names) - _MOST_NAMES
+    some = ", ".join(watch.shown(one) for one in names[:_MOST_NAMES])
+    return f"{some} and {left} more" if left > 0 else some
 
 
 def _totals(totals: Any) -> str:

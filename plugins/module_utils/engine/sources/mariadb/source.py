@@ -176,7 +176,7 @@ class MariaDB:
         with self._server.access(admin=True) as access:
             exists = facts.exists(access, name)
             told = refusals(access, record.facts, name)
-            size_bytes, totals = (0, {})
+            size_bytes, totals, tables = 0, {}, []
             if exists:
                 told += [
                     f"{one} of the live database has a line end in its name: rename it"
@@ -188,8 +188,11 @@ class MariaDB:
                     for one in facts.endless_events(access, name)
                 ]
                 size_bytes, totals = facts.size_bytes(access, name), facts.totals(access, name)
+                tables = [one for kind, one in facts.tables(access, name) if kind == "table"]
         label = f"database {name} on {self._server.place}"
-        return Target(label, name, exists, size_bytes, totals, tuple(told))
+        return Target(
+            label, name, exists, size_bytes, totals, tuple(told), tables=tuple(sorted(tables))
+        )
 
     def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
         side = fitting(target.name, token, "new")

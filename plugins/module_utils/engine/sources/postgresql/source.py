@@ -243,9 +243,9 @@ class PostgreSQL:
                 refusals = looking.refusals(admin, me, record.facts, name)
                 if self._server.on_host:
                     refusals += looking.room(admin, me, record.facts)
-            size_bytes, totals = looking.look(access, name) if exists else (0, {})
+            size_bytes, totals, tables = looking.look(access, name) if exists else (0, {}, ())
         label = f"database {name} on {self._server.place}"
-        return Target(label, name, exists, size_bytes, totals, tuple(refusals))
+        return Target(label, name, exists, size_bytes, totals, tuple(refusals), tables=tables)
 
     def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
         side = naming.fitting(target.name, token, "new")

@@ -65,8 +65,8 @@ def room(admin: Session, me: Any, wanted: Mapping[str, Any]) -> list[str]:
     return [f"the server's disk has {human_size(free)} free, {human_size(needed)} are needed"]
 
 
-def look(access: Access, name: str) -> tuple[int, dict[str, int]]:
-    """(bytes, {"tables": .., "rows": .., "uncounted": ..}) of a database; rows within 10 seconds.
+def look(access: Access, name: str) -> tuple[int, dict[str, int], tuple[str, ...]]:
+    """(bytes, {"tables": .., "rows": .., "uncounted": ..}, its tables); rows within 10 seconds.
 
     A database that cannot be opened has no totals: that may be why it is restored.
     """
@@ -78,12 +78,13 @@ def look(access: Access, name: str) -> tuple[int, dict[str, int]]:
             until = time.monotonic() + _LOOK_S
             count.count_rows(session, counting, lambda: time.monotonic() < until)
     except SourceError:
-        return 0, {}
+        return 0, {}, ()
     tables = [one for one in counting.objects if one["kind"] == "r"]
     rows = sum(counting.rows.get(one["oid"], one["estimate"]) for one in tables)
     totals = {"tables": len(tables), "rows": rows}
     left = len(tables) - len(counting.rows)
-    return size, dict(totals, uncounted=left) if left else totals
+    names = tuple(sorted(f"{one['schema']}.{one['name']}" for one in tables))
+    return size, dict(totals, uncounted=left) if left else totals, names
 
 
 def _rights(admin: Session, me: Any, wanted: Mapping[str, Any], name: str) -> list[str]:
