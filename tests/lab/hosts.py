@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import testinfra
+import yaml
 from testinfra.host import Host
 
 PHRASE = "RESTORE PRODUCTION"
@@ -53,12 +54,16 @@ def playbook(name: str, *words: str) -> Ran:
 
     Its stdout is all that is on the screen.
     """
-    scenario = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
-    inventories = [scenario.parent / "inventory" / "hosts.yml", scenario / "inventory" / "jobs.yml"]
-    argv = ["ansible-playbook", f"lifeboat.backup.{name}", *words]
-    ran = _run(argv + [f"--inventory={path}" for path in inventories])
+    ran = _run(["ansible-playbook", f"lifeboat.backup.{name}", *words, *inventories()])
     ran.stdout += ran.stderr
     return ran
+
+
+def inventories() -> list[str]:
+    """The inventories of the scenario, as options: what its molecule.yml gives to Ansible."""
+    described = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "molecule.yml"
+    words = yaml.safe_load(described.read_text())["ansible"]["executor"]["args"]["ansible_playbook"]
+    return [os.path.expandvars(word) for word in words]
 
 
 def said(ran: Ran) -> str:
