@@ -87,6 +87,8 @@ class Source(Protocol):
     Then its class has `packages: tuple[str, ...]`, patterns of the only names of packages that are ever
     installed because a manifest names them; see packages.named.
 
+    It may have `export: bool`: nothing reads back what it writes, so a restore of everything leaves it out.
+
     It may have `undoing(swap: Swap) -> Swap`: the swap with what has to be known for as long as it is
     being undone; asked, and noted durably, before `back`. It raises where the undo is impossible now.
     """

@@ -220,6 +220,7 @@ def plan_lines(job: Job, planned: restore.Plan) -> list[str]:
         lines += [f"    would be lost: {one}" for one in losses(record, target)]
         lines += [f"    refused: {reason}" for reason in target.refusals]
     lines += [f"  {name}: NOT in this backup, and left as it is" for name in planned.absent]
+    lines += [f"  {name}: left out, for nothing reads it back" for name in planned.exports]
     lines += [f"  {name}: {_STATES[state]}" for name, state in planned.states]
     if planned.services:
         lines += [f"  then has to work: {one.label}" for one in job.around.health]
@@ -238,6 +239,7 @@ def plan_mapping(job: Job, planned: restore.Plan) -> dict[str, Any]:
         "remark": planned.remark,
         "unsigned": planned.unsigned,
         "absent": list(planned.absent),
+        "exports": list(planned.exports),
         "services": dict(planned.states),
         "targets": [
             {

@@ -68,6 +68,7 @@ class Plan:
     targets: tuple[tuple[SourceRecord, Target], ...]
     spares: tuple[str, ...] = ()  # other destinations with a copy, to fetch from if one is bad
     absent: tuple[str, ...] = ()  # sources of the job that this backup does not hold
+    exports: tuple[str, ...] = ()  # those that nothing reads back: left out, unless asked for
     services: bool = False  # stop those that the job names meanwhile, and see that all works
     states: tuple[tuple[str, str], ...] = ()  # of those services: "wanted", "stopped", "absent"
     unsigned: str = ""  # why it does not count as signed, where signatures are asked for
@@ -125,6 +126,8 @@ def plan(
     if (only and len(usable) < len(records)) or not usable:
         bad = ", ".join(one.name for one in records if one.status != "good")
         raise UsageError(f"backup {manifest.id} does not hold a good {bad or 'source'}")
+    exports = () if only else _exports(job, usable)
+    usable = [one for one in usable if one.name not in exports]
     if into is not None and len(usable) != 1:
         raise UsageError("--into needs exactly one source", hint="choose it with --only")
     if paths and len(usable) != 1:
@@ -149,6 +152,7 @@ def plan(
         targets,
         spares,
         absent,
+        exports,
         services,
         states,
         unsigned,
@@ -317,6 +321,12 @@ class Restore:
         self._listener(Event("compare", record.name))
         compare(source, swap, parts, work)
         self._listener(Event("compare", record.name, ended=True))
+
+
+def _exports(job: Job, records: Sequence[SourceRecord]) -> tuple[str, ...]:
+    """Those that nothing reads back, if they are not all there is."""
+    found = [one.name for one in records if getattr(_source(job, one), "export", False)]
+    return tuple(found) if len(found) < len(records) else ()
 
 
 def _narrowed(source: Source, paths: Sequence[str], merge: bool) -> Source:

@@ -81,6 +81,9 @@ def _job(job: Job) -> Iterator[str]:
             **names, services=", ".join(f"`{one}`" for one in job.around.stop)
         )
     for source in job.sources:
+        if getattr(source, "export", False):
+            yield pages.EXPORT.format(**names, source=source.name)
+            continue
         yield pages.ONE.format(**names, source=source.name, what=_what(source))
         if source.needs().replaces:
             yield pages.PART.format(**names, source=source.name, path=source.needs().replaces[0])

@@ -86,6 +86,13 @@ lifeboat restore {job} --only {source} --identity -
 ```
 """
 
+EXPORT = """
+### {source} is an export
+
+Nothing reads it back, so no restore brings it. It is there to be read: `lifeboat fetch ID
+DIRECTORY` brings its archive, and `RESTORE.md` beside it says how it is opened.
+"""
+
 PART = """
 ### A file or directory of {source} was deleted
 

@@ -32,7 +32,8 @@ class CommandSource:
 
     `check` is asked before a dump. `count` writes what there is, an inventory entry a line. `trailer`:
     what the stream must end with, but for white space. `restore_without_copy`: where what is there cannot be
-    read, it may be overwritten with nothing kept; taking back is `clear` alone then.
+    read, it may be overwritten with nothing kept; taking back is `clear` alone then. Without `restore` it is
+    an export: for people, and for other programs.
     """
 
     kind = "command"
@@ -70,6 +71,7 @@ class CommandSource:
     ) -> None:
         self.name = name
         self.optional = optional
+        self.export = not restore
         self._dump, self._restore, self._clear = dump, restore, clear
         self._check, self._count = check, count
         self._extension = extension
