@@ -12,6 +12,7 @@ lifeboat-prune.service, lifeboat-prune.timer    on a host that prunes for others
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -283,8 +284,10 @@ def _drill(configuration: Configuration, paths: Paths) -> str:
 
 
 def _drill_drop_in(job: Job) -> str:
-    """What the drill of this job may write: marks at local destinations."""
-    writes = sorted({path for one in job.destinations for path in _needs(one).writes})
+    """What the drill of this job may write: marks at local destinations, and places of the user's."""
+    needs = [_needs(one) for one in (*job.destinations, *job.drilling.stand_ins)]
+    replaced = {os.path.dirname(path) for one in needs for path in one.replaces}
+    writes = sorted(replaced.union(path for one in needs for path in one.writes))
     if not writes:
         return ""
     lines = ["[Service]", "ReadWritePaths=" + " ".join(_word(one, optional=True) for one in writes)]

@@ -301,6 +301,17 @@ def test_drills_have_timers_and_a_unit_of_their_own() -> None:
     assert 'ReadWritePaths="-/var/backups/my disk"' in marks
 
 
+def test_a_drill_may_write_in_the_places_that_the_user_names_for_it_and_a_run_may_not() -> None:
+    app = {"type": "command", "dump": ["./dump"], "cwd": "/srv/app"}
+    sources = {**JOB["sources"], "app": app}
+    places = {"app": {"cwd": "/var/lib/drill"}}
+    drill = {**DRILLED["drill"], "sources": places}
+    made = texts(shop=dict(DRILLED, sources=sources, drill=drill))
+
+    assert "-/var/lib/drill" in made.files["lifeboat-drill@shop:weekly.service.d/10-lifeboat.conf"]
+    assert "-/var/lib/drill" not in made.files[MANUAL]
+
+
 def test_a_run_never_gets_the_private_key_of_drills() -> None:
     made = texts(shop=DRILLED)
 
