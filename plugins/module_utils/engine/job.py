@@ -21,6 +21,14 @@ class Objectives:
 
 
 @dataclass(frozen=True)
+class Repository:
+    """Where an application's source code comes from: what a backup belongs to."""
+
+    path: str  # the working tree on this host
+    remote: str = ""  # has to have its commit; "" = nobody is asked
+
+
+@dataclass(frozen=True)
 class Around:
     """What a restore does besides: what uses the data stops, starts again, and has to work."""
 
@@ -82,6 +90,7 @@ class Job:
     drilling: Drilling = field(default_factory=Drilling)
     signing_key: Secret | None = None  # signs the manifests that this host writes
     signers: tuple[str, ...] = ()  # public keys; one of them signed whatever is restored
+    repository: Repository | None = None
 
     def source(self, name: str) -> Source:
         known = {source.name: source for source in self.sources}

@@ -42,6 +42,8 @@ def encode(manifest: Manifest) -> bytes:
     }
     if manifest.rekeyed_from:
         body["rekeyed_from"] = manifest.rekeyed_from
+    if manifest.repository:
+        body["repository"] = dict(manifest.repository)
     body = json.loads(_dump(body))  # as a reader will see it: the digest is of that
     return _dump(dict(body, digest=_digest(body)))
 
@@ -146,6 +148,7 @@ def _manifest_in(body: Mapping[str, Any]) -> Manifest:
         archives=tuple(_archive_in(one) for one in _list(body, "archives")),
         tags=_texts(body, "tags"),
         rekeyed_from=_text(body, "rekeyed_from") if "rekeyed_from" in body else "",
+        repository=_mapping(body, "repository") if "repository" in body else {},
     )
     if manifest.rekeyed_from:
         parse_id(manifest.rekeyed_from)

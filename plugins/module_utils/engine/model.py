@@ -202,6 +202,7 @@ class Manifest:
     archives: tuple[Archive, ...]
     tags: tuple[str, ...] = ()
     rekeyed_from: str = ""  # the id of the backup whose content this is, encrypted anew
+    repository: Mapping[str, Any] = field(default_factory=dict)  # see `revision.look`
 
     def of_source(self, source: str) -> tuple[Archive, ...]:
         return tuple(archive for archive in self.archives if archive.source == source)

@@ -41,6 +41,7 @@ TABLES = {
     "signing": jobs.SIGNING,
     "compression": encryption.COMPRESSION,
     "objectives": jobs.OBJECTIVES,
+    "repository": jobs.REPOSITORY,
     "drill": drills.DRILL,
     "drills": drills.DRILLS,
     "notify": notify.NOTIFY,

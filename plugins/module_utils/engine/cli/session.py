@@ -275,6 +275,7 @@ def report_mapping(job: Job, report: backup.Report) -> dict[str, Any]:
             for one in report.sources
         ],
         "suspect": list(report.odd),
+        "repository": dict(report.manifest.repository) if report.manifest else {},
     }
 
 

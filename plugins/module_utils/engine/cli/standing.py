@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..job import Job
-from ..operations import drill_report, drill_standing, history, objectives, status
+from ..operations import drill_report, drill_standing, history, objectives, repository, status
 from ..operations.claims import CLAIMS
 from ..operations.status import Standing
 from ..units import human_duration, parse_instant
@@ -43,6 +43,7 @@ def of_job(session: Session, job: Job, there: status.Told, moment: datetime) -> 
         *restores(session, job),
         *(status.standing(job, destination, held, moment) for destination, held in there),
         *objectives.standings(job.name, measured, moment),
+        *repository.standings(job),
         *drill_standing.standings(job, copies, drills, moment),
     ]
 

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from ..errors import ConfigError
 from ..gate import ENVIRONMENTS
-from ..job import Job, Objectives
+from ..job import Job, Objectives, Repository
 from ..model import Option, Secret
 from ..naming import check_name
 from ..options import check_options, told_at
@@ -37,7 +38,9 @@ JOB = (
     Option("stall_timeout", "duration", default="30m"),
     Option("user"),
     Option("restore", "mapping", default={}),
+    Option("repository", "mapping"),
 )
+REPOSITORY = (Option("path", required=True), Option("remote", default=""))
 OBJECTIVES = (Option("rto", "duration"), Option("rpo", "duration"))
 SIGNING = (Option("key", "secret", required=True),)
 
@@ -82,6 +85,7 @@ def job(reading: Reading, name: str, body: Any) -> Job:
         signing_key=_signing_key(reading),
         signers=signers(reading),
         around=around(f"{where}.restore", given["restore"], reading.scope, sources),
+        repository=_repository(f"{where}.repository", given["repository"]),
     )
 
 
@@ -104,6 +108,21 @@ def _objectives(where: str, body: Mapped, promised: Mapped) -> Objectives:
     """A source's own objectives, else the job's."""
     own = check_options(f"{where}.objectives", body.get("objectives") or {}, OBJECTIVES)
     return Objectives(**{key: own[key] or promised[key] for key in own})
+
+
+def _repository(where: str, body: Any) -> Repository | None:
+    if body is None:
+        return None
+    given = check_options(where, body, REPOSITORY)
+    if not os.path.isabs(given["path"]):
+        raise ConfigError(f"{where}.path: write an absolute path")
+    remote = given["remote"]
+    if remote.startswith("-") or "::" in remote or re.match(r"\w+://[^/@]*:[^/@]*@", remote):
+        raise ConfigError(
+            f"{where}.remote: write a URL without a password, or USER@HOST:PATH",
+            hint="what the job's user needs to ask it lies in that user's own git or ssh settings",
+        )
+    return Repository(given["path"], remote)
 
 
 def _refuse_nested(

@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .. import signing, trend
+from .. import revision, signing, trend
 from ..errors import DestinationError, LifeboatError, SourceAbsent, SourceError, SpoolError
 from ..files import free_bytes, make_private, remove, workspace
 from ..job import Job
@@ -96,6 +96,7 @@ def run(
     begun = clock().astimezone(timezone.utc).replace(microsecond=0)
     id_ = backup_id(begun, request.type, request.suffix)
     _sweep_uploads(job, begun, listener)
+    code = _code(job, listener)
     carrying = lanes(job.destinations, job.host, job.name, id_, listener)
     for lane in carrying:
         lane.prepare()
@@ -125,6 +126,7 @@ def run(
             sources=tuple(records),
             archives=tuple(archives),
             tags=request.tags,
+            repository=code,
         )
         if not archives:
             ended = True
@@ -147,6 +149,17 @@ def run(
         if not ended:
             _give_up(carrying)
         empty(spool)
+
+
+def _code(job: Job, listener: Listener) -> dict[str, Any]:
+    """Which commit of the application this backup belongs to; what is wrong with it fails no run."""
+    if job.repository is None:
+        return {}
+    found = revision.look(job.repository)
+    wrong = revision.complaint(found)
+    if wrong:
+        listener(Event("repository", job.name, problem=wrong))
+    return found
 
 
 def plain_sizes(manifest: Manifest) -> dict[str, int]:

@@ -20,6 +20,7 @@ def restore_note(manifest: Manifest) -> bytes:
         "",
         f"Taken {iso(manifest.taken_at)} of job `{manifest.job}` on host `{manifest.host}`, "
         f"environment {manifest.environment}.",
+        *_code(manifest),
         "",
         "You need: the files of this directory, `zstd`, and, where names end in `.age`, `age` and the",
         "private key in `identity.txt`; where they end in `.gpg`, `gpg`, with the private key imported",
@@ -52,6 +53,14 @@ def restore_note(manifest: Manifest) -> bytes:
                 lines += _archive(archive)
         lines += ["", "The inventory archive says what the source held: one JSON line an object."]
     return ("\n".join(lines) + "\n").encode("utf-8")
+
+
+def _code(manifest: Manifest) -> list[str]:
+    found = manifest.repository
+    if not found.get("commit"):
+        return []
+    where = f", which `{found['remote']}` has" if found.get("pushed") else ""
+    return ["", f"The application in `{found['path']}` was at commit `{found['commit']}`{where}."]
 
 
 def _archive(archive: Archive) -> list[str]:
