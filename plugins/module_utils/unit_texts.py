@@ -313,6 +313,7 @@ def _job_drop_in(
             "KillMode=process",
         ]
     if paths.scope == "user":
+        lines += _USER_PODMAN if any(one.engine for one in needs) else []
         return "\n".join(["[Service]", *lines, ""]) if lines else ""
     if any(one.engine == "podman" for one in needs):
         lines += _PODMAN
@@ -361,6 +362,15 @@ _PODMAN = [
     "SystemCallFilter=",
     "SystemCallArchitectures=",
     "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+]
+
+
+# docker may be podman by another name, which among a user's own is usual.
+_USER_PODMAN = [
+    "# podman enters its namespaces by a setuid program, and what it starts again from here keeps these.",
+    "NoNewPrivileges=no",
+    "RestrictRealtime=no",
+    "LockPersonality=no",
 ]
 
 

@@ -280,6 +280,18 @@ def test_only_podman_which_has_no_daemon_is_without_the_sandbox() -> None:
     )
 
 
+def test_what_a_users_own_job_starts_again_in_podman_may_do_what_it_could_before(
+    tmp_path: Path,
+) -> None:
+    jobs = {"shop": {**JOB, "sources": {"files": {"type": "volume", "podman": "data"}}}}
+    configuration = parse(mapping(**jobs), lambda name: Secret(lambda: name, name))
+    made = unit_texts.units(configuration, paths("user", str(tmp_path)), bool)
+    template, own = made.files["lifeboat-run@.service"], made.files[MANUAL]
+    limits = ("NoNewPrivileges", "RestrictRealtime", "LockPersonality")
+    assert [one for one in limits if f"\n{one}=yes\n" not in template] == []
+    assert [one for one in limits if f"\n{one}=no\n" not in own] == []
+
+
 def test_a_job_of_root_leaves_the_directory_of_all_jobs_as_it_is() -> None:
     assert "\nRuntimeDirectory=\n" in of_volume("docker", user="root")
 
