@@ -239,3 +239,4 @@ def test_a_drill_host_restores_another_host_s_backup_with_a_key_of_its_own(
     standing = other.lifeboat("status")
     assert standing.returncode == 0, standing.stdout
     assert "weekly drill" in standing.stdout
+    assert "lifeboat restore" not in other.lifeboat("runbook").stdout  # it is for the other host

@@ -108,5 +108,13 @@ def test_rto_is_measured_by_the_last_drill_that_went_well(drills: Any, state: st
     assert told.state == state, told.reason
 
 
+@pytest.mark.parametrize(("age_d", "state"), [(3, "good"), (36, "warning")])
+def test_what_another_host_drilled_was_measured_there(age_d: float, state: str) -> None:
+    held = [copy(INTACT, ("drilled", ago(days=age_d)), at=ago(days=age_d))]
+    promised = job(rto=timedelta(minutes=30))
+    (told,) = standings("shop", measure(promised, held, [], NOW), NOW)
+    assert told.state == state, told.reason
+
+
 def test_without_an_objective_nothing_is_said() -> None:
     assert standings("shop", measure(job(), [], [], NOW), NOW) == []

@@ -16,7 +16,7 @@ from .session import Session
 
 def text(session: Session) -> str:
     """The page as it would be now."""
-    jobs = list(session.configuration.jobs.values())
+    jobs = [one for one in session.configuration.jobs.values() if not one.only_drilled]
     timed: dict[str, dict[str, float]] = {}
     for job in jobs:
         past = drills(session.paths.history, job.name)

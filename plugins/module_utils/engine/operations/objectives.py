@@ -16,6 +16,7 @@ from .drill_report import restore_seconds
 from .status import CRITICAL, GOOD, WARNING, Standing
 
 _MOST_SLACK = timedelta(hours=1)
+_DRILLED_LATELY = timedelta(days=35)
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Measured:
     rto: timedelta | None
     point: datetime | None  # of the newest good copy that holds the source
     rto_measured_s: float | None
+    drilled: datetime | None = None  # when a copy of the job was restored last, by whatever host
 
 
 def measure(
@@ -34,14 +36,15 @@ def measure(
 ) -> list[Measured]:
     """Every source of `job`. copies: of all destinations; drills: the history's, oldest first."""
     good = [copy for copy in copies if copy.good and copy.taken_at <= now + SKEW]
+    marks = [copy.latest("drilled") for copy in good]
+    drilled = max((mark.at for mark in marks if mark), default=None)
     told = []
     for source in job.sources:
         promised = job.objectives_for(source.name)
         held = [copy.taken_at for copy in good if _holds(job, copy, source.name)]
         seconds = restore_seconds(drills, source.name)
-        told.append(
-            Measured(source.name, promised.rpo, promised.rto, max(held, default=None), seconds)
-        )
+        point = max(held, default=None)
+        told.append(Measured(source.name, promised.rpo, promised.rto, point, seconds, drilled))
     return told
 
 
@@ -66,7 +69,9 @@ def _standing(job: str, one: Measured, now: datetime) -> Standing:
             told.append(f"{promised} {'missed' if missed else 'met'}: {_short(age)}")
     if one.rto:
         promised = f"RTO {_short(one.rto)}"
-        if one.rto_measured_s is None:
+        if one.rto_measured_s is None and one.drilled and now - one.drilled < _DRILLED_LATELY:
+            told.append(f"{promised}: measured by its drill host, {_short(now - one.drilled)} ago")
+        elif one.rto_measured_s is None:
             state = max(state, WARNING, key=[GOOD, WARNING, CRITICAL].index)
             told.append(f"{promised}: never measured by a drill")
         else:
