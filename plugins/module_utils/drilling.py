@@ -10,6 +10,7 @@ from . import jobs
 from .engine.cli.drill import drilled as drill_one
 from .engine.cli.drill import identity, lines
 from .engine.cli.session import Session, now
+from .engine.cli.watch import ProgressFile
 from .engine.errors import LifeboatError, VerifyError
 from .engine.job import Job
 from .engine.operations.catalog import Wanted
@@ -21,7 +22,8 @@ from .engine.units import parse_instant
 def drilled(session: Session, job: Job, given: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The drills of all hosts that are meant. Raises LifeboatError where there is nothing to drill."""
     key = jobs.identity(given) or identity(job, None)
-    return [drill_one(session, job, one, key, silent) for one in _asked(job, given)]
+    listener = ProgressFile(session.paths.progress(job.name + ".drill"), silent)
+    return [drill_one(session, job, one, key, listener) for one in _asked(job, given)]
 
 
 def planned(job: Job, given: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from . import door, jobs
 from .engine.cli.incidents import incidents
 from .engine.cli.rescue import ask_of, journal_mapping, plan_lines, plan_mapping, undo_ask
 from .engine.cli.session import Session, now, remember
+from .engine.cli.watch import ProgressFile
 from .engine.errors import GateRefused, UsageError
 from .engine.gate import Ask, decide
 from .engine.job import Job
@@ -54,7 +55,8 @@ def restored(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool
     with incidents(session, silent, "restore", job.name, **told):
         decide(ask)  # refuse what can be refused before an hour of fetching
         area, key = session.area(job, rescue=True), jobs.identity(given)
-        with restore.Restore(job, planned, area, FILTERS, key, now) as work:
+        listener = ProgressFile(session.paths.progress(job.name), silent)
+        with restore.Restore(job, planned, area, FILTERS, key, now, listener) as work:
             work.fetch()
             time.sleep(decide(ask).pause_s)
             journal = work.apply(secrets.token_hex(3), now())

@@ -135,7 +135,7 @@ facts:
 """
 
 from ..module_utils import arguments, door, jobs
-from ..module_utils.engine.cli import unit
+from ..module_utils.engine.cli import unit, watch
 from ..module_utils.engine.cli.session import report_mapping, run_backup
 from ..module_utils.engine.progress import silent
 
@@ -170,6 +170,7 @@ def main() -> None:
                 tags=given["tags"],
                 pin=given["pin"],
                 wait=given["wait"],
+                listener=watch.ProgressFile(session.paths.progress(job.name), silent),
             )
             told = report_mapping(job, report)
         jobs.report(module, told)

@@ -96,8 +96,10 @@ from dataclasses import asdict, replace
 
 from ..module_utils import arguments, door, jobs
 from ..module_utils.engine.cli.session import now
+from ..module_utils.engine.cli.watch import ProgressFile
 from ..module_utils.engine.errors import VerifyError
 from ..module_utils.engine.operations import verify
+from ..module_utils.engine.progress import silent
 from ..module_utils.engine.registry import FILTERS
 from ..module_utils.looking import Looking
 
@@ -133,6 +135,7 @@ def main() -> None:
                 host=given["from_host"] or "",
                 every=given["all"],
                 content=content,
+                listener=ProgressFile(session.paths.progress(job.name), silent),
             )
         findings = [asdict(one) for one in found]
         bad = [one for one in found if not one.valid]

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 
 import pytest
-from lifeboat.cli.watch import UnitStatus
+from lifeboat.cli.watch import ProgressFile, UnitStatus
 from lifeboat.progress import Event, Phases, silent
 
 DUMP = Event("dump", "db.database", 25 << 20, 100 << 20)
@@ -41,3 +42,14 @@ def test_a_dump_is_measured_by_the_one_before() -> None:
     phases(Event("store", "db.database to disk", ended=True))
     assert [one.total_bytes for one in seen] == [100, 0, 0]
     assert set(phases.seconds) == {"dump", "store"}
+
+
+def test_whoever_follows_is_told_of_each_new_step_however_soon_it_comes(tmp_path: Path) -> None:
+    """A restore tells once that it has begun, right after the last byte was fetched, and takes an hour."""
+    path = tmp_path / "run/shop.progress"
+    listener = ProgressFile(path, silent)
+    listener(Event("fetch", "db.database", ended=True))
+    listener(Event("restore", "db"))
+    assert json.loads(path.read_text())["phase"] == "restore"
+    listener(Event("restore", "db", 1 << 20))  # at most twice a second
+    assert json.loads(path.read_text())["done_bytes"] == 0

@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ..files import write
+from ..files import make_private, write
 from ..progress import Event, Listener
 from ..units import human_size
 
@@ -43,22 +43,35 @@ def sentence(event: Event) -> str:
     return text
 
 
+class _Seldom:
+    """Whether an event is due to be told: each step that is new, the same one at most twice a second."""
+
+    def __init__(self) -> None:
+        self._step, self._at = ("", "", False), 0.0
+
+    def due(self, event: Event) -> bool:
+        step, moment = (event.phase, event.what, event.ended), time.monotonic()
+        if step == self._step and moment - self._at < 0.5:
+            return False
+        self._step, self._at = step, moment
+        return True
+
+
 class ProgressFile:
-    """Write the newest event to a file, at most twice a second, then pass it on.
+    """Write the newest event to a file, then pass it on.
 
     Without what a problem says: that is for the journal and the report.
     """
 
     def __init__(self, path: Path, then: Listener) -> None:
-        self._path, self._then, self._written = path, then, 0.0
+        self._path, self._then, self._seldom = path, then, _Seldom()
 
     def __call__(self, event: Event) -> None:
         self._then(event)
-        moment = time.monotonic()
-        if moment - self._written >= 0.5:
-            self._written = moment
+        if self._seldom.due(event):
             told = replace(event, problem="see the report") if event.problem else event
             try:
+                make_private(self._path.parent, 0o755)  # gone since the host was started
                 write(self._path, json.dumps(asdict(told)).encode(), 0o640)
             except OSError:
                 return  # progress never fails an operation
@@ -71,16 +84,14 @@ class UnitStatus:
     """
 
     def __init__(self, then: Listener) -> None:
-        self._then, self._told = then, 0.0
+        self._then, self._seldom = then, _Seldom()
         address = os.environ.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
 
     def __call__(self, event: Event) -> None:
         self._then(event)
-        moment = time.monotonic()
-        if not self._address or moment - self._told < 0.5:
+        if not self._address or not self._seldom.due(event):
             return
-        self._told = moment
         told = replace(event, problem="see the journal") if event.problem else event
         line = "STATUS=" + shown(sentence(told)) + percent(told)
         try:
