@@ -79,7 +79,7 @@ def undone(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool) 
     told = {"id": swapped[-1].backup_id, "reason": given["reason"] or ""}
     with incidents(session, silent, "undo", job.name, **told):
         time.sleep(decide(ask).pause_s)
-        journal = settle.undo(job, session.paths.journals, given["services"])
+        journal = settle.undo(job, session.paths.journals, now(), given["services"])
     remember(session, silent, "undo", job.name, **told, token=journal.token)
     return {"changed": True, "restore": journal_mapping(journal)}
 
@@ -89,7 +89,7 @@ def confirmed(session: Session, job: Job, given: Mapping[str, Any], dry_run: boo
     done = journals(session.paths.journals, job.name)
     if done and not dry_run:
         with incidents(session, silent, "confirm", job.name):
-            done = settle.confirm(job, session.paths.journals)
+            done = settle.confirm(job, session.paths.journals, now())
         remember(session, silent, "confirm", job.name, tokens=[one.token for one in done])
     return {"changed": bool(done), "confirmed": [journal_mapping(one) for one in done]}
 

@@ -306,6 +306,20 @@ def test_nothing_goes_when_nothing_is_good() -> None:
     assert plan([], Keep(last=2), {}, NOW) == Plan((), (), (), "there is no good backup here")
 
 
+def test_nothing_goes_while_a_restore_is_neither_confirmed_nor_undone() -> None:
+    def planned(*marks: Mark) -> Plan:
+        newest, *others = daily(5)
+        one = replace(others[1], marks=others[1].marks + marks)
+        return plan([newest, others[0], one, *others[2:]], Keep(last=1), {}, NOW)
+
+    restored = Mark("restored", NOW - 6 * DAY)
+    assert "neither confirmed nor undone" in planned(restored).held
+    assert "neither confirmed nor undone" in planned(restored, Mark("settled", restored.at)).held
+    assert planned(restored, Mark("settled", restored.at + HOUR)).held == ""
+    assert planned(Mark("restored", NOW - 7 * DAY)).held == ""  # forgotten
+    assert planned(Mark("restored", NOW + DAY)).held == ""  # anybody's who may add a name
+
+
 def test_a_newest_copy_that_is_not_proved_yet_holds_nothing_up() -> None:
     made = plan([copy("2026-11-21 03:00"), *daily(9)], Keep(last=2), {}, NOW)
     assert made.held == ""

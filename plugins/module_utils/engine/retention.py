@@ -17,6 +17,7 @@ from .units import human_duration
 
 STALE_AFTER = timedelta(hours=48)  # the freshness limit of a daily job
 SKEW = timedelta(minutes=10)  # of clocks; what is dated later is not from now
+UNDECIDED_FOR = timedelta(days=7)  # a restore that nobody confirms or undoes is let be then
 FEW = 3  # so many may always go in one run; of more, at most half: see `excess`
 _UNPROVED_FOR = timedelta(days=7)  # time to prove or mend a copy before it may go
 
@@ -96,7 +97,7 @@ def plan(
         _floor(counted, own.minimum if type_ else 0, reasons, waits)
     _floor(whole, keep.minimum, reasons, waits)
 
-    held = _held(past, good, subsets, now, stale_after)
+    held = _undecided(there, now) or _held(past, good, subsets, now, stale_after)
     going = [copy for copy in there if not reasons[copy.id] and copy.id not in waits]
     if held:
         waits.update({copy.id: held for copy in going})
@@ -210,6 +211,15 @@ def _floor(
         if not reasons[copy.id] and copy.id not in waits:
             waits[copy.id] = "at least %d good backups stay" % minimum
             staying += 1
+
+
+def _undecided(there: Sequence[Copy], now: datetime) -> str:
+    """Why nothing goes while somebody may have to choose another backup: "" = nobody has to."""
+    for copy in there:
+        # One that is dated in the future holds nothing: it would do so for as long as it likes.
+        if copy.restored_at is not None and -SKEW <= now - copy.restored_at < UNDECIDED_FOR:
+            return "the restore of %s is neither confirmed nor undone" % copy.id
+    return ""
 
 
 def _held(

@@ -228,6 +228,25 @@ def test_a_suspect_backup_counts_once_it_is_accepted(host: Host) -> None:
     assert (after["id"], after["good"]) == (id_, True)
 
 
+def test_a_push_carries_what_was_accepted_on_this_host(host: Host) -> None:
+    for _run in range(3):
+        host.run()
+    host.fill(400_000)
+    id_ = host.lifeboat("run", "shop").stdout.strip()
+    host.lifeboat("accept", id_)
+    second = host.base / "second"
+    second.mkdir()
+    host.configuration["destinations"]["second"] = {"type": "local", "path": str(second)}
+    host.job["destinations"] = ["disk", "second"]
+    host.configure()
+
+    pushed = host.lifeboat("push", "shop")
+
+    assert pushed.returncode == 0, pushed.stderr
+    told = json.loads(host.lifeboat("list", "shop", "--json").stdout)[0]
+    assert (told["id"], told["copies"]["second"]) == (id_, "intact")
+
+
 def test_an_accepted_size_is_the_new_trend(host: Host) -> None:
     for _run in range(3):
         host.run()

@@ -41,7 +41,7 @@ def test_an_undo_of_what_is_not_in_place_is_refused_before_anything_is_touched(
     before = [one.is_swapped for one in sources]
 
     with pytest.raises(RestoreError, match="not as the restore has left it, so nothing was undone"):
-        undo(job, tmp_path)
+        undo(job, tmp_path, datetime.now(timezone.utc))
 
     assert [one.is_swapped for one in sources] == before
     assert [one.step for one in journals(tmp_path, "shop")] == [SWAPPED]

@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import FormatError, LifeboatError, UnsignedError, VerifyError
 from ..job import Job
 from ..operations import catalog
+from ..operations.history import past
 from ..operations.replicate import replicate
 from ..progress import Listener
 from . import watch
@@ -45,9 +46,11 @@ def _push(session: Session, job: Job, listener: Listener) -> list[dict[str, str]
         listed, lost = catalog.holdings(job, job.host)
         told = [_told(job, "", name, "lost", str(failure)) for name, failure in lost]
         unreachable = {name for name, _failure in lost}
+        accepted = {one.get("id") for one in past(session.paths.history, job.name, "accept")}
         for holding in listed:
+            said = holding.id in accepted
             for name in _missing(job, holding, unreachable):
-                told.append(_one(session, job, holding, name, listener))
+                told.append(_one(session, job, holding, name, said, listener))
         remember(session, listener, "push", job.name, outcomes=told)
     return told
 
@@ -67,7 +70,12 @@ def _missing(job: Job, holding: catalog.Holding, unreachable: set[str]) -> list[
 
 
 def _one(
-    session: Session, job: Job, holding: catalog.Holding, name: str, listener: Listener
+    session: Session,
+    job: Job,
+    holding: catalog.Holding,
+    name: str,
+    accepted: bool,
+    listener: Listener,
 ) -> dict[str, str]:
     told = _told(job, holding.id, name, "lost", "")
     spool = session.area(job, rescue=True).spool
@@ -75,7 +83,7 @@ def _one(
         from_, to = job.destination(source), job.destination(name)
         where = (job.host, job.name, holding.id, spool)
         try:
-            outcome = replicate(from_, to, *where, now, listener, job.signers)
+            outcome = replicate(from_, to, *where, now, listener, job.signers, accepted)
         except (UnsignedError, FormatError, VerifyError) as exc:  # another copy may be as it was
             told["error"] = told["error"] or str(exc)
         except LifeboatError as exc:

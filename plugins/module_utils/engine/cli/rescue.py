@@ -131,7 +131,7 @@ def undo(session: Session, asked: Any, out: Output) -> int:
         facts = {"id": last.backup_id, "reason": asked.reason}
         with incidents(session, listener, "undo", job.name, **facts):
             pass_gate(undo_ask(job, last, asked, asked.confirm, interactive), out)
-            journal = settle.undo(job, session.paths.journals, asked.services)
+            journal = settle.undo(job, session.paths.journals, now(), asked.services, listener)
         remember(session, listener, "undo", job.name, **facts, token=journal.token)
     told = f"undone: the state before the restore of {last.backup_id}"
     out.result(journal_mapping(journal), ", but ".join([told, *journal.lost]))
@@ -144,7 +144,7 @@ def confirm(session: Session, asked: Any, out: Output) -> int:
     listener = watch.listener(quiet=asked.quiet)
     with session.hold(job, "confirm", listener=listener):
         with incidents(session, listener, "confirm", job.name):
-            done = settle.confirm(job, session.paths.journals)
+            done = settle.confirm(job, session.paths.journals, now(), listener)
         remember(session, listener, "confirm", job.name, tokens=[one.token for one in done])
     out.result([journal_mapping(one) for one in done], f"let go of {len(done)} restores")
     return 0

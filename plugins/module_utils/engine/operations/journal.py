@@ -40,6 +40,8 @@ class Journal:
     kinds: tuple[tuple[str, str], ...] = ()  # (source, kind), to notice a changed configuration
     stopped: tuple[str, ...] = ()  # services that ran before, as Around.stop names them
     lost: tuple[str, ...] = ()  # what an undo could not put back, in words
+    backup_host: str = ""  # whose backup it is from
+    told: tuple[str, ...] = ()  # destinations that hold retention meanwhile
 
     @property
     def open(self) -> bool:
@@ -53,10 +55,11 @@ def begin(
     backup_id: str,
     now: datetime,
     records: Sequence[SourceRecord],
+    backup_host: str = "",
 ) -> Journal:
     """The journal of a new restore, on disk before anything else is done."""
     kinds = tuple((record.name, record.kind) for record in records)
-    journal = Journal(job, token, backup_id, STAGING, now, (), kinds)
+    journal = Journal(job, token, backup_id, STAGING, now, (), kinds, backup_host=backup_host)
     save(directory, journal)
     return journal
 
@@ -123,6 +126,8 @@ def _read(path: Path) -> Journal:
             kinds=tuple((str(name), str(kind)) for name, kind in body["kinds"]),
             stopped=tuple(str(name) for name in body.get("stopped", ())),
             lost=tuple(str(told) for told in body.get("lost", ())),
+            backup_host=str(body.get("backup_host", "")),
+            told=tuple(str(name) for name in body.get("told", ())),
         )
     except (ValueError, KeyError, TypeError) as exc:
         raise FormatError(

@@ -43,6 +43,7 @@ from .staging import decoding
 from .unlocking import require_identity
 
 OF_A_COPY = ("intact", "bad", "drilled", "readable", "locked", "archived", "pruned", "replaced")
+_OF_A_RESTORE = ("restored", "settled")  # from the one that is still there
 
 
 @dataclass(frozen=True)
@@ -322,7 +323,7 @@ def _carried(holding: Holding) -> list[Mark]:
         (mark.kind, mark.at, mark.value): mark
         for _name, copy in _committed(holding)
         for mark in copy.marks
-        if mark.kind not in OF_A_COPY
+        if mark.kind not in OF_A_COPY + _OF_A_RESTORE
     }
     return list(marks.values())
 

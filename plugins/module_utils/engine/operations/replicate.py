@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..files import make_private, remove
+from ..model import Copy
 from ..naming import archive_prefix
 from ..ports import Destination
 from ..progress import Listener, silent
@@ -20,8 +21,9 @@ from .lanes import Lane, Outcome
 from .plain import fetch
 
 # What was said of a backup and makes it no better than it is. Proofs hold for one copy; and whoever may
-# add names there could let go of a pin (`unpin`, `replaced`) or clear a suspicion (`accepted`) here.
-_CARRIED = ("pin", "tag", "subset", "partial", "suspect")
+# add names there could let go of a pin (`unpin`, `replaced`) or clear a suspicion (`accepted`) here. So
+# that one goes only where this host itself remembers that it was said.
+_CARRIED = ("pin", "tag", "subset", "partial", "suspect", "restored")
 
 
 class Finished:
@@ -47,11 +49,12 @@ def replicate(
     clock: Callable[[], datetime],
     listener: Listener = silent,
     signers: Sequence[str] = (),
+    accepted: bool = False,
 ) -> Outcome:
     """Copy backup `id_`; the outcome at `to`. Every archive is hashed before it is sent.
 
     Raises VerifyError if the copy at `from_` is not what its manifest says; with `signers`,
-    UnsignedError unless one of them signed that.
+    UnsignedError unless one of them signed that. `accepted`: its size was accepted on this host.
     """
     manifest, document = read_document(from_, host, job, id_, signers)
     signature = read_signature(from_, host, job, id_)
@@ -63,8 +66,8 @@ def replicate(
         for archive in manifest.archives:
             path = fetch(from_, manifest, archive, make_private(spool), listener)
             lane.take(archive.name, Finished(path, archive.size_bytes), partial(remove, path))
-        passed = () if there.pinned else ("pin",)
-        kept = [mark for mark in there.marks if mark.kind in _CARRIED and mark.kind not in passed]
+        carried = _carried(there) | ({"accepted"} if accepted else set())
+        kept = [mark for mark in there.marks if mark.kind in carried]
         lane.commit(manifest, kept, clock, document, signature)
         ended = True
         return lane.outcome()
@@ -72,3 +75,8 @@ def replicate(
         if not ended:
             lane.give_up()
             lane.outcome()
+
+
+def _carried(there: Copy) -> set[str]:
+    passed = set() if there.pinned else {"pin"}
+    return set(_CARRIED) - passed - (set() if there.restored_at else {"restored"})

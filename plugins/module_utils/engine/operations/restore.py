@@ -27,7 +27,7 @@ from ..job import Job
 from ..model import Archive, Manifest, Mark, SourceRecord, Swap, Target, Workspace
 from ..ports import Destination, Source
 from ..progress import Event, Listener, silent
-from . import around
+from . import around, undecided
 from .backup import empty
 from .catalog import Holding, Wanted, choose, holdings, put_mark, read_manifest
 from .journal import (
@@ -256,7 +256,8 @@ class Restore:
             raise GateRefused("the archives of this backup have not been verified")
         records = [record for record, _target in self._plan.targets]
         directory = self._area.journals
-        journal = begin(directory, self._job.name, token, self._plan.manifest.id, now, records)
+        manifest = self._plan.manifest
+        journal = begin(directory, self._job.name, token, manifest.id, now, records, manifest.host)
         swaps: list[Swap] = []
         try:
             for record, target in self._plan.targets:
@@ -267,6 +268,8 @@ class Restore:
             with workspace(self._area.spool, make_private(self._area.runtime)) as work:
                 for (record, _target), swap in zip(self._plan.targets, swaps):
                     self._stage(record, swap, work)
+            there = [name for name, copy in self._plan.holding.copies if copy.committed]
+            journal = undecided.announce(self._job, journal, there, self._listener)
             running = around.running(self._job) if self._plan.services else ()
             if running:
                 journal = advance(directory, journal, STOPPING, stopped=running)
@@ -282,6 +285,7 @@ class Restore:
                 if journal.step == SWAPPING:  # also what is all swapped goes back
                     journal = advance(directory, journal, RETURNING)
                 verdict = settle(self._job, journal, directory)
+                undecided.settled(self._job, [journal], directory, self._clock(), self._listener)
             except (LifeboatError, OSError) as also:
                 raise RestoreError(
                     f"{exc}; and taking it back failed: {also}",

@@ -7,15 +7,16 @@ The caller holds the job's lock. Only the journal and the world are asked, never
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from ..errors import LifeboatError, RestoreError, UsageError
 from ..job import Job
 from ..model import Swap
 from ..ports import Source
-from ..progress import Told
-from . import around
+from ..progress import Listener, Told, silent
+from ..retention import UNDECIDED_FOR
+from . import around, undecided
 from .journal import (
     DISCARDING,
     RETURNING,
@@ -30,20 +31,30 @@ from .journal import (
 )
 
 _OLD = "the old state is in place"
-KEPT_FOR = timedelta(days=7)  # what a restore replaced stays so long, unless confirmed before
+KEPT_FOR = UNDECIDED_FOR  # what a restore replaced stays so long, unless confirmed before
 
 
-def undo(job: Job, directory: Path, services: bool = True) -> Journal:
+def undo(
+    job: Job,
+    directory: Path,
+    now: datetime,
+    services: bool = True,
+    listener: Listener = silent,
+) -> Journal:
     """Put back what the last restore replaced; what it restored is kept beside. Raises UsageError if none.
 
     `services`: those of the job are stopped meanwhile. One that does not start again, or does not
     work, is a RestoreError; the old state is in place then all the same.
     """
-    for journal in reversed(journals(directory, job.name)):
-        if journal.step == SWAPPED:
-            swaps = [_undoing(_source(job, journal, swap), swap) for swap in journal.swaps]
-            return _undo(job, directory, journal, swaps, services)
-    raise UsageError(f"job {job.name} has no restore that can be undone")
+    swapped = [one for one in journals(directory, job.name) if one.step == SWAPPED]
+    if not swapped:
+        raise UsageError(f"job {job.name} has no restore that can be undone")
+    journal = swapped.pop()
+    swaps = [_undoing(_source(job, journal, swap), swap) for swap in journal.swaps]
+    try:
+        return _undo(job, directory, journal, swaps, services)
+    finally:
+        undecided.settled(job, [journal], directory, now, listener)
 
 
 def _undo(
@@ -72,11 +83,12 @@ def _undo(
     return journal
 
 
-def confirm(job: Job, directory: Path) -> list[Journal]:
+def confirm(job: Job, directory: Path, now: datetime, listener: Listener = silent) -> list[Journal]:
     """Let go of what restores replaced (or of what was restored, where undone). Returns those journals."""
     done = journals(directory, job.name)
     for journal in done:
         _let_go(job, directory, journal)
+    undecided.settled(job, done, directory, now, listener)
     return done
 
 

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""While a restore is neither confirmed nor undone, no host deletes backups of that job, its pruner neither."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from .host import PHRASE, Host
+
+NOT_DECIDED = "is neither confirmed nor undone"
+
+
+@pytest.fixture
+def vault(host: Host) -> Host:
+    """The pruner of `host`, which may only append; it keeps one backup of each job."""
+    host.configuration["destinations"]["disk"]["mode"] = "append_only"
+    host.configure()
+    pruner = Host(host.base, "vault", host.disk)
+    disk = {"type": "local", "path": str(host.disk)}
+    rules = {"destinations": ["disk"], "schedule": "02:00", "keep": {"last": 1}}
+    seen = {"destinations": {"disk": disk}, "jobs": {"shop": rules}}
+    pruner.configuration["jobs"] = {}
+    pruner.configuration["prunes"] = {"at": "daily", "hosts": {host.name: seen}}
+    pruner.configure()
+    return pruner
+
+
+def held(vault: Host) -> str:
+    """Why the pruner would delete nothing; "" = it would."""
+    asked = vault.lifeboat("prune", "--from-host", "h1", "shop", "--json")
+    assert asked.returncode == 0, asked.stderr
+    return str(json.loads(asked.stdout)[0]["held"])
+
+
+def manifests(host: Host) -> list[str]:
+    return sorted(path.stem for path in host.disk.glob("catalog/h1/shop/*.json"))
+
+
+@pytest.mark.parametrize("decision", ["confirm", "undo"])
+def test_the_pruner_of_another_host_waits_for_the_decision(
+    host: Host, vault: Host, decision: str
+) -> None:
+    older, newer = host.run(), host.run()
+    assert held(vault) == ""
+    assert host.restore(older).returncode == 0
+
+    assert held(vault) == f"the restore of {older} {NOT_DECIDED}"
+    done = vault.lifeboat("prune", "--from-host", "h1", "shop", "--apply")
+    assert done.returncode == 0, done.stderr
+    assert manifests(host) == [older, newer]
+
+    words = (older, "--confirm", PHRASE, "--target-host", "h1") if decision == "undo" else ()
+    decided = host.lifeboat(decision, "shop", *words)
+    assert decided.returncode == 0, decided.stderr
+    assert held(vault) == ""
+    vault.lifeboat("prune", "--from-host", "h1", "shop", "--apply")
+    assert manifests(host) == [newer]
+
+
+def test_one_of_two_restores_that_is_taken_back_leaves_the_other_undecided(
+    host: Host, vault: Host
+) -> None:
+    older = host.run()
+    host.run()
+    assert host.restore(older).returncode == 0
+    assert host.restore(older, "--into", str(host.data / "beside.db")).returncode == 0
+    undone = host.lifeboat("undo", "shop", older, "--confirm", PHRASE, "--target-host", "h1")
+    assert undone.returncode == 0, undone.stderr
+
+    assert held(vault) == f"the restore of {older} {NOT_DECIDED}"
+    host.lifeboat("confirm", "shop")
+    assert held(vault) == ""
+
+
+def test_a_restore_that_is_taken_back_holds_nobody(host: Host, vault: Host) -> None:
+    older = host.run()
+    host.run()
+    # full at the very swap, when the destinations have been told
+    fault = (
+        "from lifeboat.sources.sqlite.source import SQLite\n"
+        "from lifeboat.errors import RestoreError\n"
+        "def swap(self, swap): raise RestoreError('no')\n"
+        "SQLite.swap = swap\n"
+    )
+    failed = host.restore(older, before=fault)
+
+    assert failed.returncode == 1, failed.stderr
+    assert [name for name in host.stored() if ".restored-" in name]
+    assert held(vault) == ""
