@@ -8,7 +8,7 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ def host(name: str) -> Host:
 def on(name: str, *words: str, stdin: str = "") -> Ran:
     """Run a program on a host, as root and without a terminal. What `stdin` says is in no list of processes."""
     argv = ["podman", "exec", "--interactive", container(name), *words]
-    return _run(argv, stdin)
+    return run(argv, stdin)
 
 
 def lifeboat(name: str, *words: str, stdin: str = "") -> Ran:
@@ -54,7 +54,7 @@ def playbook(name: str, *words: str) -> Ran:
 
     Its stdout is all that is on the screen.
     """
-    ran = _run(["ansible-playbook", f"lifeboat.backup.{name}", *words, *inventories()])
+    ran = run(["ansible-playbook", f"lifeboat.backup.{name}", *words, *inventories()])
     ran.stdout += ran.stderr
     return ran
 
@@ -128,7 +128,7 @@ def property_of(where: Host, unit: str, name: str) -> str:
 def reboot(name: str) -> None:
     """Boot a host anew, and wait until its boot is over."""
     for words in (("stop", "-t", "20"), ("start",)):
-        ran = _run(["podman", *words, container(name)])
+        ran = run(["podman", *words, container(name)])
         assert ran.returncode == 0, ran.stderr
     booted = ("systemctl", "is-system-running", "--wait")
     assert wait_for(lambda: on(name, *booted).stdout.strip() in ("running", "degraded"), 60)
@@ -142,7 +142,7 @@ def carry(name: str, path: str, to: str, target: str) -> None:
             (f"{container(name)}:{path}", between),
             (between, f"{container(to)}:{target}"),
         ):
-            ran = _run(["podman", "cp", source, destination])
+            ran = run(["podman", "cp", source, destination])
             assert ran.returncode == 0, ran.stderr
 
 
@@ -157,9 +157,14 @@ def wait_for(wanted: Callable[[], Any], timeout_s: float) -> Any:
     return None
 
 
-def _run(argv: list[str], stdin: str = "") -> Ran:
+def run(
+    argv: list[str], stdin: str = "", cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> Ran:
+    """Run a program at the controller."""
     return subprocess.run(
         argv,
+        cwd=cwd,
+        env=env,
         input=stdin,
         capture_output=True,
         encoding="utf-8",
