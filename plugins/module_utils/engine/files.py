@@ -22,8 +22,17 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
 
-def write(path: Path, content: bytes, mode: int = 0o600, owner_of: Path | None = None) -> None:
-    """Replace `path` with `content`: a reader sees the old file or the new one, also after a power cut."""
+def write(
+    path: Path,
+    content: bytes,
+    mode: int = 0o600,
+    owner_of: Path | None = None,
+    lasting: bool = True,
+) -> None:
+    """Replace `path` with `content`: a reader sees the old file or the new one, also after a power cut.
+
+    Without `lasting`, for what is of no use after one, nothing waits for the disk.
+    """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
     try:
         with os.fdopen(descriptor, "wb") as out:
@@ -33,12 +42,14 @@ def write(path: Path, content: bytes, mode: int = 0o600, owner_of: Path | None =
                 os.fchown(out.fileno(), owner.st_uid, owner.st_gid)
             out.write(content)
             out.flush()
-            os.fsync(out.fileno())
+            if lasting:
+                os.fsync(out.fileno())
         os.replace(temporary, path)
     except BaseException:
         remove(Path(temporary))
         raise
-    sync_directory(path.parent)
+    if lasting:
+        sync_directory(path.parent)
 
 
 def append_line(path: Path, line: str, mode: int = 0o640) -> None:

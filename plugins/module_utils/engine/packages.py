@@ -6,7 +6,8 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from .errors import LifeboatError
 from .model import Command
@@ -42,6 +43,19 @@ def owning(patterns: Iterable[str]) -> dict[str, str]:
         return _versions(found) if found else {}
     except LifeboatError:
         return {}
+
+
+def beside(patterns: Iterable[str]) -> Callable[[], dict[str, str]]:
+    """Ask for `owning(patterns)` while something else takes its time; what is returned waits for it."""
+    found: dict[str, str] = {}
+    asking = threading.Thread(target=lambda: found.update(owning(patterns)), daemon=True)
+    asking.start()
+
+    def told() -> dict[str, str]:
+        asking.join()
+        return found
+
+    return told
 
 
 def named(told: Mapping[str, object], patterns: Sequence[str]) -> dict[str, str]:

@@ -82,7 +82,8 @@ class Source(Protocol):
     It may have `again(failure: LifeboatError) -> bool`: whether a dump that failed so may go well if it
     is begun anew. It is then, once; so only the first stream may fail in such a way.
 
-    It may have `belongings(facts) -> Sequence[str]`: paths on this host, as patterns, of the programs
+    It may have `belongings(facts) -> Sequence[str]`, given the facts of a dump that was just opened:
+    paths on this host, as patterns, of the programs
     that made the dump and, where it runs here, of the server: the packages that own them are recorded.
     Then its class has `packages: tuple[str, ...]`, patterns of the only names of packages that are ever
     installed because a manifest names them; see packages.named.

@@ -122,7 +122,7 @@ def test_an_emptied_manifest_is_marked_and_holds_retention(host: Host) -> None:
 def test_a_backup_from_the_future_is_neither_latest_nor_fresh(host: Host) -> None:
     now = host.run()
     before = """
-import datetime, lifeboat.cli.session as session, lifeboat.cli.commands as commands
+import datetime, lifeboat.cli.session as session
 session.now = lambda: datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1500)
 """
     future = host.lifeboat("run", "shop", before=before).stdout.strip()

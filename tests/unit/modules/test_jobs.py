@@ -60,9 +60,9 @@ def test_what_a_backup_needs_is_told_from_its_manifest_alone(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = {"dpkg": "1", "lifeboat-no-such-package": "2", "evil=1": "3", "gone-": "4"}
-    at_backup = "ansible_collections.lifeboat.backup.plugins.module_utils.engine.operations.backup"
-    monkeypatch.setattr(f"{at_backup}.owning", lambda _patterns: told)
-    sqlite = f"{at_backup.rsplit('.', 2)[0]}.sources.sqlite.source.SQLite.belongings"
+    engine = "ansible_collections.lifeboat.backup.plugins.module_utils.engine"
+    monkeypatch.setattr(f"{engine}.packages.owning", lambda _patterns: told)
+    sqlite = f"{engine}.sources.sqlite.source.SQLite.belongings"
     monkeypatch.setattr(sqlite, lambda _self, _facts: ["/x"], raising=False)
     host.call("backup_run", job="shop")
     asked = host.call("backup_info", job=["shop"], packages_of="latest")
@@ -87,7 +87,7 @@ def test_what_the_job_does_not_have_here_names_no_package(
     host: Host, monkeypatch: pytest.MonkeyPatch, now: str
 ) -> None:
     engine = "ansible_collections.lifeboat.backup.plugins.module_utils.engine"
-    monkeypatch.setattr(f"{engine}.operations.backup.owning", lambda _patterns: {"dpkg": "1"})
+    monkeypatch.setattr(f"{engine}.packages.owning", lambda _patterns: {"dpkg": "1"})
     for kind in ("sqlite.source.SQLite", "files.Files"):
         named = f"{engine}.sources.{kind}"
         monkeypatch.setattr(f"{named}.belongings", lambda _self, _facts: ["/x"], raising=False)

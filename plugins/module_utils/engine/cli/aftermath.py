@@ -12,7 +12,6 @@ from ..model import Command
 from ..paths import Paths
 from ..process import run
 from . import unit
-from .freshness import ALL, check
 from .output import Output
 from .session import Session
 
@@ -43,6 +42,8 @@ def look_again(session: Session, asked: Any, out: Output) -> None:
         if configuration.textfile or configuration.notify.urls or configuration.notify.ping:
             named = str(getattr(asked, "job", ""))
             names = [named] if named in configuration.jobs else sorted(configuration.jobs)
+            from .freshness import check
+
             check(session, names, out.note)
     except (LifeboatError, OSError) as exc:
         out.note(f"the job could not be looked at again: {exc}")
@@ -57,7 +58,10 @@ def _by_systemd(paths: Paths) -> bool:
         return False
     scope = () if system else ("--user",)
     try:
-        run(Command(("systemctl", *scope, "start", "--no-block", UNIT.format(ALL))), timeout_s=10)
+        run(
+            Command(("systemctl", *scope, "start", "--no-block", UNIT.format(unit.ALL))),
+            timeout_s=10,
+        )
     except LifeboatError:
         return False
     return True

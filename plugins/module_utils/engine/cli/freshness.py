@@ -14,16 +14,15 @@ from typing import Any
 
 from ..errors import LifeboatError
 from ..model import Command
-from ..notifiers.apprise_url import AppriseUrl
-from ..notifiers.ping import Ping
 from ..operations import alarms, history
 from ..operations.status import CRITICAL, ORDER
 from ..process import run
+from ..registry import NOTIFIERS
 from .lookout import Lookout, Told, look
 from .output import Output
 from .session import Session, now
+from .unit import ALL
 
-ALL = "all"  # the instance of the unit that looks at every job
 _BATCH_S = 60.0  # what comes within a minute of a message is told in the next one
 _KILLED = ("signal", "core-dump", "oom-kill", "timeout", "watchdog", "resources", "exit-code")
 Note = Callable[[str], None]
@@ -119,7 +118,9 @@ def _deliver(
             if name not in urls:
                 continue  # removed since
             try:
-                AppriseUrl(name, urls[name]).send(message.title, message.body, message.severity)
+                NOTIFIERS["apprise_url"](name, urls[name]).send(
+                    message.title, message.body, message.severity
+                )
             except Exception as exc:  # a library's own error must cost this message only
                 note(_failed(name, exc))
                 told.failures[name] = told.failures.get(name, 0) + 1
@@ -152,7 +153,7 @@ def _ping(
         return
     good = all(_state(one) != CRITICAL for one in seen)
     try:
-        Ping(session.configuration.notify.ping).send(good)
+        NOTIFIERS["ping"](session.configuration.notify.ping).send(good)
     except (LifeboatError, OSError) as exc:
         note(str(exc))
         with lookout.held():

@@ -17,8 +17,8 @@ from typing import Any
 
 from ..errors import Interrupted, LifeboatError
 from ..paths import paths
-from . import check, commands, receiver
 from .aftermath import look_again
+from .commands import COMMANDS
 from .output import Output
 from .parser import parser
 from .session import Session, ensure_directories
@@ -58,13 +58,17 @@ def main(argv: Sequence[str] | None = None, scope: str = "system", root: str | N
 def _run(asked: Any, out: Output, scope: str, root: str | None) -> int:
     where = paths(scope, root)
     if asked.command == "config":  # looks at a file that is not installed yet
+        from . import check
+
         return check.config_check(where, asked, out)
     if asked.command == "receiver":  # such a host needs no jobs of its own
+        from . import receiver
+
         return receiver.receive(where, asked, out)
     ensure_directories(where)
     session = Session.load(where)
     try:
-        code = commands.COMMANDS[asked.command](session, asked, out)
+        code: int = COMMANDS[asked.command](session, asked, out)
     except LifeboatError:
         look_again(session, asked, out)
         raise

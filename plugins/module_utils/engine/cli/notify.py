@@ -6,8 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import LifeboatError, UsageError
-from ..notifiers.apprise_url import AppriseUrl
-from ..notifiers.ping import Ping
+from ..registry import NOTIFIERS
 from ..units import iso
 from .output import Output, table
 from .session import Session, now
@@ -43,11 +42,11 @@ def _try(session: Session, name: str) -> str:
     configured, host = session.configuration.notify, session.configuration.host
     try:
         if name == PING and configured.ping is not None:
-            Ping(configured.ping).send(good=True)
+            NOTIFIERS["ping"](configured.ping).send(good=True)
         else:
             title = f"lifeboat on {host}: a test"
             body = f"Sent at {iso(now())} by `lifeboat notify --test`. Nothing is wrong."
-            AppriseUrl(name, configured.urls[name]).send(title, body, "good")
+            NOTIFIERS["apprise_url"](name, configured.urls[name]).send(title, body, "good")
     except LifeboatError as exc:
         return " ".join(line.strip() for line in exc.lines())
     except Exception as exc:  # a library's own error; its text may hold the URL

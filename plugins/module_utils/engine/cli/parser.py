@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import argparse
 
-from ..operations.fetching import TIERS
 from ..operations.verify import LEVELS
 from ..version import VERSION
-from . import rekey, report
+from .arguments import carrying
+from .arguments import command as _command
 
 _EPILOG = """exit codes: 0 done; 1 failed (verify: a copy is bad); 2 usage or configuration;
 3 done, but a source or a destination was lost; 4 read-back failed; 5 another operation holds the job;
@@ -33,26 +33,7 @@ def parser() -> argparse.ArgumentParser:
     _drill(commands)
     _prune(commands)
     _marks(commands)
-    rekey.arguments(_command, commands)
-    one = _command(commands, "bundle", "write one backup as one portable file", job=None)
-    one.add_argument("what", metavar="ID|JOB", help="of a job: its newest good one")
-    one.add_argument("file", metavar="FILE.tar")
-    one.add_argument("--at", default="", metavar="DESTINATION", help="take this copy")
-    one.add_argument("--from-host", default="", metavar="HOST")
-    one = _command(commands, "fetch", "bring a backup's files into a directory", job=None)
-    one.add_argument("what", metavar="ID|JOB", help="of a job: its newest good one")
-    one.add_argument("directory", metavar="DIRECTORY", help="empty, or not there yet")
-    one.add_argument("--thaw", action="store_true", help="ask for what is in cold storage")
-    one.add_argument("--tier", choices=TIERS, default="standard", help="how fast it is to thaw")
-    one.add_argument("--at", default="", metavar="DESTINATION", help="take this copy")
-    one.add_argument("--from-host", default="", metavar="HOST")
-    one = _command(
-        commands, "push", "carry good backups to the destinations that miss them", job=None
-    )
-    one.add_argument("job", nargs="?", metavar="JOB", help="default: every job")
-    one.add_argument(
-        "--missing", action="store_true", help="the only way there is, and the default"
-    )
+    carrying(commands)
     one = _command(commands, "status", "how each job stands, asked of its destinations", job=None)
     one.add_argument("job", nargs="?", metavar="JOB")
     _watching(commands)
@@ -66,7 +47,11 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--tree", action="append", metavar="PATTERN", help="look here, not in /srv, /home, /opt, …"
     )
-    report.arguments(_command, commands)
+    one = _command(commands, "report", "a month of this host, with recommendations", job=None)
+    one.add_argument("job", nargs="?", metavar="JOB", help="of it alone, without coverage")
+    one.add_argument("--month", default="", metavar="YYYY-MM", help="default: this one (UTC)")
+    one.add_argument("--html", default="", metavar="FILE", help="write one page, pictures and all")
+    one.add_argument("--pdf", default="", metavar="FILE", help="the same as PDF, by a browser")
     one = _command(commands, "runbook", "this host's page for the worst night", job=None)
     one.add_argument("--output", metavar="FILE", help="write it there, if it is not so already")
     one = _command(commands, "history", "what happened here, the newest last", job=None)
@@ -88,23 +73,6 @@ def parser() -> argparse.ArgumentParser:
     one = _command(commands, "config", "check a configuration file", job=None)
     one.add_argument("action", choices=["check"])
     one.add_argument("file", nargs="?", metavar="FILE", help="default: the one in use")
-    return made
-
-
-def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    told: str,
-    job: str | None = "the job",
-) -> argparse.ArgumentParser:
-    made = commands.add_parser(name, help=told, description=told[0].upper() + told[1:] + ".")
-    if job is not None:
-        made.add_argument("job", metavar="JOB", help=job)
-    made.add_argument("--json", action="store_true", help="print the result as JSON")
-    made.add_argument(
-        "--query", default="", metavar="JMESPATH", help="print this part of the JSON result"
-    )
-    made.add_argument("--quiet", action="store_true", help="no progress, problems only")
     return made
 
 

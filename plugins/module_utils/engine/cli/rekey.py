@@ -3,28 +3,13 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import Any, Callable
+from typing import Any
 
 from ..operations import rekey
 from ..registry import FILTERS
 from . import rescue, watch
 from .output import Output, table
 from .session import Session, now, remember
-
-
-def arguments(command: Callable[..., argparse.ArgumentParser], commands: Any) -> None:
-    """The command's own arguments; `command` makes one with those that all have."""
-    made = command(commands, "rekey", "write old backups again, for the recipients of today")
-    made.add_argument("--dry-run", action="store_true", help="show which, write nothing")
-    made.add_argument(
-        "--identity", metavar="FILE|-", help="the private key; - reads it from standard input"
-    )
-    made.add_argument(
-        "--allow-unsigned",
-        action="store_true",
-        help="also what nobody signed; it is signed then",
-    )
 
 
 def rekey_(session: Session, asked: Any, out: Output) -> int:

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import platform
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -37,15 +36,6 @@ from .session import Session, now
 from .standing import of_job
 
 _LARGE = "100M"  # from which on a tree that nobody protects is told; as `lifeboat coverage`
-
-
-def arguments(command: Callable[..., argparse.ArgumentParser], commands: Any) -> None:
-    """What `lifeboat report` takes."""
-    one = command(commands, "report", "a month of this host, with recommendations", job=None)
-    one.add_argument("job", nargs="?", metavar="JOB", help="of it alone, without coverage")
-    one.add_argument("--month", default="", metavar="YYYY-MM", help="default: this one (UTC)")
-    one.add_argument("--html", default="", metavar="FILE", help="write one page, pictures and all")
-    one.add_argument("--pdf", default="", metavar="FILE", help="the same as PDF, by a browser")
 
 
 def report_(session: Session, asked: Any, out: Output) -> int:

@@ -18,6 +18,7 @@ from ..process import run
 from ..progress import Listener
 from .watch import event_of, shown
 
+ALL = "all"  # the instance of the unit that looks at every job
 _POLL_S = 0.3
 _RUNNING = ("activating", "active", "reloading")
 

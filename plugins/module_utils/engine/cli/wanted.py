@@ -12,7 +12,7 @@ from ..job import Job
 from ..naming import parse_id
 from ..operations import bundle, catalog
 from ..ports import Destination
-from ..registry import BUNDLE
+from ..registry import bundle as bundle_at
 from .session import Session
 
 
@@ -43,7 +43,7 @@ def meant(session: Session, what: str | None) -> list[tuple[Any, str]]:
 def from_bundle(session: Session, path: str, name: str = "") -> tuple[Job, str]:
     """(the job of a bundle, which then has no other destination; the id of its backup). A job that is
     not configured here has no sources: its bytes can be verified, and no more."""
-    held = BUNDLE(path)
+    held = bundle_at(path)
     bundle.check_sum(Path(path))
     if name and held.job != name:
         raise UsageError(

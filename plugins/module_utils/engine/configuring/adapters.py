@@ -13,7 +13,7 @@ from ..options import check_options, nearest, told_at
 from ..placed import Placed, check_variables
 from ..placement import HERE, Placement
 from ..ports import Destination, Source
-from ..registry import DESTINATIONS, GOVERNED, SOURCES
+from ..registry import DESTINATIONS, SOURCES, governed
 from .reading import Reading
 
 SOURCE = (
@@ -91,7 +91,7 @@ def destination(reading: Reading, where: str, name: str) -> Destination:
         shared["medium"] or "",
     )
     made: Destination = DESTINATIONS[kind](name=name, **own)
-    return made if policy == CopyPolicy() else cast(Destination, GOVERNED(made, policy))
+    return made if policy == CopyPolicy() else cast(Destination, governed(made, policy))
 
 
 def append_only(reading: Reading, name: str) -> bool:

@@ -22,7 +22,7 @@ from ..job import Job
 from ..manifest import encode
 from ..model import Archive, Manifest, Mark, SourceRecord, Stream, Workspace
 from ..naming import archive_name, archives_prefix, backup_id, check_tag
-from ..packages import owning
+from ..packages import beside
 from ..pipeline import Pipeline
 from ..ports import Dump, Source
 from ..progress import Event, Listener, silent
@@ -218,18 +218,20 @@ class _Writer:
     def _dump(self, record: SourceRecord) -> tuple[SourceRecord, list[Archive]]:
         source = self._source
         with source.open(self._work) as dump:
+            packages = self._packages(dump.facts)
             archives = [self._archive(stream) for stream in dump.streams()]
             record = replace(record, taken_at=dump.taken_at, facts=dict(dump.facts))
             record, archives = self._count(dump, record, archives)
         if not archives:
             raise SourceError(f"source {source.name} gave no data")
-        return replace(record, status="good", facts=self._with_packages(record.facts)), archives
+        if found := packages():
+            record = replace(record, facts={**record.facts, "packages": found})
+        return replace(record, status="good"), archives
 
-    def _with_packages(self, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """And the packages that a bare host needs to take it: asked once the source is let go of."""
+    def _packages(self, facts: Mapping[str, Any]) -> Callable[[], dict[str, str]]:
+        """Those that a bare host needs to take it, asked for beside the dump: nobody waits for them."""
         belongings = getattr(self._source, "belongings", None)
-        found = owning(belongings(facts)) if belongings else {}
-        return {**facts, **({"packages": found} if found else {})}
+        return beside(belongings(facts) if belongings else ())
 
     def _may_go_well(self, failure: LifeboatError) -> bool:
         """Whether the source says that the same dump, begun anew, may not fail (`Source.again`)."""

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command `recover`: bring what was cut off to an end, and say which state holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import LifeboatError
+from ..filters.gpg_home import sweep
+from ..operations import backup
+from ..operations.journal import jobs_with_journals
+from ..progress import Event
+from ..stopped import notes
+from ..throwaway import left
+from .output import Output
+from .session import Session
+
+
+def recover(session: Session, asked: Any, out: Output) -> int:
+    """Bring every restore that was cut off to an end, and say which state holds. One that cannot be
+    ended does not keep the others waiting."""
+    names = [asked.job] if asked.job else _owing(session)
+    told: list[str] = [f"removed {home}" for home in sweep()]
+    failed = 0
+
+    def hear(one: Event) -> None:
+        nonlocal failed
+        told.append(one.what)
+        failed = failed or (1 if one.problem else 0)
+
+    for name in names:
+        try:
+            job = session.job(name)
+            with session.hold(job, "recover", wait=True, listener=hear):
+                backup.empty(session.area(job, rescue=True).spool)  # of what a killed one left
+        except LifeboatError as exc:
+            failed = exc.exit_code
+            out.error(exc)
+    out.result(told, "\n".join(told) or "nothing to recover")
+    return failed
+
+
+def _owing(session: Session) -> list[str]:
+    """The jobs that a killed operation left something of: a journal, or containers at rest."""
+    jobs = session.configuration.jobs.items()
+    waiting = {name for name, job in jobs if notes(session.area(job).spool)}
+    for place in (session.arenas(), session.arenas(rescue=False)):
+        waiting.update(one.name.partition(".")[0] for one in left(place))
+    waiting.intersection_update(session.configuration.jobs)
+    return sorted(waiting.union(jobs_with_journals(session.paths.journals)))

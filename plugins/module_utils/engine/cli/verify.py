@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command `verify`: prove copies, and say of each what was found."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from ..errors import UsageError
+from ..operations import catalog, verify
+from ..registry import FILTERS
+from ..units import human_duration
+from . import rescue, watch
+from .output import Output, table
+from .session import Session, now
+from .wanted import meant
+
+
+def verify_(session: Session, asked: Any, out: Output) -> int:
+    """Prove copies; whatever could not be proved is not valid."""
+    identity = rescue.identity(asked.identity)
+    if asked.level == "content" and identity is None:
+        raise UsageError(
+            "--level content needs the private key", hint="give it with --identity FILE or -"
+        )
+    listener = watch.listener(quiet=asked.quiet)
+    findings = []
+    for job, id_ in meant(session, asked.what):
+        wanted = catalog.Wanted(id=id_, at=asked.at)
+        area = session.area(job, rescue=True)
+        content = (area, FILTERS, identity) if asked.level == "content" else None
+        with session.hold(job, "verify", listener=listener):
+            found = verify.verify(
+                job,
+                wanted,
+                now,
+                host=asked.from_host,
+                every=asked.all,
+                content=content,
+                listener=listener,
+            )
+        findings += found
+    rows = [
+        [one.id, one.destination, one.state, _age(one.age_s), ", ".join(one.sources), one.problem]
+        for one in findings
+    ]
+    told = [
+        {
+            "id": one.id,
+            "destination": one.destination,
+            "state": one.state,
+            "problem": one.problem,
+            "hint": one.hint,
+            "age_s": one.age_s,
+            "sources": dict(one.sources),
+            "complete": one.complete,
+        }
+        for one in findings
+    ]
+    out.result(told, table(["ID", "DESTINATION", "STATE", "AGE", "SOURCES", "PROBLEM"], rows))
+    return 0 if verify.worst(findings) else 1
+
+
+def _age(seconds: int | None) -> str:
+    return "" if seconds is None else human_duration(timedelta(seconds=seconds))
