@@ -42,8 +42,8 @@ options:
     version_added: 0.1.0
   path:
     description:
-      - Only these paths of a source of files, absolute or below its only path, with all that lies below. Needs
-        exactly one source.
+      - Only these paths of a source of files, absolute or below its only path, with all that lies below. Or the
+        rows of these tables of PostgreSQL alone, which needs O(into). Needs exactly one source.
     type: list
     elements: str
     default: []

@@ -13,10 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from lifeboat.errors import SourceError, VerifyError
+from lifeboat.errors import SourceError, UsageError, VerifyError
 from lifeboat.inventory import differences, read
-from lifeboat.model import Workspace
+from lifeboat.model import Swap, Workspace
 from lifeboat.sources.postgresql import parallel as postgresql_parallel
+from lifeboat.sources.postgresql.source import PostgreSQL
 
 from .conftest import Backup, FilePlain, Server, back_up
 
@@ -387,6 +388,59 @@ def test_restore_into_another_name_leaves_the_original_alone(
     assert server.sql(LOOK, name) == shop
     assert server.sql(LOOK, "shop") == shop
     server.sql('DROP DATABASE "o\'ther=""=\nx"')
+
+
+def compared(source: PostgreSQL, swap: Swap, backup: Backup, work: Workspace) -> None:
+    with open(source.count(swap, work).path, "rb") as lines:
+        pair = source.alike(swap, read(backup.inventory.splitlines()), read(lines))
+        assert differences(*pair) == []
+
+
+def test_the_rows_of_some_tables_alone_come_beside(
+    server: Server, shop: str, backup: Backup, work: Workspace
+) -> None:
+    source = server.source()
+    narrowed = source.narrowed(["book", '"odd, one"."ta""ble\ntwo"'], False)
+    target = narrowed.target(backup.record, "some")
+    assert target.refusals == ()
+    assert target.label.endswith('the rows of public.book, "odd, one"."ta""ble\ntwo" alone')
+    swap = source.plan(backup.record, target, "t9")  # as an operation has it, in a new process too
+    source.stage(swap, backup.record, backup.plains, work)
+    compared(source, swap, backup, work)
+    source.swap(swap)
+    rows = "SELECT * FROM {} ORDER BY 1"
+    for table in ("public.book", '"odd, one"."ta""ble\ntwo"'):
+        assert (
+            server.sql(rows.format(table), "some") == server.sql(rows.format(table), "shop") != ""
+        )
+    assert server.sql("SELECT * FROM public.secret_row", "some") == ""
+    assert server.sql(LOOK, "shop") == shop
+
+
+def test_a_table_that_the_backup_lacks_is_told_with_those_it_has(
+    server: Server, backup: Backup, work: Workspace
+) -> None:
+    source = server.source()
+    target = source.narrowed(["bok"], False).target(backup.record, "some")
+    swap = source.plan(backup.record, target, "t10")
+    source.stage(swap, backup.record, backup.plains, work)
+    with pytest.raises(SourceError, match=r"has no table public\.bok") as caught:
+        compared(source, swap, backup, work)
+    assert "public.book" in caught.value.hint
+    source.discard(swap)
+    assert set(server.databases()) == {"postgres", "shop"}
+
+
+def test_tables_alone_replace_nothing(server: Server, backup: Backup) -> None:
+    narrowed = server.source().narrowed(["book"], False)
+    (refused,) = narrowed.target(backup.record, None).refusals
+    assert "--into NAME" in refused
+    (refused,) = narrowed.target(backup.record, "shop").refusals
+    assert "this one is there" in refused
+    with pytest.raises(UsageError, match="--merge is for files"):
+        server.source().narrowed(["book"], True)
+    with pytest.raises(UsageError, match="not a table's name"):
+        server.source().narrowed(["a.b.c"], False)
 
 
 def test_existing_roles_are_never_altered(server: Server, backup: Backup, work: Workspace) -> None:

@@ -116,7 +116,11 @@ def _restore(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     made.add_argument("--only", action="append", default=[], metavar="SOURCE")
     made.add_argument("--into", metavar="NAME", help="another database, path or directory")
     made.add_argument(
-        "--path", action="append", default=[], metavar="PATH", help="only this, of a files source"
+        "--path",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="only this file, directory or table",
     )
     made.add_argument(
         "--merge", action="store_true", help="put files back one by one, leave all others there"

@@ -340,8 +340,8 @@ def _narrowed(source: Source, paths: Sequence[str], merge: bool) -> Source:
     if narrow is None:
         raise UsageError(
             f"source {source.name} ({source.kind}) is restored as a whole only",
-            hint="--path and --merge are for files: choose them with --only. For some tables or"
-            " collections restore beside (--into NAME) and take them from there",
+            hint="--path and --merge are for files, and --path for tables of PostgreSQL: choose them with"
+            " --only. Else restore beside (--into NAME) and take from there what you want",
         )
     return cast(Source, narrow(paths, merge))
 

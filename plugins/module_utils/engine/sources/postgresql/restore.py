@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from ...errors import ProcessError, SourceError
 from ...model import Command
 from ...ports import Plain
-from . import facts
+from . import facts, tables
 from . import parallel as files
 from .session import Access, Session, conninfo, identifier, literal
 
@@ -137,10 +137,12 @@ def load(
     parallel: int,
     *,
     keep_places: bool,
+    only: Sequence[str] = (),
 ) -> None:
     """pg_restore into the empty database `name`; raises SourceError, ProcessError of a decoder.
 
-    By `parallel` connections it needs the plain dump as files in `work`; by one it reads a stream.
+    By `parallel` connections, and of the tables `only`, it needs the plain dump as files in `work`; by
+    one it reads a stream.
     """
     argv: tuple[str, ...] = (program, "--exit-on-error", "--no-password")
     if not keep_places:
@@ -151,8 +153,8 @@ def load(
     fast = "-c synchronous_commit=off -c default_transaction_read_only=off"
     command = access.command(argv, name, fast)
     try:
-        if parallel > 1 or plain.format == files.FORMAT:
-            _load_files(access, command, plain, work, parallel)
+        if parallel > 1 or plain.format == files.FORMAT or only:
+            _load_files(access, command, plain, work, parallel, only)
         else:
             plain.feed(command)
     except ProcessError as exc:
@@ -165,11 +167,19 @@ def load(
         ) from exc
 
 
-def _load_files(access: Access, command: Command, plain: Plain, work: Path, parallel: int) -> None:
+def _load_files(
+    access: Access,
+    command: Command,
+    plain: Plain,
+    work: Path,
+    parallel: int,
+    only: Sequence[str],
+) -> None:
     with files.folder(work, access.placement.as_user) as place:
         what = files.unpack(plain, place, access.placement.as_user)
-        argv = (*command.argv, f"--jobs={parallel}", what)
-        files.run_in(place, replace(command, argv=argv))
+        for options in tables.sections(only) if only else [()]:
+            argv = (*command.argv, *options, f"--jobs={parallel}", what)
+            files.run_in(place, replace(command, argv=argv))
 
 
 def tablespaces(admin: Session) -> list[str]:

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import copy
 import glob
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, BinaryIO
 
 from ... import units
 from ...errors import ConfigError, ProcessError, SourceError, VerifyError
+from ...inventory import Entry
 from ...model import (
     Command,
     Inventory,
@@ -29,7 +31,7 @@ from ...options import IDENTITIES
 from ...packages import loopback
 from ...placement import HERE, Placement
 from ...ports import Arena, Plain
-from . import arena, count, facts, restore, role
+from . import arena, count, facts, restore, role, tables
 from . import parallel as parallel_files
 from . import swap as naming
 from . import target as looking
@@ -113,6 +115,7 @@ class PostgreSQL:
                 hint="each is a connection of its own, and its files must lie on this host",
             )
         self._parallel = parallel
+        self._only: tuple[str, ...] = ()  # tables, of a restore of some alone
         self._lock_timeout = (
             lock_timeout if isinstance(lock_timeout, timedelta) else units.duration(lock_timeout)
         )
@@ -231,6 +234,18 @@ class PostgreSQL:
 
     # -- restore
 
+    def narrowed(self, paths: Sequence[str], merge: bool) -> PostgreSQL:
+        """See ports.Narrowable: `paths` are tables, whose rows alone come into a new database."""
+        made = copy.copy(self)
+        made._only = tables.chosen(self.name, paths, merge)
+        return made
+
+    def alike(
+        self, swap: Swap, recorded: Iterator[Entry], found: Iterator[Entry]
+    ) -> tuple[Iterator[Entry], Iterator[Entry]]:
+        """See ports.Narrowable."""
+        return tables.alike(self.name, swap.note.get("only", ()), recorded, found)
+
     def target(self, record: SourceRecord, into: str | None) -> Target:
         name = into or self.database
         self._refuse_name(name)
@@ -243,16 +258,23 @@ class PostgreSQL:
                 refusals = looking.refusals(admin, me, record.facts, name)
                 if self._server.on_host:
                     refusals += looking.room(admin, me, record.facts)
-            size_bytes, totals, tables = looking.look(access, name) if exists else (0, {}, ())
+            size_bytes, totals, there = looking.look(access, name) if exists else (0, {}, ())
+        refusals += tables.refusals(self._only, into, exists, self._server.placement.local)
         label = f"database {name} on {self._server.place}"
-        return Target(label, name, exists, size_bytes, totals, tuple(refusals), tables=tables)
+        if self._only:
+            label += ", the rows of " + ", ".join(self._only) + " alone"
+        note = {"only": self._only} if self._only else {}
+        return Target(
+            label, name, exists, size_bytes, totals, tuple(refusals), note, tables=tuple(there)
+        )
 
     def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
         side = naming.fitting(target.name, token, "new")
         kept = naming.fitting(target.name, token, "old")
         with self._server.admin(target.name) as admin:
             now = naming.oid(admin, target.name)
-        return Swap(self.name, target.name, side, kept, now != 0, {"target_oid": now})
+        note = {"target_oid": now, **target.note}
+        return Swap(self.name, target.name, side, kept, now != 0, note)
 
     def stage(
         self, swap: Swap, record: SourceRecord, plains: Mapping[str, Plain], work: Workspace
@@ -278,6 +300,7 @@ class PostgreSQL:
                 work.bulk,
                 self._parallel,
                 keep_places=not lost,
+                only=swap.note.get("only", ()),
             )
             with access.session(swap.side) as session:
                 session.ask("ANALYZE")
