@@ -5,15 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 from .errors import FormatError
 from .model import Copy, Stored
 from .naming import ARCHIVES, parse_id
 
 PRUNED_FOR = timedelta(hours=24)  # whoever reads the archives of a pruned backup gets this long
-ORPHAN_AFTER = timedelta(hours=48)  # longer than any run: what is still being written is no orphan
+ORPHAN_AFTER = timedelta(hours=48)  # since the last sign of life: see operations/writing.py
 PRUNED, ORPHAN = "pruned", "never committed"
+_NEVER = datetime.min.replace(tzinfo=timezone.utc)
 # Marks that are written after the commit: the manifest was here once, and is lost.
 _COMMITTED_ONCE = ("intact", "drilled", "bad")
 
@@ -68,4 +69,17 @@ def _why(copy: Copy | None, changed_at: datetime, now: datetime, trusted: bool) 
         return PRUNED if now - pruned.at >= PRUNED_FOR else ""
     if not trusted or (copy is not None and copy.latest(*_COMMITTED_ONCE)):
         return ""
-    return ORPHAN if now - changed_at > ORPHAN_AFTER else ""
+    return ORPHAN if now - max(changed_at, _written_at(copy)) > ORPHAN_AFTER else ""
+
+
+def unfinished_before(copies: Iterable[Copy], now: datetime) -> datetime:
+    """Unfinished uploads that began earlier may go: nobody is at work on them any more."""
+    limit = now - ORPHAN_AFTER
+    at_work = [copy.taken_at for copy in copies if _written_at(copy) >= limit]
+    return min([limit, *at_work])  # of a slow one every upload began after its id
+
+
+def _written_at(copy: Copy | None) -> datetime:
+    """When somebody last said that it was still on its way here."""
+    said = copy.latest("writing") if copy is not None and not copy.committed else None
+    return said.at if said else _NEVER

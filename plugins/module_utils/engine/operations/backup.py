@@ -97,7 +97,7 @@ def run(
     id_ = backup_id(begun, request.type, request.suffix)
     _sweep_uploads(job, begun, listener)
     code = _code(job, listener)
-    carrying = lanes(job.destinations, job.host, job.name, id_, listener)
+    carrying = lanes(job.destinations, job.host, job.name, id_, clock, listener)
     for lane in carrying:
         lane.prepare()
     records: list[SourceRecord] = []
@@ -141,7 +141,7 @@ def run(
         if job.signing_key is not None:
             signature = signing.sign(document, job.signing_key)
         for lane in carrying:
-            lane.commit(manifest, marks, clock, document, signature)
+            lane.commit(manifest, marks, document, signature)
         ended = True
         outcomes = tuple(lane.outcome() for lane in carrying)
         return Report(id_, manifest, outcomes, tuple(records), tuple(odd))

@@ -22,6 +22,7 @@ from ..progress import Event, Listener
 from ..units import stamp
 from .catalog import prove_archive, prove_samples, prove_small, put_mark
 from .restore_note import restore_note
+from .writing import writing
 
 _ATTEMPTS = 3
 _PAUSE_S = 2.0
@@ -51,9 +52,17 @@ class Outcome:
 class Lane:
     """Feed it spools with `take`, then `commit` or `give_up`; `outcome` waits for the end."""
 
-    def __init__(self, destination: Destination, prefix: str, listener: Listener) -> None:
+    def __init__(
+        self,
+        destination: Destination,
+        where: tuple[str, str, str],
+        clock: Callable[[], datetime],
+        listener: Listener,
+    ) -> None:
+        """`where`: host, job and id of the backup."""
         self.destination = destination
-        self._prefix = prefix
+        self._where, self._prefix = where, archive_prefix(*where)
+        self._clock = clock
         self._listener = listener
         self._work: queue.Queue[Callable[[], None] | None] = queue.Queue()
         self._stored: list[str] = []
@@ -87,13 +96,12 @@ class Lane:
         self,
         manifest: Manifest,
         marks: Sequence[Mark],
-        now: Callable[[], datetime],
         document: bytes = b"",
         signature: bytes | None = None,
     ) -> None:
         """`document`: the manifest's bytes where they exist already, which `signature` is of."""
         content = document or encode(manifest)
-        self._work.put(lambda: self._commit(manifest, marks, now, content, signature))
+        self._work.put(lambda: self._commit(manifest, marks, content, signature))
         self._work.put(None)
 
     def give_up(self) -> None:
@@ -110,18 +118,16 @@ class Lane:
     # -- inside, in the lane's thread
 
     def _loop(self) -> None:
-        while True:
-            step = self._work.get()
-            if step is None:
-                return
-            try:
-                step()
-            except LifeboatError as exc:
-                self._failure = self._failure or exc
-            except Exception as exc:  # a library's own error must cost this lane only
-                self._failure = self._failure or DestinationError(
-                    f"destination {self.destination.name} failed: {exc!r}"
-                )
+        with writing(self.destination, self._where, self._clock):
+            for step in iter(self._work.get, None):
+                try:
+                    step()
+                except LifeboatError as exc:
+                    self._failure = self._failure or exc
+                except Exception as exc:  # a library's own error must cost this lane only
+                    self._failure = self._failure or DestinationError(
+                        f"destination {self.destination.name} failed: {exc!r}"
+                    )
 
     def _store(self, name: str, spool: Growing, released: Callable[[], None]) -> None:
         try:
@@ -149,7 +155,6 @@ class Lane:
         self,
         manifest: Manifest,
         marks: Sequence[Mark],
-        now: Callable[[], datetime],
         content: bytes,
         signature: bytes | None,
     ) -> None:
@@ -177,9 +182,11 @@ class Lane:
             }
         )
         kept = self._protection([*small, *(self._prefix + one.name for one in manifest.archives)])
-        self._read_back(manifest, small, now, kept.cold)
+        self._read_back(manifest, small, kept.cold)
         if kept.locked_until is not None and not kept.problems:
-            put_mark(self.destination, manifest, Mark("locked", now(), stamp(kept.locked_until)))
+            put_mark(
+                self.destination, manifest, Mark("locked", self._clock(), stamp(kept.locked_until))
+            )
         self._remarks += kept.remarks
         if kept.problems:
             raise ReadBackError(
@@ -196,26 +203,25 @@ class Lane:
         self,
         manifest: Manifest,
         small: Mapping[str, bytes],
-        now: Callable[[], datetime],
         cold: bool,
     ) -> None:
         try:
             for key, content in small.items():
                 prove_small(self.destination, key, content)
             if cold:
-                put_mark(self.destination, manifest, Mark("archived", now()))
+                put_mark(self.destination, manifest, Mark("archived", self._clock()))
                 self._state = "archived"
                 return
             whole = [self._prove(manifest, archive) for archive in manifest.archives]
         except VerifyError:
             self._state = "bad"
-            put_mark(self.destination, manifest, Mark("bad", now()))
+            put_mark(self.destination, manifest, Mark("bad", self._clock()))
             raise
         if all(whole):
-            put_mark(self.destination, manifest, Mark("intact", now()))
+            put_mark(self.destination, manifest, Mark("intact", self._clock()))
             self._state = "intact"
         else:  # it stays `stored`: only all of it earns `intact`
-            put_mark(self.destination, manifest, Mark("sampled", now()))
+            put_mark(self.destination, manifest, Mark("sampled", self._clock()))
             self._remarks = ("read back by sample",)
 
     def _prove(self, manifest: Manifest, archive: Archive) -> bool:
@@ -249,7 +255,8 @@ def lanes(
     host: str,
     job: str,
     id_: str,
+    clock: Callable[[], datetime],
     listener: Listener,
 ) -> tuple[Lane, ...]:
-    prefix = archive_prefix(host, job, id_)
-    return tuple(Lane(destination, prefix, listener) for destination in destinations)
+    where = (host, job, id_)
+    return tuple(Lane(destination, where, clock, listener) for destination in destinations)

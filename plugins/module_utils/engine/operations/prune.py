@@ -29,7 +29,7 @@ from ..naming import (
 from ..ports import Destination
 from ..progress import Event, Listener, silent
 from ..retention import Plan
-from ..sweeping import ORPHAN, ORPHAN_AFTER, Sweep, id_of, sweepable
+from ..sweeping import ORPHAN, Sweep, id_of, sweepable, unfinished_before
 from ..units import human_duration
 from . import places
 from .status import limits
@@ -52,6 +52,7 @@ class Planned:
     unsound: tuple[
         tuple[str, str], ...
     ] = ()  # (id, why) of what looks like a backup and is not sound
+    unfinished_before: datetime | None = None  # uploads that began then or later stay
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,8 @@ def _plan_one(job: Job, destination: Destination, host: str, now: datetime, held
     orphans = sum(1 for sweep in sweeps if sweep.why == ORPHAN)
     locked = _locked(destination, host, job.name, made)
     excess = retention.excess(made, orphans, locked, {id_ for id_, _why in unsound})
-    return Planned(destination.name, made, sweeps, excess=excess, unsound=unsound)
+    unfinished = unfinished_before(there, now)
+    return Planned(destination.name, made, sweeps, "", excess, unsound, unfinished)
 
 
 def _locked(destination: Destination, host: str, job: str, made: Plan) -> list[str]:
@@ -177,7 +179,7 @@ def _apply_one(
         one.prune(planned.plan.expired)
         if not planned.plan.held:
             one.sweep(planned.sweeps)
-            one.clean()
+            one.clean(planned.unfinished_before)
     except LifeboatError as exc:
         return one.done(str(exc))
     return one.done()
@@ -237,11 +239,11 @@ class _Pruning:
                 self._retained[id_of(key)] = why_not
         self._swept += sorted(ids - set(self._retained))
 
-    def clean(self) -> None:
-        """Unfinished uploads of anybody who is gone for longer than a run lasts."""
+    def clean(self, before: datetime | None) -> None:
+        """Unfinished uploads of anybody who is gone."""
         prefix = archives_prefix(self._host, self._job)
         try:
-            self._uploads += self._destination.sweep(prefix, self._clock() - ORPHAN_AFTER)
+            self._uploads += self._destination.sweep(prefix, before) if before else ()
         except DestinationError as exc:
             if not exc.permanent:
                 raise

@@ -201,7 +201,7 @@ class _Rekeying:
             raise SpoolError(f"the spool {self._spool} has no room for {needed} bytes")
         new_id = backup_id(old.taken_at, old.type, secrets.token_hex(2))
         at = [self._job.destination(name) for name in self._at]
-        carrying = lanes(at, old.host, old.job, new_id, self._listener)
+        carrying = lanes(at, old.host, old.job, new_id, clock, self._listener)
         ended = False
         try:
             archives = tuple(self._archive(one, carrying) for one in old.archives)
@@ -212,7 +212,7 @@ class _Rekeying:
             if self._job.signing_key is not None:
                 signature = signing.sign(document, self._job.signing_key)
             for lane in carrying:
-                lane.commit(made, self._marks, clock, document, signature)
+                lane.commit(made, self._marks, document, signature)
             ended = True
             return new_id, tuple(lane.outcome() for lane in carrying)
         finally:

@@ -12,7 +12,6 @@ from typing import BinaryIO
 
 from ..files import make_private, remove
 from ..model import Copy
-from ..naming import archive_prefix
 from ..ports import Destination
 from ..progress import Listener, silent
 from .backup import empty
@@ -60,7 +59,7 @@ def replicate(
     signature = read_signature(from_, host, job, id_)
     there = next(copy for copy in copies_at(from_, host, job) if copy.id == id_)
     empty(spool)
-    lane = Lane(to, archive_prefix(host, job, id_), listener)
+    lane = Lane(to, (host, job, id_), clock, listener)
     ended = False
     try:
         for archive in manifest.archives:
@@ -68,7 +67,7 @@ def replicate(
             lane.take(archive.name, Finished(path, archive.size_bytes), partial(remove, path))
         carried = _carried(there) | ({"accepted"} if accepted else set())
         kept = [mark for mark in there.marks if mark.kind in carried]
-        lane.commit(manifest, kept, clock, document, signature)
+        lane.commit(manifest, kept, document, signature)
         ended = True
         return lane.outcome()
     finally:
