@@ -52,7 +52,8 @@ def typed(
                 os.write(terminal, left.pop(question).encode() + b"\n")
         else:
             os.kill(child, signal.SIGKILL)
+        # before the terminal is closed: who has closed its side of it may not have ended yet
+        _pid, status = os.waitpid(child, 0)
     finally:
         os.close(terminal)
-        _pid, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status), said

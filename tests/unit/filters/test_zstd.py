@@ -52,3 +52,9 @@ def test_a_missing_program_is_named(monkeypatch, tmp_path):
 def test_a_level_that_readers_could_not_decode_is_refused():
     with pytest.raises(ConfigError, match="22"):
         Zstd(level=22).check()
+
+
+def test_a_higher_level_makes_a_smaller_archive():
+    lines = b"".join(b"customer %d owes %d\n" % (n, n * n % 99991) for n in range(20000))
+    quick, small = (len(run(Zstd(level=level).encode(), stdin=lines)) for level in (1, 19))
+    assert small < quick * 0.8
