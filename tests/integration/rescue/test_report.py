@@ -86,6 +86,12 @@ def test_a_host_that_never_ran_has_a_page(host: Host, tmp_path: Path) -> None:
     assert "no run is remembered" in text_of(page)
 
 
+def test_what_to_type_is_in_the_page_when_the_host_is_gone(host: Host, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    assert host.lifeboat("report", "--html", str(page)).returncode == 0
+    assert "lifeboat restore shop --identity -" in text_of(page)
+
+
 def test_half_written_lines_and_lost_places_are_no_obstacle(host: Host, tmp_path: Path) -> None:
     host.run()
     log = host.root / "state" / "log"

@@ -32,6 +32,7 @@ from ..units import iso
 from ..version import VERSION
 from .output import Output, table
 from .pdf import put_pdf, renderer
+from .runbook import text as runbook
 from .session import Session, now
 from .standing import of_job
 
@@ -73,6 +74,7 @@ def gather(session: Session, month: str = "", only: str = "") -> Evidence:
         "events": _events(log, during, only),
         "coverage": None if only else _coverage(session, jobs),
         "disks": _disks(session, backed_up),
+        "runbook": "" if only else runbook(session),
     }
     told["recommendations"] = [asdict(one) for one in recommendations(told, moment)]
     return told

@@ -90,6 +90,9 @@ def _host(told: Told, alone: bool) -> Iterator[str]:
     yield from _coverage(told["coverage"])
     yield from _disks(told)
     yield from _proof(told)
+    if told.get("runbook"):  # the page is read when the host is gone, too
+        yield f"<details><summary>The runbook of {plain(told['host'])}</summary>"
+        yield f"<pre>{plain(told['runbook'])}</pre></details>"
 
 
 def _job(host: Told, told: Told) -> Iterator[str]:
@@ -319,6 +322,7 @@ th { border-bottom: 1px solid #111; overflow-wrap: normal; }
   break-inside: avoid; }
 .pair > div { min-width: 0; } .pair p { margin: .2em 0 .5em; }
 svg { width: 100%; height: auto; max-width: 560px; }
+pre { white-space: pre-wrap; }
 figure { margin: 0; } figcaption { font-size: .8em; color: #333; } .short { white-space: nowrap; }
 code { font-size: 1em; background: #eee; padding: 0 .2em; }
 svg text { font: 11px sans-serif; fill: #111; } svg .end { text-anchor: end; }
