@@ -79,12 +79,18 @@ def changed(ran: Ran, name: str) -> int:
     return int(recap.group(1))
 
 
-def watched(name: str, *words: str, secrets: list[str], stdin: str = "") -> tuple[Ran, set[str]]:
+def watched(
+    name: str,
+    *words: str,
+    secrets: list[str],
+    stdin: str = "",
+    command: tuple[str, ...] = ("lifeboat",),
+) -> tuple[Ran, set[str]]:
     """Type the command on a host and look meanwhile at what everybody may see of every process.
 
     How it ended, and the programs that were seen. No process may show one of `secrets`.
     """
-    asked = {"argv": ["lifeboat", *words], "stdin": stdin, "secrets": secrets}
+    asked = {"argv": [*command, *words], "stdin": stdin, "secrets": secrets}
     ran = on(name, "python3", "-c", _WATCH, stdin=json.dumps(asked))
     assert ran.returncode == 0, ran.stderr
     seen = json.loads(ran.stdout)
