@@ -8,8 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from lifeboat.errors import DestinationError
 from lifeboat.job import Job, Objectives
 from lifeboat.model import Copy, Mark, Schedule
+from lifeboat.operations import status
 from lifeboat.operations.claims import claims, proved
 from lifeboat.operations.objectives import measure, standings
 
@@ -118,3 +120,36 @@ def test_what_another_host_drilled_was_measured_there(age_d: float, state: str) 
 
 def test_without_an_objective_nothing_is_said() -> None:
     assert standings("shop", measure(job(), [], [], NOW), NOW) == []
+
+
+# -- cold storage, where nobody can read a copy back
+
+
+class Named:
+    """A destination that is asked for nothing but its name, and whose manifests are of nobody."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def open(self, key: str) -> Any:
+        raise DestinationError(f"{key} is not there", missing=True)
+
+
+def stands(cold: list[Copy], disk: list[Copy]) -> dict[str, Any]:
+    told: Any = [(Named("cold"), cold), (Named("disk"), disk)]
+    return {one.destination: one for one in status.standings(job(), told, NOW)}
+
+
+def test_an_archived_copy_is_fresh_where_the_backup_is_good_elsewhere() -> None:
+    archived, intact = copy(("archived", NOW)), copy(INTACT)
+    found = stands([archived], [intact])["cold"]
+    assert found.newest_good == archived.id
+    assert "newest, good elsewhere, is" in found.reason
+    assert "1 are archived: accepted there, and read back by nobody" in found.reason
+
+
+@pytest.mark.parametrize("elsewhere", [[], [copy(("bad", NOW))], [copy(INTACT, at=ago(days=1))]])
+def test_an_archived_copy_alone_is_no_good_backup(elsewhere: list[Copy]) -> None:
+    found = stands([copy(("archived", NOW))], elsewhere)["cold"]
+    assert (found.state, found.newest_good) == ("critical", "")
+    assert "there is no good backup; 1 are archived" in found.reason

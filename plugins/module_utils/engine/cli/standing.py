@@ -41,7 +41,7 @@ def of_job(session: Session, job: Job, there: status.Told, moment: datetime) -> 
     measured = objectives.measure(job, copies, ours, moment)
     return [
         *restores(session, job),
-        *(status.standing(job, destination, held, moment) for destination, held in there),
+        *status.standings(job, there, moment),
         *objectives.standings(job.name, measured, moment),
         *repository.standings(job),
         *drill_standing.standings(job, copies, drills, moment),

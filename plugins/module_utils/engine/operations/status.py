@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -57,11 +57,6 @@ def limits(job: Job) -> tuple[timedelta, timedelta]:
     return min(fitting, default=_LIMITS["daily"])
 
 
-def standings(job: Job, now: datetime) -> list[Standing]:
-    """How each destination of a job stands. One that cannot be asked is critical: it may be lost."""
-    return [standing(job, one, there, now) for one, there in asked(job)]
-
-
 def asked(job: Job) -> list[tuple[Destination, list[Copy] | LifeboatError]]:
     """Each destination with its copies, newest first, or why it did not tell."""
     found: list[tuple[Destination, list[Copy] | LifeboatError]] = []
@@ -73,21 +68,31 @@ def asked(job: Job) -> list[tuple[Destination, list[Copy] | LifeboatError]]:
     return found
 
 
-def standing(
-    job: Job, destination: Destination, there: list[Copy] | LifeboatError, now: datetime
-) -> Standing:
-    """How one destination of a job stands, which told what it holds (`there`)."""
-    if isinstance(there, LifeboatError):
-        return Standing(job.name, destination.name, CRITICAL, str(there))
-    return _judged(job, destination, there, now, _FORGED)
+def standings(job: Job, told: Told, now: datetime) -> list[Standing]:
+    """How each destination of a job stands. One that cannot be asked is critical: it may be lost."""
+    found = []
+    for destination, there in told:
+        if isinstance(there, LifeboatError):
+            found.append(Standing(job.name, destination.name, CRITICAL, str(there)))
+            continue
+        others = (held for one, held in told if one is not destination and isinstance(held, list))
+        proved = {copy.id for held in others for copy in held if copy.good}
+        found.append(_judged(job, destination, there, now, proved, _FORGED))
+    return found
 
 
 def _judged(
-    job: Job, destination: Destination, there: list[Copy], now: datetime, left: int
+    job: Job,
+    destination: Destination,
+    there: list[Copy],
+    now: datetime,
+    proved: Collection[str],
+    left: int,
 ) -> Standing:
+    """`proved`: the ids that are good elsewhere."""
     committed = [copy for copy in there if copy.committed]
     made = replace(
-        _one(job, destination.name, there, now),
+        _one(job, destination.name, there, now, proved),
         claims=claims(committed),
         states=dict(Counter(copy.state for copy in there)),
         types=dict(Counter(copy.type for copy in committed)),
@@ -99,7 +104,7 @@ def _judged(
     except UnsignedError as exc:  # anybody may have put it there: judge by what is left
         rest = [copy for copy in there if copy.id != made.newest_good]
         made = (
-            _judged(job, destination, rest, now, left - 1)
+            _judged(job, destination, rest, now, proved, left - 1)
             if left
             else replace(made, newest_good="")
         )
@@ -140,10 +145,13 @@ def _restore(job: str, journal: Journal, holder: str) -> Standing:
     )
 
 
-def _one(job: Job, destination: str, there: list[Copy], now: datetime) -> Standing:
+def _one(
+    job: Job, destination: str, there: list[Copy], now: datetime, proved: Collection[str]
+) -> Standing:
     past = [copy for copy in there if copy.taken_at <= now + SKEW]
     committed = [copy for copy in past if copy.committed]
-    good = [copy for copy in committed if copy.good]
+    # In cold storage nobody can read a copy back: it is fresh where the same backup was, elsewhere.
+    good = [copy for copy in committed if copy.good or (_cold(copy) and copy.id in proved)]
     state, reason, shown = GOOD, "", None
     for schedule in job.schedules or (Schedule("daily", ""),):
         # a run of some sources says nothing of the others
@@ -158,10 +166,13 @@ def _one(job: Job, destination: str, there: list[Copy], now: datetime) -> Standi
     if len(past) < len(there):
         reason += "; some are dated in the future and do not count: see the clock"
         state = max(state, WARNING, key=ORDER.index)
+    if any(map(_cold, committed)) and not any(copy.good for copy in committed):
+        count = sum(map(_cold, committed))
+        reason += f"; {count} are archived: accepted there, and read back by nobody"
     if shown is None:
         return Standing(job.name, destination, state, reason, copies=len(committed))
     newest = committed[0]
-    if not newest.good:
+    if newest not in good:
         reason += f"; the newest, {newest.id}, is {newest.state}"
         state = max(state, WARNING, key=ORDER.index)
     if claims(committed)["restorable"] is None:
@@ -183,4 +194,9 @@ def _age(fitting: list[Copy], type_: str, now: datetime) -> tuple[str, str]:
     age = now - fitting[0].taken_at
     warning, critical = _LIMITS.get(type_, _LIMITS["daily"])
     state = CRITICAL if age >= critical else WARNING if age >= warning else GOOD
-    return state, f"newest good is {human_duration(max(age, timedelta(0)))} old"
+    what = "newest good" if fitting[0].good else "newest, good elsewhere,"
+    return state, f"{what} is {human_duration(max(age, timedelta(0)))} old"
+
+
+def _cold(copy: Copy) -> bool:
+    return copy.state == "archived"
