@@ -24,7 +24,7 @@ NOT_YET = {  # lines that are not proved in full; these numbers only go down
     "nightscan": 5,
     "bolibana": 5,
 }
-CITED = re.compile(r"`([^`]+\.py)::(\w+)`( \(nightly\))?")
+CITED = re.compile(r"`([^`]+\.py)::(?:(\w+)::)?(\w+)`( \(nightly\))?")
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Line:
     proved: str
 
     @property
-    def proofs(self) -> list[tuple[str, str, bool]]:
-        """Path, name, and whether the page says that only a nightly run takes it."""
-        return [(path, name, bool(late)) for path, name, late in CITED.findall(self.proved)]
+    def proofs(self) -> list[tuple[str, str, str, bool]]:
+        """Path, class if any, name, and whether the page says that only a nightly run takes it."""
+        return [(path, of, name, bool(late)) for path, of, name, late in CITED.findall(self.proved)]
 
     @property
     def missing(self) -> str:
@@ -78,8 +78,8 @@ def test_nothing_but_proofs_and_what_is_missing_stands_in_the_last_cell(line: Li
 
 
 def test_a_proof_is_a_test_that_is_run_and_at_night_only_where_that_is_said(line: Line) -> None:
-    for path, name, said_nightly in line.proofs:
-        found = [one for one in promises_in(ROOT / path) if one.name == name]
+    for path, of, name, said_nightly in line.proofs:
+        found = [one for one in promises_in(ROOT / path, of) if one.name == name]
         assert found, f"{path} has no test {name}"
         assert is_run(path), f"nothing runs {path}"
         nightly = all(one.nightly for one in found) or not is_run_by_day(path)
@@ -100,13 +100,36 @@ class Test:
     nightly: bool
 
 
-def promises_in(path: Path) -> list[Test]:
+def promises_in(path: Path, of: str = "") -> list[Test]:
+    """The tests of a file; with `of`, those of that class, also inherited ones."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    late = any(
-        isinstance(one, ast.Assign) and "pytestmark" in ast.unparse(one.targets[0]) and is_late(one)
-        for one in tree.body
+    late = any(isinstance(one, ast.Assign) and is_mark(one) and is_late(one) for one in tree.body)
+    if not of:
+        return list(_tests(tree.body, late))
+    made = next(
+        (one for one in tree.body if isinstance(one, ast.ClassDef) and one.name == of), None
     )
-    return list(_tests(tree.body, late))
+    assert made, f"{path} has no class {of}"
+    inherited = [
+        test
+        for base in map(ast.unparse, made.bases)
+        for test in (
+            promises_in(contract_of(tree, base), base) if base.endswith("Contract") else []
+        )
+    ]
+    return [*_tests([made], late), *(Test(one.name, late or one.nightly) for one in inherited)]
+
+
+def contract_of(tree: ast.Module, base: str) -> Path:
+    """The file that a class is imported from."""
+    for one in tree.body:
+        if isinstance(one, ast.ImportFrom) and base in [name.name for name in one.names]:
+            return (ROOT / str(one.module).replace(".", "/")).with_suffix(".py")
+    raise AssertionError(f"where is {base} from?")
+
+
+def is_mark(node: ast.Assign) -> bool:
+    return "pytestmark" in ast.unparse(node.targets[0])
 
 
 def _tests(body: list[ast.stmt], late: bool) -> Iterator[Test]:
