@@ -8,6 +8,9 @@ import re
 import shutil
 import sqlite3
 import subprocess
+from datetime import datetime, timedelta, timezone
+
+import pytest
 
 from .host import PHRASE, Host
 
@@ -57,6 +60,25 @@ def test_confirm_lets_go_of_what_was_kept(host: Host) -> None:
     assert done.returncode == 0, done.stderr
     assert host.rows() == 1000
     assert host.left_over() == []
+
+
+@pytest.mark.parametrize(("days", "kept"), [(6, 2), (8, 1)])
+def test_what_was_kept_is_let_go_of_by_the_next_restore_after_a_week(
+    host: Host, days: int, kept: int
+) -> None:
+    id_ = host.run()
+    host.restore(id_)
+    assert len(host.left_over()) == 1
+    (note,) = (host.root / "state" / "restores").glob("shop.*.json")
+    begun = datetime.now(timezone.utc) - timedelta(days=days)
+    aged = {**json.loads(note.read_text()), "begun_at": f"{begun:%Y-%m-%dT%H:%M:%SZ}"}
+    note.write_text(json.dumps(aged))
+
+    assert host.restore(id_).returncode == 0
+
+    assert len(host.left_over()) == kept
+    undone = host.lifeboat("undo", "shop", id_, "--confirm", PHRASE, "--target-host", "h1")
+    assert undone.returncode == 0, undone.stderr
 
 
 def test_what_came_since_is_told_before_the_gate_asks(host: Host) -> None:
