@@ -28,7 +28,7 @@ options:
   backup:
     description:
       - The id of the backup, V(latest) for the newest good one that fits the options below, or V(random) for any
-        of the newest good ones.
+        of the newest good ones, from any destination that has it.
     type: str
     default: latest
     version_added: 0.1.0

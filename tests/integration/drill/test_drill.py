@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 from lifeboat.throwaway import server_user
 
 from .conftest import DrillHost
@@ -133,6 +134,27 @@ def test_a_random_one_of_the_newest_good_is_drilled(host: DrillHost) -> None:
     host.configure()
 
     assert host.told("random")["id"] == newest
+
+
+@pytest.mark.parametrize("place", ["disk", "second"])
+def test_a_random_drill_restores_from_any_destination(
+    host: DrillHost, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "second").mkdir()
+    host.configuration["destinations"]["second"] = {
+        "type": "local",
+        "path": str(tmp_path / "second"),
+    }
+    host.job["destinations"].append("second")
+    host.configure()
+    host.run()
+    dice = f"import secrets; secrets.choice = lambda of: {place!r} if {place!r} in of else of[0]"
+
+    words = ("drill", "shop", "random", "--identity", str(host.key), "--json")
+    done = host.lifeboat(*words, before=dice)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)[0]["destination"] == place
 
 
 def test_the_copy_at_the_destination_is_restored_and_no_other(

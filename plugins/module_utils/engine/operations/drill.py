@@ -158,8 +158,10 @@ def candidate(job: Job, asked: Asked, now: datetime) -> tuple[Holding, str, time
     newest = [one.taken_at for one in listed if one.good and one.taken_at <= now]
     age = now - max(newest, default=holding.taken_at)
     places = holding.committed_at
-    good_at = [name for name, copy in holding.copies if copy.good]
-    return holding, (good_at or list(places))[0], max(age, timedelta(0))
+    good_at = [name for name, copy in holding.copies if copy.good] or list(places)
+    # By and by every destination: a disaster leaves one of them, and nobody knows which.
+    chosen = secrets.choice(good_at) if asked.wanted.id == RANDOM else good_at[0]
+    return holding, chosen, max(age, timedelta(0))
 
 
 def _records(manifest: Manifest, only: Sequence[str]) -> list[SourceRecord]:
