@@ -18,7 +18,7 @@ from lifeboat.errors import ConfigError, SourceAbsent, SourceError, VerifyError
 from lifeboat.model import Archive
 from lifeboat.operations.plain import FetchedArchive
 from lifeboat.placement import Placement
-from lifeboat.sources.sqlite import source as module
+from lifeboat.sources.sqlite import dump, file
 from lifeboat.sources.sqlite.source import SQLite
 
 from tests.unit.contracts.source_contract import (
@@ -116,7 +116,9 @@ class TestSQLite(KeptContract):
     def test_a_writer_that_never_lets_go_is_an_error_and_not_a_wait(
         self, source, work, ground, monkeypatch
     ):
-        monkeypatch.setattr(module, "connect", partial(module.connect, timeout_s=0.1))
+        hasty = partial(file.connect, timeout_s=0.1)
+        for module in (file, dump):
+            monkeypatch.setattr(module, "connect", hasty)
         with closing(sqlite3.connect(str(ground / NAME), isolation_level=None)) as writer:
             writer.execute("BEGIN EXCLUSIVE")
             with pytest.raises(SourceError, match="locked"), source.open(work):
