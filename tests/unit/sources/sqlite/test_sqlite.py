@@ -19,6 +19,7 @@ from lifeboat.model import Archive
 from lifeboat.operations.plain import FetchedArchive
 from lifeboat.placement import Placement
 from lifeboat.sources.sqlite import dump, file
+from lifeboat.sources.sqlite import source as module
 from lifeboat.sources.sqlite.source import SQLite
 
 from tests.unit.contracts.source_contract import (
@@ -117,8 +118,8 @@ class TestSQLite(KeptContract):
         self, source, work, ground, monkeypatch
     ):
         hasty = partial(file.connect, timeout_s=0.1)
-        for module in (file, dump):
-            monkeypatch.setattr(module, "connect", hasty)
+        for one in (file, dump):
+            monkeypatch.setattr(one, "connect", hasty)
         with closing(sqlite3.connect(str(ground / NAME), isolation_level=None)) as writer:
             writer.execute("BEGIN EXCLUSIVE")
             with pytest.raises(SourceError, match="locked"), source.open(work):
