@@ -17,7 +17,7 @@ from .engine.cli.watch import ProgressFile
 from .engine.errors import GateRefused, UsageError
 from .engine.gate import Ask, decide
 from .engine.job import Job
-from .engine.operations import restore, settle
+from .engine.operations import planning, restore, settle
 from .engine.operations.journal import SWAPPED, UNDONE, journals
 from .engine.progress import silent
 from .engine.registry import FILTERS
@@ -27,7 +27,7 @@ Facts = dict[str, Any]
 
 def restored(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool) -> Facts:
     """Restore; with dry_run the plan, and what the gate would say to it."""
-    planned = restore.plan(
+    planned = planning.plan(
         job,
         jobs.wanted(given),
         now(),

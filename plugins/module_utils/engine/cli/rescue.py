@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import UsageError
 from ..gate import Ask, decide
 from ..job import Job
-from ..operations import restore, settle
+from ..operations import planning, restore, settle
 from ..operations.catalog import Wanted
 from ..operations.journal import SWAPPED, Journal, journals
 from ..operations.losses import losses
@@ -65,7 +65,7 @@ def restore_(session: Session, asked: Any, out: Output) -> int:
     key = identity(asked.identity)
     with session.hold(job, "restore", listener=listener):
         settle.expire(job, session.paths.journals, now())
-        planned = restore.plan(
+        planned = planning.plan(
             job,
             wanted,
             now(),
@@ -152,7 +152,7 @@ def confirm(session: Session, asked: Any, out: Output) -> int:
 
 def ask_of(
     job: Job,
-    planned: restore.Plan,
+    planned: planning.Plan,
     asked: Any,
     *,
     phrase: str | None,
@@ -195,7 +195,7 @@ def undo_ask(job: Job, last: Journal, asked: Any, phrase: str | None, terminal: 
     )
 
 
-def plan_lines(job: Job, planned: restore.Plan) -> list[str]:
+def plan_lines(job: Job, planned: planning.Plan) -> list[str]:
     """What the operator reads before the gate."""
     manifest = planned.manifest
     lines = [
@@ -227,7 +227,7 @@ def plan_lines(job: Job, planned: restore.Plan) -> list[str]:
     return lines
 
 
-def plan_mapping(job: Job, planned: restore.Plan) -> dict[str, Any]:
+def plan_mapping(job: Job, planned: planning.Plan) -> dict[str, Any]:
     """The same for --json and for modules in check mode."""
     return {
         "job": job.name,
