@@ -273,7 +273,8 @@ def _watch(configuration: Configuration, paths: Paths) -> str:
 
 
 def _drill(configuration: Configuration, paths: Paths) -> str:
-    service = drill_units.SERVICE.format(command=_program(paths))
+    unconfined = "+" if paths.scope == "system" else ""
+    service = drill_units.SERVICE.format(command=_program(paths), unconfined=unconfined)
     if paths.scope == "user":
         return service
     writable = [paths.state / "locks", paths.journals, paths.spool, paths.log]

@@ -176,6 +176,18 @@ def test_there_is_no_block_that_no_test_runs(shop: Host) -> None:
     }
 
 
+def test_a_drill_renews_the_installed_page(host: Host) -> None:
+    page = host.root / "config" / "RUNBOOK.md"
+    assert host.lifeboat("runbook", "--refresh").returncode == 0
+    assert not page.exists()
+    host.lifeboat("runbook", "--output", str(page))
+    assert "never drilled" in page.read_text()
+    host.run()
+    drilled = host.lifeboat("drill", "shop", "--identity", str(host.key))
+    assert drilled.returncode == 0, drilled.stderr
+    assert "never drilled" not in page.read_text()
+
+
 def test_a_file_that_is_so_already_is_left_alone(shop: Host, tmp_path: Path) -> None:
     path = tmp_path / "RUNBOOK.md"
     words = ("runbook", "--output", str(path), "--query", "changed")

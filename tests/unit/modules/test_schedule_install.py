@@ -309,6 +309,7 @@ def test_drills_have_timers_and_a_unit_of_their_own() -> None:
     assert made.calendars["lifeboat-drill@shop:weekly.timer"] == "Sun 05:00 UTC"
     assert made.written["jobs.shop.drills.daily.at"] == "05:00"
     assert "drill --unit %i" in made.files["lifeboat-drill@.service"]
+    assert "lifeboat runbook --refresh" in made.files["lifeboat-drill@.service"]
     marks = made.files["lifeboat-drill@shop:weekly.service.d/10-lifeboat.conf"]
     assert 'ReadWritePaths="-/var/backups/my disk"' in marks
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from ..operations.drill_report import EVENT, failure, mapping
 from ..progress import Listener
 from ..registry import FILTERS
 from ..units import human_duration
-from . import rescue, watch
+from . import rescue, runbook, watch
 from .output import Output
 from .session import Session, now, remember
 
@@ -45,6 +46,8 @@ def drill_(session: Session, asked: Any, out: Output) -> int:
         except LifeboatError as exc:
             failed = failed or exc.exit_code
             out.error(exc)
+    with suppress(LifeboatError):  # a page that stays as it was fails no drill
+        runbook.refresh(session)
     if told:
         out.result(told, "\n".join(line for one in told for line in lines(one)))
     return failed

@@ -54,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--pdf", default="", metavar="FILE", help="the same as PDF, by a browser")
     one = _command(commands, "runbook", "this host's page for the worst night", job=None)
     one.add_argument("--output", metavar="FILE", help="write it there, if it is not so already")
+    one.add_argument("--refresh", action="store_true", help="renew the installed one, if there is")
     one = _command(commands, "history", "what happened here, the newest last", job=None)
     one.add_argument("job", nargs="?", metavar="JOB")
     one.add_argument("--event", default="", metavar="EVENT", help="backup, restore, gate, …")

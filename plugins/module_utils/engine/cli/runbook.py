@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,20 @@ def put(path: Path, page: str) -> bool:
     return True
 
 
+def refresh(session: Session) -> bool:
+    """Renew the installed page, if there is one and we may write there; whether that was needed."""
+    path = session.paths.runbook
+    if not path.is_file() or not os.access(path.parent, os.W_OK):
+        return False
+    return put(path, text(session))
+
+
 def runbook_(session: Session, asked: Any, out: Output) -> int:
     """Print it, or write it to a file."""
+    if asked.refresh:
+        changed = refresh(session)
+        out.result({"path": str(session.paths.runbook), "changed": changed}, "")
+        return 0
     page = text(session)
     if not asked.output:
         out.result({"runbook": page}, page)
