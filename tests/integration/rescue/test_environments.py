@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Months go by in dev, staging and production: each keeps its own time, and production never fewer than three."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from .host import Host
+
+# A run and a prune on each of these days: the clock of lifeboat's doors is put back.
+MONTHS = """
+from datetime import datetime, timedelta, timezone
+from lifeboat.cli import session
+began, ago = datetime.now(timezone.utc), {days}[0]
+session.now = lambda: began - timedelta(days=ago)
+from lifeboat.cli.main import main as typed
+for ago in {days}:
+    for words in (["run", "shop"], ["prune", "shop", "--apply"]):
+        code = typed(words, scope="user", root={root!r})
+        if code:
+            raise SystemExit(code)
+"""
+
+
+def live(host: Host, environment: str, days: list[int]) -> list[int]:
+    """Back up and prune on each of `days` ago; of which days a good backup is there in the end."""
+    host.job.pop("keep")  # the environment decides
+    host.configuration["environment"] = environment
+    host.configure()
+    today = datetime.now(timezone.utc).replace(microsecond=0)
+    lived = host.lifeboat("list", "shop", before=MONTHS.format(days=days, root=str(host.root)))
+    assert lived.returncode == 0, lived.stderr
+    listed = json.loads(host.lifeboat("list", "shop", "--json").stdout)
+    taken = [
+        datetime.strptime(one["taken_at"], "%Y-%m-%dT%H:%M:%S%z") for one in listed if one["good"]
+    ]
+    return [round((today - one) / timedelta(days=1)) for one in taken]
+
+
+DAYS = [60, 45, 33, 31, 29, 20, 10, 8, 6, 4, 2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("environment", "kept"),
+    [
+        ("dev", [0, 1, 2, 4, 6]),
+        ("staging", [0, 1, 2, 4, 6]),
+        ("production", [0, 1, 2, 4, 6, 8, 10, 20, 29]),
+    ],
+)
+def test_each_environment_keeps_its_own_time(host: Host, environment: str, kept: list[int]) -> None:
+    assert live(host, environment, DAYS) == kept
+
+
+@pytest.mark.parametrize(("environment", "kept"), [("staging", [0]), ("production", [0, 100, 200])])
+def test_production_never_has_fewer_than_three(
+    host: Host, environment: str, kept: list[int]
+) -> None:
+    """Even where nothing was backed up for months."""
+    assert live(host, environment, [400, 300, 200, 100, 0]) == kept
