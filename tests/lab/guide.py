@@ -29,15 +29,19 @@ class Guide:
         self.home.mkdir(exist_ok=True)
 
     def at_controller(
-        self, title: str, number: int = 0, instead: Mapping[str, str] = NOTHING
+        self,
+        title: str,
+        number: int = 0,
+        instead: Mapping[str, str] = NOTHING,
+        codes: tuple[int, ...] = (0,),
     ) -> str:
         """Type a block, with some of its words as a reader changes them; what was on the screen.
 
-        It has to end with 0.
+        It has to end with one of `codes`.
         """
         where = self.place if self.place.exists() else ROOT
         script = f"cd {where}\n{self._block(title, number, instead)}"
-        return self._screen(["bash", "-e", "-c", script], NOTHING, (0,))
+        return self._screen(["bash", "-e", "-c", script], NOTHING, codes)
 
     def on_host(
         self,
