@@ -70,3 +70,19 @@ def test_partitions_of_a_disk_are_one_medium(
     here.unlink()
     here.symlink_to(devices / "dm-0")
     assert disks.disk_of(str(tmp_path)) == "disk sda+sdb"
+
+
+def test_what_a_file_system_that_packs_may_hold_nobody_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "mountinfo"
+    monkeypatch.setattr(disks, "_MOUNTS", table)
+    below = tmp_path / "packed"
+    below.mkdir()
+    table.write_text(
+        "1 0 0:1 / / rw shared:1 - ext4 /dev/sda1 rw\n"
+        f"2 1 0:2 / {below} rw - zfs pool rw\n"
+        f"3 1 0:3 / {below}-not rw - ext4 /dev/sdb1 rw\n"
+    )
+    assert disks.room(below) is None
+    assert disks.room(tmp_path) is not None

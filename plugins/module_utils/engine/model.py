@@ -439,4 +439,8 @@ class Target:
     keep_in: str = ""  # for `plan`: a directory of whoever restores alone, made by the source that
     # keeps something there for as long as the restore can be taken back
     newer: Mapping[str, int] = field(default_factory=dict)  # {"files": 3}: written since the backup
+    folders: Mapping[str, str] = field(
+        default_factory=dict
+    )  # {part: the directory on this host that
+    # all of the part's plain data is restored in}
     tables: tuple[str, ...] = ()  # of a database, by name: what its people know it by

@@ -296,6 +296,27 @@ def test_a_full_spool_is_told_and_saves_nothing(host: Host, small_disk: Path) ->
     assert host.stored() == []
 
 
+def test_a_restore_to_where_there_is_no_room_is_refused_before_anything_is_fetched(
+    host: Host, small_disk: Path
+) -> None:
+    _incompressible(host)
+    tree = host.data / "notes"
+    tree.mkdir()
+    (tree / "one").write_bytes(os.urandom(2 << 20))
+    host.job["sources"]["notes"] = {"type": "files", "paths": [str(tree)]}
+    host.configure()
+    id_ = host.run()
+    into = {"db": str(small_disk / "app.db"), "notes": str(small_disk / "below")}
+
+    for source, place in into.items():
+        done = host.restore(id_, "--only", source, "--into", place)
+        assert done.returncode == 6, done.stderr
+        assert f"there is no room in {small_disk}" in done.stderr
+        assert "1.0 MiB are free" in done.stderr
+    assert list(small_disk.iterdir()) == []
+    assert host.left_over() == [str(tree / "one")]
+
+
 # A disk that is full when one source needs it, and has room again for the next.
 _NO_ROOM = """
 import errno

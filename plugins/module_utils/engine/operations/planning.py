@@ -14,6 +14,7 @@ from ..model import Manifest, SourceRecord, Target
 from ..ports import Destination, Source
 from . import around
 from .catalog import Holding, Wanted, choose, holdings, read_manifest
+from .room import with_room
 
 _LOOK_BACK = 100  # backups, for one that holds every source
 
@@ -93,9 +94,10 @@ def plan(
         raise UsageError("--into needs exactly one source", hint="choose it with --only")
     if paths and len(usable) != 1:
         raise UsageError("--path needs exactly one source", hint="choose it with --only")
-    targets = tuple(
+    found = (
         (one, _narrowed(source_of(job, one), paths, merge).target(one, into)) for one in usable
     )
+    targets = with_room(found, manifest.archives)
     spares = tuple(
         name
         for name, copy in holding.copies

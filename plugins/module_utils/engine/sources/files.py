@@ -153,6 +153,11 @@ class Files:
             refusals=tuple(refusals),
             note={"trees": wanted},
             newer={"files": newer} if newer else {},
+            folders={
+                one["part"]: one["target"] if self._merge else os.path.dirname(one["target"])
+                for one in wanted
+                if not one["chosen"]
+            },
         )
 
     def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:

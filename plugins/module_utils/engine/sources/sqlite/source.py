@@ -143,6 +143,7 @@ class SQLite:
             size_bytes=path.lstat().st_size if exists else 0,
             totals=counted,
             refusals=tuple(refusals),
+            folders={PART: str(path.parent)},
         )
 
     def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:

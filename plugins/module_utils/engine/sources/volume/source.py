@@ -161,7 +161,17 @@ class Volume:
         counted = {"files": 0, "size_bytes": 0}
         tree_target.add_up(place, counted)
         note = {"place": place}
-        return Target(label, name, True, counted["size_bytes"], counted, tuple(refusals), note)
+        folders = {"tree": os.path.dirname(place)}
+        return Target(
+            label,
+            name,
+            True,
+            counted["size_bytes"],
+            counted,
+            tuple(refusals),
+            note,
+            folders=folders,
+        )
 
     def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
         if not target.exists:
