@@ -257,6 +257,20 @@ def test_status_does_not_count_what_nobody_signed(host: Host) -> None:
     assert "not signed" in told["reason"]
 
 
+def test_what_somebody_else_wrote_at_a_destination_is_alerted_on(host: Host) -> None:
+    id_ = host.run()
+    told = host.lifeboat("metrics", "--now").stdout
+    assert 'lifeboat_unsigned_copies{job_name="shop",destination="disk"} 0' in told
+    forged_id = newer(host, id_)
+    looked = host.lifeboat("freshness", "shop")
+    assert (
+        f"nobody signed {forged_id}: somebody else wrote there"
+        in (host.root / "state/log/lifeboat.log").read_text() + looked.stdout + looked.stderr
+    )
+    told = host.lifeboat("metrics").stdout
+    assert 'lifeboat_unsigned_copies{job_name="shop",destination="disk"} 1' in told
+
+
 def test_a_push_carries_nothing_unsigned_and_no_mark_that_weakens(host: Host) -> None:
     id_ = host.run()
     forged_id = newer(host, id_)

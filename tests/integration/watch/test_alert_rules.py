@@ -115,7 +115,8 @@ CASES: dict[str, list[tuple[float, dict[str, Any], bool]]] = {
     ],
     "LifeboatUnauthorisedAccess": [
         (1, {f"lifeboat_exposed_paths{{{JOB}}}": value}, bool(value)) for value in (2, 0)
-    ],
+    ]
+    + [(1, {f"lifeboat_unsigned_copies{{{AT}}}": value}, bool(value)) for value in (1, 0)],
     "LifeboatPruneOverdue": [
         (hours, {f"lifeboat_prunable_copies{{{AT}}}": 3}, hours > 48) for hours in (50, 47)
     ],

@@ -105,6 +105,10 @@ def problems(seen: Mapping[str, Any]) -> Iterator[Problem]:
         if not enabled:
             text = f"{job}: the timer of its {type_} backups is off"
             yield Problem(f"{job}:timer:{type_}", job, WARNING, text)
+    for one in seen["destinations"]:
+        if one.get("unsigned"):
+            text = f"{job} at {one['name']}: nobody signed {one['unsigned'][0]}: somebody else wrote there"
+            yield Problem(f"{job}:unsigned:{one['name']}", job, CRITICAL, text)
     if seen["exposed"]:
         text = f"{job}: other users of this host may read or change {', '.join(seen['exposed'])}"
         yield Problem(f"{job}:exposed", job, WARNING, text)

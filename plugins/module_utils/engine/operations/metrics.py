@@ -55,6 +55,7 @@ METRICS = {  # name -> help; all are gauges but those that end in _total
     "lifeboat_disk_free_bytes": "Room that is left where lifeboat writes.",
     "lifeboat_disk_size_bytes": "The size of that file system.",
     "lifeboat_exposed_paths": "Files of lifeboat that other users of this host could read or change.",
+    "lifeboat_unsigned_copies": "Backups there that nobody signed, though those before them are signed.",
     "lifeboat_notification_failures_total": "Notifications that could not be delivered.",
     "lifeboat_notifications_waiting": "Notifications that wait to be delivered.",
 }
@@ -114,6 +115,7 @@ def _of_job(seen: Mapping[str, Any]) -> Iterator[tuple[str, Any, dict[str, str]]
         yield "newest_suspect", one.get("suspect"), there
         yield "oldest_timestamp_seconds", one.get("oldest_at"), there
         yield "prunable_copies", one.get("prunable"), there
+        yield "unsigned_copies", len(one["unsigned"]) if "unsigned" in one else None, there
     for one in seen["objectives"]:
         source = {"source": one["source"]}
         yield "objective_rpo_seconds", one["rpo_s"], source

@@ -76,6 +76,8 @@ def _destination(
     found: Observation = {"name": name, "up": True, "suspect": bool(past) and past[0].suspect}
     if past:
         found["oldest_at"] = past[-1].taken_at.timestamp()
+    if job.signers:
+        found["unsigned"] = _unsigned(there)
     by_type = {one.type: one.keep for one in job.schedules if one.keep is not None}
     _warning, stale = status.limits(job)
     try:
@@ -84,6 +86,14 @@ def _destination(
         return found  # a policy that keeps nothing: `prune` says so
     found["prunable"] = len(planned.expired)
     return found
+
+
+def _unsigned(there: Sequence[Copy]) -> list[str]:
+    """Backups without a signature, later than the first with one: whoever put them there is none of us."""
+    committed = [one for one in there if one.committed]
+    since = min((one.taken_at for one in committed if one.signed), default=None)
+    late = [one for one in committed if since and one.taken_at > since]
+    return [one.id for one in late if not one.signed]
 
 
 def _objective(one: objectives.Measured) -> Observation:
