@@ -152,6 +152,7 @@ plan:
     destination: disk
     size_bytes: 1048576
     remark: ""
+    commit: ""
     services: {"shop-web.service": "wanted"}
     targets:
       - source: db

@@ -20,6 +20,7 @@ from .units import iso, parse_instant
 
 VERSION = 1
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")  # of git, whose hash may be SHA-256
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -79,6 +80,12 @@ def decode(content: bytes, where: str) -> Manifest:
         raise FormatError(f"the manifest {where} has no {exc.args[0]}") from None
     except Exception as exc:
         raise FormatError(f"the manifest {where} is malformed: {exc}") from None
+
+
+def commit(manifest: Manifest) -> str:
+    """Of the application, as the manifest's `repository` tells it; "" where it tells none."""
+    told = str(manifest.repository.get("commit", ""))
+    return told if _COMMIT.fullmatch(told) else ""
 
 
 def sha256sums(manifest: Manifest) -> bytes:

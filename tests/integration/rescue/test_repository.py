@@ -79,6 +79,10 @@ def test_a_backup_names_the_commit_that_the_remote_has(host: Host, tree: Path) -
     assert (found["pushed"], found["problem"]) == (True, "")
     note = next(host.disk.glob(f"archives/*/*/{id_}/RESTORE.md")).read_text()
     assert found["commit"] in note
+    plan = host.lifeboat("restore", "shop", id_, "--dry-run").stdout
+    assert f"the application was at commit {found['commit']} then" in plan
+    (past,) = json.loads(host.lifeboat("history", "--event", "backup", "--json").stdout)
+    assert past["facts"]["commit"] == found["commit"]
     assert (standing(host)["state"], standing(host)["reason"][:9]) == ("good", "RPO 0 met")
 
 

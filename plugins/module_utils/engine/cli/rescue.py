@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import UsageError
 from ..gate import Ask, decide
 from ..job import Job
+from ..manifest import commit
 from ..operations import planning, restore, settle
 from ..operations.catalog import Wanted
 from ..operations.journal import SWAPPED, Journal, journals
@@ -205,6 +206,8 @@ def plan_lines(job: Job, planned: planning.Plan) -> list[str]:
     ]
     if manifest.host != job.host:
         lines.append(f"  made on host {manifest.host} ({manifest.environment})")
+    if commit(manifest):
+        lines.append(f"  the application was at commit {commit(manifest)} then")
     if planned.unsigned:
         lines.append(f"  NOT SIGNED: {planned.unsigned}")
     if planned.remark:
@@ -237,6 +240,7 @@ def plan_mapping(job: Job, planned: planning.Plan) -> dict[str, Any]:
         "destination": planned.destination,
         "size_bytes": planned.size_bytes,
         "remark": planned.remark,
+        "commit": commit(planned.manifest),
         "unsigned": planned.unsigned,
         "absent": list(planned.absent),
         "exports": list(planned.exports),

@@ -13,6 +13,7 @@ from typing import Any
 from .. import trend
 from ..errors import LifeboatError
 from ..files import append_line, make_private, open_regular
+from ..manifest import commit
 from ..units import human_size, iso, parse_instant
 from . import audit
 from .backup import Report, plain_sizes
@@ -56,6 +57,7 @@ def remember_backup(
         outcomes={one.destination: one.state for one in report.outcomes},
         errors=[record.error for record in report.sources if record.error],
         odd=list(report.odd),
+        commit=commit(manifest) if manifest else "",
     )
 
 
