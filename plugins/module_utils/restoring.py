@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import door, jobs
-from .engine.cli.incidents import incidents
+from .engine.cli.incidents import incidents, used
 from .engine.cli.rescue import ask_of, journal_mapping, plan_lines, plan_mapping, undo_ask
 from .engine.cli.session import Session, now, remember
 from .engine.cli.watch import ProgressFile
 from .engine.errors import GateRefused, UsageError
-from .engine.gate import Ask, decide
+from .engine.gate import Ask, answer, decide
 from .engine.job import Job
 from .engine.operations import planning, restore, settle
 from .engine.operations.journal import SWAPPED, UNDONE, journals
@@ -51,10 +51,11 @@ def restored(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool
     }
     if dry_run:
         return dict(facts, gate=_would_say(ask))
-    told = {"id": planned.manifest.id, "reason": given["reason"] or ""}
+    key = jobs.identity(given)
+    told = {"id": planned.manifest.id, "reason": given["reason"] or "", "key": used(key)}
     with incidents(session, silent, "restore", job.name, **told):
-        decide(ask)  # refuse what can be refused before an hour of fetching
-        area, key = session.area(job, rescue=True), jobs.identity(given)
+        told["gate"] = answer(decide(ask))  # refuses what can be before an hour of fetching
+        area = session.area(job, rescue=True)
         listener = ProgressFile(session.paths.progress(job.name), silent)
         with restore.Restore(job, planned, area, FILTERS, key, now, listener) as work:
             work.fetch()
@@ -78,6 +79,7 @@ def undone(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool) 
         return {"changed": True, "gate": _would_say(ask), "restore": journal_mapping(swapped[-1])}
     told = {"id": swapped[-1].backup_id, "reason": given["reason"] or ""}
     with incidents(session, silent, "undo", job.name, **told):
+        told["gate"] = answer(decide(ask))
         time.sleep(decide(ask).pause_s)
         journal = settle.undo(job, session.paths.journals, now(), given["services"])
     remember(session, silent, "undo", job.name, **told, token=journal.token)

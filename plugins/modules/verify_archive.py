@@ -96,6 +96,7 @@ from dataclasses import asdict, replace
 
 from ..module_utils import arguments, door, jobs
 from ..module_utils.engine.cli.session import now
+from ..module_utils.engine.cli.verify import remember_proofs
 from ..module_utils.engine.cli.watch import ProgressFile
 from ..module_utils.engine.errors import VerifyError
 from ..module_utils.engine.operations import verify
@@ -124,7 +125,7 @@ def main() -> None:
         session, job = jobs.chosen(module, changed=False, findings=[])
         if module.check_mode:
             job = replace(job, destinations=tuple(Looking(one) for one in job.destinations))
-        content = None
+        content, listener = None, ProgressFile(session.paths.progress(job.name), silent)
         if given["level"] == "content":
             content = (session.area(job, rescue=True), FILTERS, jobs.identity(given))
         with jobs.hold(module, session, job, "verify"):
@@ -135,8 +136,10 @@ def main() -> None:
                 host=given["from_host"] or "",
                 every=given["all"],
                 content=content,
-                listener=ProgressFile(session.paths.progress(job.name), silent),
+                listener=listener,
             )
+            if not module.check_mode:
+                remember_proofs(session, silent, job, found, jobs.identity(given))
         findings = [asdict(one) for one in found]
         bad = [one for one in found if not one.valid]
         if bad or not found:

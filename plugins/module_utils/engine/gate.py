@@ -43,6 +43,11 @@ class Decision:
     ask_phrase: bool = False
 
 
+def answer(decision: Decision) -> str:
+    """What was asked of whoever passed, for the audit log."""
+    return "pause" if decision.pause_s else "phrase"
+
+
 def decide(ask: Ask) -> Decision:
     """Say how to go on, or raise GateRefused with every reason at once."""
     reasons = list(ask.refusals)

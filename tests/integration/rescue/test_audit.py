@@ -15,20 +15,24 @@ def test_every_operation_leaves_an_entry(host: Host) -> None:
     host.lifeboat("undo", "shop", id_, "--confirm", PHRASE, "--target-host", "h1")
     host.lifeboat("confirm", "shop")
     host.lifeboat("pin", id_)
+    host.lifeboat("verify", id_, "--level", "content", "--identity", str(host.key))
 
     told = json.loads(host.lifeboat("history", "--json").stdout)
 
     events = [one["event"] for one in told]
-    assert [one for one in events if one != "gate"] == [
-        *("backup", "restore", "undo", "confirm", "pin")
-    ]
+    assert events == ["backup", "restore", "undo", "confirm", "pin", "verify"]
     restored = next(one for one in told if one["event"] == "restore")
     assert restored["facts"]["id"] == id_
     assert restored["facts"]["reason"] == "ticket 42"
+    assert restored["facts"]["gate"] == "phrase"
+    assert [one["event"] for one in told if one["facts"].get("key") == "used"] == [
+        "restore",
+        "verify",
+    ]
     assert "ticket 42" in host.lifeboat("history", "shop", "--event", "restore").stdout
     whole = host.lifeboat("audit")
     assert whole.returncode == 0
-    assert "5 entries" in whole.stdout or "entries from" in whole.stdout
+    assert "6 entries" in whole.stdout or "entries from" in whole.stdout
 
 
 def test_a_forged_entry_is_found(host: Host) -> None:

@@ -37,7 +37,7 @@ def test_a_changed_line_shows(log: Path, place: int) -> None:
     lines = log.read_text().splitlines()
     lines[place] = lines[place].replace(f"b{place}", "forged")
     log.write_text("\n".join(lines) + "\n")
-    assert any("was changed, or is missing" in one for one in check(log).problems)
+    assert any("was changed, or is missing" in one for one in check(log).breaks)
 
 
 @pytest.mark.parametrize("place", range(4))
@@ -73,6 +73,15 @@ def test_rotated_files_that_are_gone_are_told(log: Path) -> None:
     assert "older files are not here" in check(log).problems[0]
 
 
+def test_what_logrotate_removed_is_no_change(log: Path) -> None:
+    log.rename(log.with_name("audit.jsonl.2"))
+    append(log, "backup", "shop", AT, {})
+    log.rename(log.with_name("audit.jsonl.1"))
+    append(log, "backup", "shop", AT, {})
+    log.with_name("audit.jsonl.2").unlink()
+    assert (check(log).lines, check(log).problems) == (2, ())
+
+
 def test_a_line_cut_by_a_power_cut_is_told_and_the_next_one_stands(log: Path) -> None:
     with open(log, "ab") as end:
         end.write(b'{"seq": 6, "pre')
@@ -80,6 +89,7 @@ def test_a_line_cut_by_a_power_cut_is_told_and_the_next_one_stands(log: Path) ->
     chain = check(log)
     assert chain.lines == 6
     assert chain.problems == ("audit.jsonl, line 6: this is no whole entry",)
+    assert chain.breaks == ()  # nobody is to be woken for that
     assert list(entries(log))[-1]["facts"]["id"] == "after"
 
 

@@ -14,7 +14,18 @@ from .output import Output, table
 from .session import Session
 from .watch import shown
 
-_WORDS = ("id", "exit_code", "outcomes", "answer", "reason", "error", "errors", "pruned", "tag")
+_WORDS = (
+    "id",
+    "exit_code",
+    "outcomes",
+    "gate",
+    "key",
+    "reason",
+    "error",
+    "errors",
+    "pruned",
+    "tag",
+)
 
 
 def history_(session: Session, asked: Any, out: Output) -> int:

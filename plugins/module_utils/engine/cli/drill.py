@@ -17,6 +17,7 @@ from ..progress import Listener
 from ..registry import FILTERS
 from ..units import human_duration
 from . import rescue, runbook, watch
+from .incidents import used
 from .output import Output
 from .session import Session, now, remember
 
@@ -68,6 +69,7 @@ def drilled(
             remember(session, listener, EVENT, job.name, **told)
             raise
         facts = {name: value for name, value in told.items() if name != "job"}
+        facts["key"] = used(key)
         remember(session, listener, EVENT, job.name, **facts)
     return told
 

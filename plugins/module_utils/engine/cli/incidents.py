@@ -12,6 +12,11 @@ from ..progress import Listener
 from .session import Session, remember
 
 
+def used(key: bytes | None) -> str:
+    """What the audit log tells of a private key."""
+    return "used" if key else ""
+
+
 @contextmanager
 def incidents(
     session: Session, listener: Listener, event: str, job: str, **facts: Any

@@ -8,6 +8,7 @@ from typing import Any
 from ..operations import rekey
 from ..registry import FILTERS
 from . import rescue, watch
+from .incidents import used
 from .output import Output, table
 from .session import Session, now, remember
 
@@ -34,7 +35,7 @@ def rekey_(session: Session, asked: Any, out: Output) -> int:
             done.append(rekey.rekey(job, one, spool, FILTERS, key, now, *more))
         written = {one.id: one.new_id for one in done if one.new_id}
         if done:
-            remember(session, listener, "rekey", job.name, written=written)
+            remember(session, listener, "rekey", job.name, written=written, key=used(key))
     told = [
         {
             "id": one.id,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..gate import Ask, decide
+from ..gate import Ask, answer, decide
 from ..job import Job
 from ..manifest import commit
 from ..operations import planning, restore, settle
@@ -21,7 +21,7 @@ from ..registry import FILTERS
 from ..units import human_duration, human_size, iso, parse_instant
 from . import watch
 from .gatekeeper import ask_secret, has_terminal, pass_gate
-from .incidents import incidents
+from .incidents import incidents, used
 from .output import Output
 from .session import Session, now, remember
 from .wanted import from_bundle, host_of
@@ -85,9 +85,9 @@ def restore_(session: Session, asked: Any, out: Output) -> int:
             out.note(line)
         interactive = asked.confirm is None and has_terminal()
         ask = ask_of(job, planned, asked, phrase=asked.confirm, terminal=interactive, verified=True)
-        facts = {"id": planned.manifest.id, "reason": asked.reason}
+        facts = {"id": planned.manifest.id, "reason": asked.reason, "key": used(key)}
         with incidents(session, listener, "restore", job.name, **facts):
-            decide(ask)  # refuse what can be refused before an hour of fetching
+            facts["gate"] = answer(decide(ask))  # refuses what can be before an hour of fetching
             with restore.Restore(
                 job, planned, session.area(job, rescue=True), FILTERS, key, now, listener
             ) as work:
@@ -131,7 +131,9 @@ def undo(session: Session, asked: Any, out: Output) -> int:
         interactive = asked.confirm is None and has_terminal()
         facts = {"id": last.backup_id, "reason": asked.reason}
         with incidents(session, listener, "undo", job.name, **facts):
-            pass_gate(undo_ask(job, last, asked, asked.confirm, interactive), out)
+            ask = undo_ask(job, last, asked, asked.confirm, interactive)
+            facts["gate"] = answer(decide(ask))
+            pass_gate(ask, out)
             journal = settle.undo(job, session.paths.journals, now(), asked.services, listener)
         remember(session, listener, "undo", job.name, **facts, token=journal.token)
     told = f"undone: the state before the restore of {last.backup_id}"

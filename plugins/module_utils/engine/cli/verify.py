@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from ..errors import UsageError
+from ..job import Job
 from ..operations import catalog, verify
+from ..progress import Listener
 from ..registry import FILTERS
 from ..units import human_duration
 from . import rescue, watch
+from .incidents import used
 from .output import Output, table
-from .session import Session, now
+from .session import Session, now, remember
 from .wanted import meant
 
 
@@ -39,6 +43,7 @@ def verify_(session: Session, asked: Any, out: Output) -> int:
                 content=content,
                 listener=listener,
             )
+        remember_proofs(session, listener, job, found, identity)
         findings += found
     rows = [
         [one.id, one.destination, one.state, _age(one.age_s), ", ".join(one.sources), one.problem]
@@ -59,6 +64,21 @@ def verify_(session: Session, asked: Any, out: Output) -> int:
     ]
     out.result(told, table(["ID", "DESTINATION", "STATE", "AGE", "SOURCES", "PROBLEM"], rows))
     return 0 if verify.worst(findings) else 1
+
+
+def remember_proofs(
+    session: Session,
+    listener: Listener,
+    job: Job,
+    found: Sequence[verify.Finding],
+    key: bytes | None,
+) -> None:
+    """What was proved, and whether with a private key."""
+    outcomes = {f"{one.id} at {one.destination}": one.state for one in found}
+    code = 0 if verify.worst(found) else 1
+    remember(
+        session, listener, "verify", job.name, outcomes=outcomes, key=used(key), exit_code=code
+    )
 
 
 def _age(seconds: int | None) -> str:

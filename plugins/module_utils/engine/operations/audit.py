@@ -31,13 +31,17 @@ _FIRST = "0" * 64  # what the first line names as the one before
 
 @dataclass(frozen=True)
 class Chain:
-    """What the log holds. head: the hash of its last line. problems: what is not as it was written."""
+    """What the log holds. head: the hash of its last line. problems: what is not as it was written.
+
+    breaks: those of them that a power cut does not explain.
+    """
 
     lines: int
     head: str
     first_at: str
     last_at: str
     problems: tuple[str, ...]
+    breaks: tuple[str, ...]
 
 
 def append(path: Path, event: str, job: str, at: datetime, facts: Mapping[str, Any]) -> str:
@@ -71,8 +75,12 @@ def append(path: Path, event: str, job: str, at: datetime, facts: Mapping[str, A
 
 
 def check(path: Path) -> Chain:
-    """Read all of it, rotated files first, and follow the hashes."""
+    """Read all of it, rotated files first, and follow the hashes.
+
+    Where rotated files are here, the oldest may begin anywhere: those before it were kept long enough.
+    """
     problems: list[str] = []
+    breaks: list[str] = []
     before = _FIRST
     seq = lines = 0
     first_at = last_at = ""
@@ -85,13 +93,16 @@ def check(path: Path) -> Chain:
             problems.append(f"{where}: this is no whole entry")
             continue
         if lines and (said != before or this != seq + 1):
-            problems.append(f"{where}: what came before entry {this} was changed, or is missing")
-        elif not lines and said != _FIRST:
-            problems.append(f"{where}: the log begins with entry {this}: older files are not here")
+            breaks.append(f"{where}: what came before entry {this} was changed, or is missing")
+            problems.append(breaks[-1])
+        elif not lines and said != _FIRST and name == path.name:
+            breaks.append(f"{where}: the log begins with entry {this}: older files are not here")
+            problems.append(breaks[-1])
         before, seq, last_at = _hash(line), this, at
         first_at = first_at or at
         lines += 1
-    return Chain(lines, before if lines else "", first_at, last_at, tuple(problems))
+    head = before if lines else ""
+    return Chain(lines, head, first_at, last_at, tuple(problems), tuple(breaks))
 
 
 def entries(path: Path, job: str = "") -> Iterator[Mapping[str, Any]]:
