@@ -70,6 +70,33 @@ def test_a_lost_database_comes_back_and_can_be_undone(host, server):
     assert host.left_over() == []
 
 
+def test_one_collection_comes_beside(host, server):
+    with server.client() as client:
+        client.shop.author.insert_many([{"_id": one} for one in range(9)])
+        client.shop["book*"].insert_one({"_id": 1})
+    backup = host.run()
+    before = look(server, "shop")
+    words = ("--only", "docs", "--path", "book")
+    refused = host.restore(backup, *words)
+    assert refused.returncode == 6
+    assert "bring them beside with --into NAME" in refused.stderr
+    lacking = host.restore(backup, "--only", "docs", "--path", "bok", "--into", "beside")
+    assert "has no collection bok" in lacking.stderr
+    assert "author, book" in lacking.stderr
+
+    done = host.restore(backup, *words, "--into", "beside")
+
+    assert done.returncode == 0, done.stderr
+    assert set(look(server, "beside")) == {"book"}
+    with server.client() as client:
+        assert client.beside.book.count_documents({}) == 200
+        assert "title_1" in client.beside.book.index_information()
+    assert look(server, "shop") == before
+    undone = host.lifeboat("undo", "shop", backup, "--confirm", PHRASE, "--target-host", "h1")
+    assert undone.returncode == 0, undone.stderr
+    assert look(server, "beside") == {}
+
+
 def test_the_command_for_restoring_by_hand_works(host, server):
     with server.client() as client:
         client.shop.book.drop_indexes()  # FerretDB refuses those that mongorestore makes

@@ -162,8 +162,8 @@ def _narrowed(source: Source, paths: Sequence[str], merge: bool) -> Source:
     if narrow is None:
         raise UsageError(
             f"source {source.name} ({source.kind}) is restored as a whole only",
-            hint="--path and --merge are for files, and --path for tables of PostgreSQL: choose them with"
-            " --only. Else restore beside (--into NAME) and take from there what you want",
+            hint="--path and --merge are for files, --path for tables of PostgreSQL and collections of"
+            " MongoDB, too: choose them with --only. Else restore beside (--into NAME) and take from there",
         )
     return cast(Source, narrow(paths, merge))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...inventory import InventoryWriter
 from .archive import OURS, SYSTEM, Collection, definition, read_extended
+from .chosen import patterns
 from .session import Session
 from .swap import Room
 
@@ -39,8 +40,9 @@ def too_long(database: str, names: Sequence[str]) -> list[str]:
     )
 
 
-def mapping(names: Mapping[str, str], side: str) -> tuple[str, ...]:
-    """Words for mongorestore: these databases only, beside what is there. Indexes are made apart."""
+def mapping(names: Mapping[str, str], side: str, only: Sequence[str]) -> tuple[str, ...]:
+    """Words for mongorestore: these databases only, of them the collections `only` or all, beside what is
+    there. Indexes are made apart."""
     words: tuple[str, ...] = (
         "--archive",
         "--stopOnError",
@@ -48,8 +50,8 @@ def mapping(names: Mapping[str, str], side: str) -> tuple[str, ...]:
         "--bypassDocumentValidation",  # what a rule was made for later was there all the same
     )
     for database, target in names.items():
+        words += tuple("--nsInclude=" + one for one in patterns(database, only))
         words += (
-            f"--nsInclude={database}.*",
             f"--nsExclude={database}.system.*",
             f"--nsExclude={database}.{OURS}*",
             f"--nsFrom={database}.*",

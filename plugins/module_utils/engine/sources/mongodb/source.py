@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import tempfile
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError, LifeboatError, SourceAbsent, SourceError, VerifyError
-from ...inventory import InventoryWriter
+from ...inventory import Entry, InventoryWriter
 from ...model import (
     Command,
     Inventory,
@@ -29,6 +30,7 @@ from ...packages import loopback
 from ...placement import HERE, Placement
 from ...ports import Arena, Plain
 from . import arena
+from . import chosen as choosing
 from . import restore as restoring
 from .archive import OURS, walk
 from .dump import EXTENSION, MongoDBDump
@@ -112,6 +114,7 @@ class MongoDB:
         if (tls_ca_file or tls_certificate_file) and not tls:
             raise ConfigError(f"source {name}: tls: set it to true, or leave out its files")
         self.databases = tuple(databases)
+        self._only: tuple[str, ...] = ()  # collections, of a restore of some alone
         self._placement = placement
         self._server = Server(
             source=name,
@@ -188,6 +191,18 @@ class MongoDB:
 
     # -- restore
 
+    def narrowed(self, paths: Sequence[str], merge: bool) -> MongoDB:
+        """See ports.Narrowable: `paths` are collections, which alone come into a new database."""
+        made = copy.copy(self)
+        made._only = choosing.chosen(self.name, paths, merge)
+        return made
+
+    def alike(
+        self, swap: Swap, recorded: Iterator[Entry], found: Iterator[Entry]
+    ) -> tuple[Iterator[Entry], Iterator[Entry]]:
+        """See ports.Narrowable."""
+        return choosing.alike(swap.note.get("only", ()), recorded, found)
+
     def target(self, record: SourceRecord, into: str | None) -> Target:
         names = self._destined(record, into)
         self._server.program("mongorestore")
@@ -222,26 +237,31 @@ class MongoDB:
                     told = session.ask(name, {"dbStats": 1})
                     totals["rows"] += int(told.get("objects", 0))
                     size += int(told.get("dataSize", 0)) + int(told.get("indexSize", 0))
-        label = ", ".join(names.values())
+        refusals += choosing.refusals(self._only, into, bool(totals["collections"]))
+        label = f"MongoDB database {', '.join(names.values())} on {self._server.place}"
+        if self._only:
+            label += f", {', '.join(self._only)} alone"
         return Target(
-            label=f"MongoDB database {label} on {self._server.place}",
+            label=label,
             name=_BETWEEN.join(names.values()),
             exists=bool(totals["collections"]),
             size_bytes=size,
             totals=totals if totals["collections"] else {},
             refusals=tuple(refusals),
+            note={"only": self._only} if self._only else {},
         )
 
     def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
         own = f"{OURS}{token}-"
         names = dict(zip(record.facts["databases"], target.name.split(_BETWEEN)))
-        note = {"databases": names, "state": own + "state"}
+        note = {"databases": names, "state": own + "state", **target.note}
         return Swap(self.name, target.name, own + "new-", own + "old-", target.exists, note)
 
     def stage(
         self, swap: Swap, record: SourceRecord, plains: Mapping[str, Plain], work: Workspace
     ) -> None:
         names: Mapping[str, str] = swap.note["databases"]
+        only: Sequence[str] = swap.note.get("only", ())
         parts = self._parts(plains)
         lost = sorted(set(record.facts["parts"]) - set(parts))
         if lost:
@@ -260,14 +280,15 @@ class MongoDB:
                             f"source {self.name}: the archive {part} has none of "
                             + ", ".join(sorted(names))
                         )
-                    argv = (
-                        *words,
-                        *restoring.mapping({one: names[one] for one in held}, swap.side),
-                    )
+                    chosen = {
+                        one: choosing.of_them(self.name, only, walked.ours(one)) for one in held
+                    }
+                    destined = {one: names[one] for one in held}
+                    argv = (*words, *restoring.mapping(destined, swap.side, only))
                     plains[part].feed(self._placement.wrap(Command(argv)))
                     for database in held:
                         room = self._room(session, swap, names[database])
-                        for one in walked.ours(database):
+                        for one in chosen[database]:
                             restoring.make_indexes(room, one)
             except BaseException:
                 with suppress(LifeboatError):  # what is left is discarded with the journal
