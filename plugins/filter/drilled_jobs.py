@@ -42,11 +42,12 @@ _value:
   type: dict
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+
+from ..plugin_utils.variables import merged
 
 _KEYS = ("sources", "objectives", "environment")  # what a drill needs of a job, besides `drill`
 _CREDENTIAL = "drill_key"  # the name that is taken where a job names none
@@ -76,7 +77,7 @@ def drilled_jobs(jobs: Mapping[str, Any], hostvars: Mapping[str, Any], host: str
         if other == host or hostvars[other].get("lifeboat_drill_host") != host:
             continue
         stored_as = str(hostvars[other].get("lifeboat_host", other))
-        for name, body in _merged(hostvars[other], "jobs").items():
+        for name, body in merged(hostvars[other], "jobs").items():
             places = [str(one) for one in body.get("destinations") or [] if one in reached]
             if not places or not _by_drill_host(body):
                 continue
@@ -145,7 +146,7 @@ def _without_secrets(source: Any) -> Any:
 
 def _reached(host: Mapping[str, Any]) -> set[str]:
     """The names of the drill host's own destinations, but for its disks: another host's are not there."""
-    offered = _merged(host, "destinations")
+    offered = merged(host, "destinations")
     return {name for name, body in offered.items() if body.get("type") != "local"}
 
 
@@ -154,19 +155,6 @@ def _essence(body: Mapping[str, Any]) -> tuple[Any, ...]:
     sources = {name: _without_secrets(one) for name, one in body.get("sources", {}).items()}
     drill = {key: value for key, value in body.get("drill", {}).items() if key != "hosts"}
     return sources, drill, body.get("drills")
-
-
-def _merged(host: Mapping[str, Any], what: str) -> dict[str, Any]:
-    """lifeboat_<what> and every lifeboat_<what>_<anything>, as the role backup_agent merges them."""
-    merged: dict[str, Any] = {}
-    for variable in sorted(host):
-        if re.fullmatch(rf"lifeboat_{what}(_.+)?", variable):
-            value = host[variable]
-            if isinstance(value, Mapping):
-                merged.update(
-                    (name, one) for name, one in value.items() if isinstance(one, Mapping)
-                )
-    return merged
 
 
 def _plain(value: Any) -> Any:

@@ -38,11 +38,12 @@ _value:
   type: dict
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+
+from ..plugin_utils.variables import merged
 
 # As in engine/configuring/pruner.py, PRUNED_JOB; a test compares them.
 JOB_KEYS = ("destinations", "schedule", "schedules", "keep", "environment")
@@ -78,14 +79,14 @@ def pruned_hosts(hostvars: Mapping[str, Any], pruner: str) -> dict[str, Any]:
 
 
 def _one(host: Mapping[str, Any]) -> dict[str, Any]:
-    offered = _merged(host, "destinations")
+    offered = merged(host, "destinations")
     places = {
         name: _as_pruner(body)
         for name, body in offered.items()
         if _append_only(body) and body.get("pruner") is not False  # it prunes itself
     }
     jobs = {}
-    for name, body in _merged(host, "jobs").items():
+    for name, body in merged(host, "jobs").items():
         kept = {key: body[key] for key in JOB_KEYS if key in body}
         kept["destinations"] = [one for one in body.get("destinations", []) if one in places]
         if kept["destinations"]:
@@ -98,19 +99,6 @@ def _one(host: Mapping[str, Any]) -> dict[str, Any]:
         "destinations": {name: body for name, body in places.items() if name in used},
         "jobs": jobs,
     }
-
-
-def _merged(host: Mapping[str, Any], what: str) -> dict[str, Any]:
-    """lifeboat_<what> and every lifeboat_<what>_<anything>, as the role backup_agent merges them."""
-    merged: dict[str, Any] = {}
-    for variable in sorted(host):
-        if re.fullmatch(rf"lifeboat_{what}(_.+)?", variable):
-            value = host[variable]
-            if isinstance(value, Mapping):
-                merged.update(
-                    (name, one) for name, one in value.items() if isinstance(one, Mapping)
-                )
-    return merged
 
 
 def _append_only(body: Mapping[str, Any]) -> bool:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from .unit_sandbox import NOTHING_OF_THE_MACHINE
+
 SERVICE_NAME, TIMER_NAME = "lifeboat-drill@.service", "lifeboat-drill@.timer"
 
 SERVICE = """\
@@ -29,20 +31,17 @@ IOSchedulingClass=best-effort
 IOSchedulingPriority=7
 """
 
-SANDBOX = """\
+SANDBOX = (
+    """\
 # Root: a restore gives files back to their owners, and the private key is for nobody else. The
 # throw-away servers run as users of their own.
 ReadWritePaths={writable}
 ProtectSystem=strict
 ProtectHome=read-only
 PrivateTmp=yes
-ProtectClock=yes
-ProtectControlGroups=yes
-ProtectHostname=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
-NoNewPrivileges=yes
+"""
+    + NOTHING_OF_THE_MACHINE
+    + """\
 # To give files away with all their rights, and to become the users of the servers, and end them.
 CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL
 CapabilityBoundingSet=CAP_MKNOD CAP_SETFCAP CAP_SETGID CAP_SETUID
@@ -55,6 +54,7 @@ SystemCallFilter=@system-service
 # RestrictSUIDSGID= is missing: files are restored with all their modes.
 # PrivateDevices= is missing: it would take the right to restore device files.
 """
+)
 
 TIMER = """\
 [Unit]

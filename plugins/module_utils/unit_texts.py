@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from . import drill_units, watch_units
+from . import drill_units, run_units, watch_units
 from .engine.cli.calendars import calendar
 from .engine.cli.lookout import TEXTFILES
 from .engine.config import Configuration
@@ -34,129 +34,6 @@ PRUNE, PRUNE_TIMER = "lifeboat-prune.service", "lifeboat-prune.timer"
 SERVICE, TIMER = "lifeboat-run@.service", "lifeboat-run@.timer"
 _HEAD = "# Written by lifeboat.backup.schedule_install; changes are lost.\n"
 _SHARED = ("/tmp", "/var/tmp")
-
-_SYSTEM_SERVICE = """\
-[Unit]
-Description=Backup %i
-Wants=network-online.target
-# What a job reads may be one of these; a restore that was cut off is settled before the next backup.
-After=network-online.target postgresql.service mariadb.service docker.service lifeboat-recover.service
-After=redis-server.service redis.service valkey-server.service valkey.service
-# In a process of its own: it neither fails nor delays the backup.
-OnSuccess=lifeboat-watch@%i.service
-OnFailure=lifeboat-watch@%i.service
-
-[Service]
-Type=oneshot
-ExecStart={command} run --unit %i
-# How far it is, for `systemctl status`.
-NotifyAccess=main
-# The command starts the unit of a job unless it is the unit.
-Environment=LIFEBOAT_UNIT=1
-# A run that hangs holds the job's lock: it ends at the latest when the next daily one is due.
-TimeoutStartSec=24h
-User={user}
-Group={user}
-UMask=0077
-# The machine's own work goes first.
-Nice=10
-IOSchedulingClass=best-effort
-IOSchedulingPriority=7
-# Kept after a run: it holds what the operator asks of the next one, and how far this one is.
-RuntimeDirectory=lifeboat
-RuntimeDirectoryMode=0775
-RuntimeDirectoryPreserve=yes
-# StateDirectory= is missing on purpose: it would give /var/lib/lifeboat to the job's user, and root
-# acts on the journals of restores in it.
-ReadWritePaths={writable}
-ProtectSystem=strict
-# Readable, since data may lie in a home directory; a job's drop-in opens what it writes.
-ProtectHome=read-only
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectClock=yes
-ProtectControlGroups=yes
-ProtectHostname=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
-NoNewPrivileges=yes
-CapabilityBoundingSet=
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-RemoveIPC=yes
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-# PrivateUsers= is missing: databases know the user by the number that the system knows.
-# MemoryDenyWriteExecute= is missing: Python's ctypes needs such memory on some systems.
-"""
-
-_USER_SERVICE = """\
-[Unit]
-Description=Backup %i
-# In a process of its own: it neither fails nor delays the backup.
-OnSuccess=lifeboat-watch@%i.service
-OnFailure=lifeboat-watch@%i.service
-
-[Service]
-Type=oneshot
-ExecStart={command} run --unit %i
-# How far it is, for `systemctl status`.
-NotifyAccess=main
-# The command starts the unit of a job unless it is the unit.
-Environment=LIFEBOAT_UNIT=1
-# A run that hangs holds the job's lock: it ends at the latest when the next daily one is due.
-TimeoutStartSec=24h
-UMask=0077
-# The machine's own work goes first.
-Nice=10
-NoNewPrivileges=yes
-RestrictRealtime=yes
-LockPersonality=yes
-# Sandboxes of file systems are missing: a user's systemd may not make them everywhere.
-"""
-
-_TIMER = """\
-[Unit]
-Description=Backup %i on its calendar
-
-[Timer]
-# A backup that the machine slept through is made when it wakes.
-Persistent=true
-AccuracySec=1s
-
-[Install]
-WantedBy=timers.target
-"""
-
-_RECOVER = """\
-[Unit]
-Description=Finish or take back restores that were cut off
-# Nothing to do without a journal, or a container that was stopped for a backup.
-ConditionDirectoryNotEmpty=|{journals}
-ConditionPathExistsGlob=|{stopped}
-# A journal is settled with the database servers' help, and before anybody backs up.
-After=local-fs.target network-online.target postgresql.service mariadb.service docker.service
-After=redis-server.service redis.service valkey-server.service valkey.service
-Wants=network-online.target
-{before}
-[Service]
-Type=oneshot
-ExecStart={command} recover
-# What is ordered after this unit cannot be waited for.
-Environment=LIFEBOAT_AT_BOOT=1
-TimeoutStartSec=1h
-# A container that podman starts again may be left in this unit, and has to outlive it.
-KillMode=process
-UMask=0077
-# No sandbox: a restore writes wherever the data belongs, as its owner.
-
-[Install]
-WantedBy=multi-user.target
-"""
 
 
 @dataclass(frozen=True)
@@ -183,12 +60,12 @@ class Units:
 
 def units(configuration: Configuration, paths: Paths, encrypted: Callable[[str], bool]) -> Units:
     """The units of every job. `encrypted`: whether the credential of this name is stored encrypted."""
-    files = {SERVICE: _HEAD + _service(configuration, paths), TIMER: _HEAD + _TIMER}
+    files = {SERVICE: _HEAD + _service(configuration, paths), TIMER: _HEAD + run_units.TIMER}
     files[watch_units.SERVICE_NAME] = _HEAD + _watch(configuration, paths)
     files[watch_units.TIMER_NAME] = _HEAD + watch_units.TIMER
     if paths.scope == "system":
         spool = configuration.spool or paths.spool
-        files[RECOVER] = _HEAD + _RECOVER.format(
+        files[RECOVER] = _HEAD + run_units.RECOVER.format(
             journals=_word(paths.journals),
             stopped=_escape(str(spool / "*" / "stopped-*.json")),
             command=_program(paths),
@@ -237,7 +114,7 @@ def _prune(
     service = _service(configuration, paths).replace("run --unit %i", prunes)
     service = service.replace("Backup %i", "Prune the backups of other hosts")
     service = "".join(line for line in service.splitlines(True) if "%i" not in line)  # the watch
-    timer = _TIMER.replace("Backup %i on its calendar", "Prune the backups of other hosts")
+    timer = run_units.TIMER.replace("Backup %i on its calendar", "Prune the backups of other hosts")
     when = f"[Timer]\nOnCalendar={_escape(calendar(configuration.prunes_at))}"
     jobs = [job for its in configuration.prunes.values() for job in its.values()]
     places = tuple(one for job in jobs for one in job.destinations)
@@ -254,10 +131,10 @@ def _prune(
 
 def _service(configuration: Configuration, paths: Paths) -> str:
     if paths.scope == "user":
-        return _USER_SERVICE.format(command=_program(paths))
+        return run_units.USER_SERVICE.format(command=_program(paths))
     spool = configuration.spool or paths.spool
     writable = (paths.state / "locks", paths.state / "runs", spool, paths.log)
-    return _SYSTEM_SERVICE.format(
+    return run_units.SYSTEM_SERVICE.format(
         command=_program(paths),
         user=USER,
         writable=" ".join(_word(one, optional=True) for one in writable),

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from .unit_sandbox import NOTHING_OF_THE_MACHINE
+
 SERVICE_NAME, TIMER_NAME = "lifeboat-watch@.service", "lifeboat-watch.timer"
 
 SERVICE = """\
@@ -20,19 +22,16 @@ UMask=0077
 Nice=10
 """
 
-SANDBOX = """\
+SANDBOX = (
+    """\
 # Root, as every command but a run: it reads the credentials of all jobs' destinations.
 ReadWritePaths={writable}
 ProtectSystem=strict
 ProtectHome=read-only
 PrivateTmp=yes
-ProtectClock=yes
-ProtectControlGroups=yes
-ProtectHostname=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
-NoNewPrivileges=yes
+"""
+    + NOTHING_OF_THE_MACHINE
+    + """\
 # Files and directories of jobs with users of their own, and of node_exporter.
 CapabilityBoundingSet=CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
@@ -44,6 +43,7 @@ SystemCallArchitectures=native
 SystemCallFilter=@system-service
 # PrivateDevices= is missing: a credential may be sealed by the machine's TPM.
 """
+)
 
 TIMER = """\
 [Unit]

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from .errors import LifeboatError, RestoreError
 from .model import Command, Health
 from .process import run
+from .web import NoAnswer, status_of
 
 _PAUSE_S = 1.0  # between two attempts
 _ANSWER_S = 10.0
@@ -52,30 +53,8 @@ def problem(check: Health, ask: Ask, answer_s: float = _ANSWER_S) -> str:
 
 
 def _http(url: str, answer_s: float) -> str:
-    import http.client  # loaded by what asks over HTTP alone: a start counts
-    import ssl
-
-    parts = urlsplit(url)
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    secure = parts.scheme == "https"
     try:
-        host, port = parts.hostname or "", parts.port
-        connection = (
-            http.client.HTTPSConnection(
-                host, port, timeout=answer_s, context=ssl.create_default_context()
-            )
-            if secure
-            else http.client.HTTPConnection(host, port, timeout=answer_s)
-        )
-    except ValueError as exc:
+        status = status_of(urlsplit(url), answer_s)
+    except NoAnswer as exc:
         return str(exc)
-    try:
-        connection.request("GET", path, headers={"User-Agent": "lifeboat"})
-        answer = connection.getresponse()
-        if 200 <= answer.status < 400:
-            return ""
-        return f"status {answer.status}"
-    except (OSError, http.client.HTTPException) as exc:
-        return str(exc) or type(exc).__name__
-    finally:
-        connection.close()
+    return "" if 200 <= status < 400 else f"status {status}"

@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from ..errors import ConfigError, LifeboatError
 from ..model import Secret
+from ..web import NoAnswer, status_of
 
 _TIMEOUT_S = 10.0
 _ATTEMPTS = 3
@@ -24,18 +25,14 @@ class Ping:
 
     def send(self, good: bool) -> None:
         """Raises LifeboatError, without the URL, when nobody took the call."""
-        import http.client  # by who calls alone: every command loads this file
-
         url = self._parts()
-        path = url.path if good else url.path.rstrip("/") + "/fail"
-        target = (path or "/") + (f"?{url.query}" if url.query else "")
+        if not good:
+            url = url._replace(path=url.path.rstrip("/") + "/fail")
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                status = _get(url, target)
-            except (OSError, http.client.HTTPException) as exc:
-                why = (
-                    type(exc).__name__ if not isinstance(exc, OSError) else exc.strerror or str(exc)
-                )
+                status = status_of(url, _TIMEOUT_S)
+            except NoAnswer as exc:
+                why = str(exc)
             else:
                 if 200 <= status < 300:
                     return
@@ -56,21 +53,3 @@ class Ping:
         except ValueError:
             pass
         raise ConfigError("notify.ping: the credential is no http or https URL")
-
-
-def _get(url: SplitResult, target: str) -> int:
-    import http.client
-    import ssl
-
-    host = str(url.hostname)
-    line: http.client.HTTPConnection
-    if url.scheme == "https":
-        context = ssl.create_default_context()
-        line = http.client.HTTPSConnection(host, url.port, timeout=_TIMEOUT_S, context=context)
-    else:
-        line = http.client.HTTPConnection(host, url.port, timeout=_TIMEOUT_S)
-    try:
-        line.request("GET", target, headers={"User-Agent": "lifeboat"})
-        return line.getresponse().status
-    finally:
-        line.close()
