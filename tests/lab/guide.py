@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.lab import hosts
+from tests.lab import hosts, users
 from tests.typed import blocks, typed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,10 +50,13 @@ class Guide:
         number: int = 0,
         answers: Mapping[str, str] = NOTHING,
         codes: tuple[int, ...] = (0,),
+        instead: Mapping[str, str] = NOTHING,
+        user: str = "",
     ) -> str:
-        """The same as root on a host, answering what is asked; it has to end with one of `codes`."""
-        script = self._block(title, number, NOTHING)
-        words = ["podman", "exec", "-it", hosts.container(host), "bash", "-e", "-c", script]
+        """The same on a host, as `user` (root), answering what is asked; it has to end with one of `codes`."""
+        shell = [*users.become(host, user), "bash", "-l"] if user else ["bash"]
+        script = ["-e", "-c", self._block(title, number, instead)]
+        words = ["podman", "exec", "-it", hosts.container(host), *shell, *script]
         return self._screen(words, answers, codes)
 
     def left(self) -> list[str]:

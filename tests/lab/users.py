@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from tests import typed
 from tests.lab import hosts
 
 
@@ -34,15 +32,6 @@ def told(name: str, user: str, text: str) -> Any:
     ran = on(name, user, text)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return json.loads(ran.stdout)
-
-
-def at_terminal(name: str, user: str, text: str, answers: Mapping[str, str]) -> str:
-    """All that was on the screen while those lines were typed; they have to do well."""
-    words = [*become(name, user), "bash", "-lc", "set -eu\n" + text]
-    argv = ["podman", "exec", "--interactive", "--tty", hosts.container(name), *words]
-    code, said = typed.typed(argv, answers)
-    assert code == 0, said
-    return said
 
 
 def systemctl(name: str, user: str, *words: str) -> subprocess.CompletedProcess[str]:
