@@ -262,3 +262,15 @@ def test_a_drill_host_restores_another_host_s_backup_with_a_key_of_its_own(
     assert standing.returncode == 0, standing.stdout
     assert "weekly drill" in standing.stdout
     assert "lifeboat restore" not in other.lifeboat("runbook").stdout  # it is for the other host
+    looked = json.loads(other.lifeboat("doctor", "--json").stdout)
+    assert [one for one in looked if one["area"] in ("source", "3-2-1", "protection")] == []
+    assert [one["told"] for one in looked if one["area"] in ("keys", "destination")] == [
+        "a private key for its drills",
+        "reached, and holds 2 backups of h1",
+    ]
+    (store / "drill_key").unlink()
+    assert "drill_key" in next(
+        one["told"]
+        for one in json.loads(other.lifeboat("doctor", "--json").stdout)
+        if one["area"] == "keys"
+    )

@@ -49,6 +49,7 @@ def config_check(paths: Paths, asked: Any, out: Output) -> int:
     missing = [
         told
         for job in checked.jobs.values()
+        if not job.only_drilled
         for told in copies_findings(job.name, *whereabouts(job))
     ]
     for finding in missing:

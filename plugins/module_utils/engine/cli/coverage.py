@@ -19,7 +19,7 @@ def coverage_(session: Session, asked: Any, out: Output) -> int:
     own = [str(one) for one in (paths.software, paths.state, paths.spool, paths.log, paths.config)]
     found = list(
         coverage(
-            list(session.configuration.jobs.values()),
+            [job for job in session.configuration.jobs.values() if not job.only_drilled],
             SOURCES,
             units.size(asked.larger_than),
             asked.tree or TREES,

@@ -10,15 +10,17 @@ from functools import partial
 from typing import Any
 
 from ..copies import copies_findings
-from ..errors import LifeboatError, SourceAbsent
+from ..errors import LifeboatError, SourceAbsent, UsageError
 from ..job import Job
 from ..keys import key_findings
 from ..naming import catalog_prefix
 from ..operations import around, status
+from ..operations.catalog import copies_at
 from ..operations.exposure import exposures
 from ..operations.whereabouts import whereabouts
 from .calendars import check_calendars
 from .check import refuse_shared_places
+from .drill import identity
 from .findings import CRITICAL, GOOD, WARNING, Finding
 from .machine import clock, rights, space, timers
 from .output import Output, table
@@ -48,13 +50,14 @@ def examine(session: Session, jobs: Iterable[Job]) -> Iterator[Finding]:
     yield from _tried("configuration", "all jobs", partial(_configuration, session))
     for job in jobs:
         yield from _tried("programs", job.name, partial(_programs, job))
+        if job.only_drilled:
+            yield from _drilled(session, job)
+            continue
         yield from _keys(job)
         for source in job.sources:
             yield from _source(job, source)
         yield from _copies(job)
-        if job.drilling.schedules and not job.signers:
-            why = "it is drilled by timer, and backups that nobody signed are restored there"
-            yield Finding("drills", job.name, WARNING, why, _SIGN)
+        yield from _signed_drills(job)
         for service, state in _states(job):
             if state == "absent":
                 why = "a restore would stop it, and there is no such service here"
@@ -62,14 +65,49 @@ def examine(session: Session, jobs: Iterable[Job]) -> Iterator[Finding]:
         for destination in job.destinations:
             where = f"{job.name} {destination.name}"
             yield from _tried("destination", where, partial(_destination, job, destination))
-        for one in of_job(session, job, status.asked(job), now()):
-            where = f"{job.name} {one.destination or one.source}".strip()
-            yield Finding("status", where, one.state, one.reason or "good", one.next)
-    yield from _safe(exposures(jobs))
+        yield from _standing(session, job)
+    ours = [job for job in jobs if not job.only_drilled]
+    yield from _safe(exposures(ours))
     yield from rights(session.paths)
-    yield from space(session, jobs)
+    yield from space(session, ours)
     yield from timers(session.paths, jobs)
     yield from clock()
+
+
+def _standing(session: Session, job: Job) -> Iterator[Finding]:
+    for one in of_job(session, job, status.asked(job), now()):
+        where = f"{job.name} {one.destination or one.source}".strip()
+        yield Finding("status", where, one.state, one.reason or "good", one.next)
+
+
+def _signed_drills(job: Job) -> Iterator[Finding]:
+    if job.drilling.schedules and not job.signers:
+        why = "it is drilled by timer, and backups that nobody signed are restored there"
+        yield Finding("drills", job.name, WARNING, why, _SIGN)
+
+
+def _drilled(session: Session, job: Job) -> Iterator[Finding]:
+    """A job of other hosts, of which nothing but its drills is here."""
+    yield from _tried("keys", job.name, partial(_drill_key, job))
+    yield from _signed_drills(job)
+    for destination in job.destinations:
+        where = f"{job.name} {destination.name}"
+        yield from _tried("destination", where, partial(_readable, job, destination))
+    yield from _standing(session, job)
+
+
+def _drill_key(job: Job) -> str:
+    if identity(job, None) is None:
+        raise UsageError(
+            "it is drilled here, and there is no private key for that",
+            hint="name one in `drill`: see docs/configuration.md#drills",
+        )
+    return "a private key for its drills"
+
+
+def _readable(job: Job, destination: Any) -> str:
+    found = sum(1 for host in job.drilling.hosts for _ in copies_at(destination, host, job.name))
+    return f"reached, and holds {found} backups of " + ", ".join(job.drilling.hosts)
 
 
 def _tried(area: str, what: str, look: Callable[[], str]) -> Iterator[Finding]:

@@ -76,10 +76,12 @@ def timers(paths: Paths, jobs: Iterable[Job]) -> Iterator[Finding]:
         yield Finding("timers", "systemd", WARNING, told, "start `lifeboat run JOB` by other means")
         return
     for job in jobs:
-        for schedule in job.schedules:
-            unit = f"lifeboat-run@{job.name}:{schedule.type}.timer"
+        runs = [] if job.only_drilled else job.schedules
+        units = [f"lifeboat-run@{job.name}:{one.type}.timer" for one in runs]
+        units += [f"lifeboat-drill@{job.name}:{one.type}.timer" for one in job.drilling.schedules]
+        for unit in units:
             yield _unit(scope, unit, "ActiveState", "active", "run site.yml: it enables the timers")
-        if not job.schedules:
+        if not runs and not job.only_drilled:
             told = "no schedule: it runs only when somebody says so"
             yield Finding("timers", job.name, WARNING, told, "give the job a schedule")
     if paths.scope == "system":

@@ -72,7 +72,7 @@ def gather(session: Session, month: str = "", only: str = "") -> Evidence:
         "audit": _audit(log),
         "jobs": [_job(session, job, during, moment) for job in backed_up],
         "events": _events(log, during, only),
-        "coverage": None if only else _coverage(session, jobs),
+        "coverage": None if only else _coverage(session, backed_up),
         "disks": _disks(session, backed_up),
         "runbook": "" if only else runbook(session),
     }
