@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ..files import make_private, write
+from ..files import make_private, remove, write
 from ..progress import Event, Listener
 from ..units import human_size
 
@@ -65,6 +65,8 @@ class ProgressFile:
 
     def __init__(self, path: Path, then: Listener) -> None:
         self._path, self._then, self._seldom = path, then, _Seldom()
+        for left in path.parent.glob(f".{path.name}.*"):  # of one that was killed while it wrote
+            remove(left)
 
     def __call__(self, event: Event) -> None:
         self._then(event)

@@ -95,7 +95,7 @@ def run(
     _check_room(spool, request)
     begun = clock().astimezone(timezone.utc).replace(microsecond=0)
     id_ = backup_id(begun, request.type, request.suffix)
-    _sweep_uploads(job, begun, listener)
+    _sweep_uploads(job, clock(), listener)  # not `begun`: a run may be killed within its second
     code = _code(job, listener)
     carrying = lanes(job.destinations, job.host, job.name, id_, clock, listener)
     for lane in carrying:
