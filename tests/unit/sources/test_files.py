@@ -452,6 +452,23 @@ class TestFiles(KeptContract):
         source.discard(swap)
         assert os.listdir(ground / "shop" / "uploads") == ["mine"]
 
+    def test_what_was_put_in_the_place_of_the_old_tree_is_not_removed(
+        self, source, taken, work, ground
+    ):
+        swap = staged(source, taken, work)
+        source.swap(swap)
+        kept = Path(swap.kept)
+        kept.rename(ground / "away")
+        kept.mkdir()
+        (kept / "conf").write_text("root's")
+        with pytest.raises(SourceError, match="something else lies at"):
+            source.discard(swap)
+        assert (kept / "conf").read_text() == "root's"
+        shutil.rmtree(kept)
+        (ground / "away").rename(kept)
+        source.discard(swap)
+        assert not kept.exists()
+
     @pytest.mark.skipif(not ROOT, reason="only root may mount")
     def test_what_is_mounted_inside_is_never_moved_nor_removed(self, source, taken, work, ground):
         swap = staged(source, taken, work)

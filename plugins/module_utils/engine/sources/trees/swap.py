@@ -274,9 +274,33 @@ def discard(tree: Tree) -> None:
             hint="what was there before lies at %s, what was restored at %s"
             % (tree.kept, tree.side),
         )
+    away = tree.existed and _old(tree) != tree.target  # then what is kept is the old one
     for name in (tree.unpacked, tree.side, tree.kept):
         refuse_mounts(name)
-        remove(Path(name))
+        _remove(name, tree.inode if away and name == tree.kept else 0)
+
+
+def _remove(name: str, inode: int) -> None:
+    """Remove a tree, gone already is fine; with `inode` only that one: its folder may be another user's,
+    who could have put a directory of root's there. What it holds goes by the directory, not by its name.
+    """
+    try:
+        opened = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    except OSError as exc:
+        if exc.errno not in (errno.ENOTDIR, errno.ELOOP):
+            raise
+        remove(Path(name))  # a file, or a link, of which the name alone goes
+        return
+    try:
+        if inode and os.fstat(opened).st_ino != inode:
+            raise SourceError("something else lies at %s" % name, hint="move it away")
+        for entry in os.listdir(opened):
+            remove(Path("/proc/self/fd/%d" % opened, entry))
+    finally:
+        os.close(opened)
+    os.rmdir(name)
 
 
 def refuse_mounts(name: str) -> None:
