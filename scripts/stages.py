@@ -11,12 +11,16 @@ import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
+
+from nightly_record import record
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
 REPORTS = ROOT / ".cache" / "reports"
 SUITES = ("bookworm", "trixie")
+RESULTS: list[tuple[str, str, float]] = []  # what ran, how it went, seconds
 JUDGES = ("sanity", "lint", "importer", "changelog", "docs")
 
 
@@ -61,10 +65,15 @@ def molecule(nightly: bool) -> Iterator[Count]:
     for scenario in sorted(path.parent for path in ROOT.glob("molecule/*/molecule.yml")):
         for suite in SUITES if nightly else suites_of(scenario):
             name = f"molecule:{scenario.name} on {suite}"
+            if ONLY and scenario.name not in ONLY:
+                continue
             if why_not:
                 yield skip(name, why_not)
             else:
                 yield check(name, ROOT / "scripts" / "molecule", scenario.name, suite)
+
+
+ONLY: list[str] = []  # scenarios, where some were named
 
 
 STAGES: dict[str, Callable[[bool], Iterator[Count]]] = {
@@ -89,6 +98,7 @@ def check(name: str, *command: str | Path) -> Count:
     status = subprocess.run([str(word) for word in command], cwd=ROOT, check=False).returncode
     verdict = "passed" if status == 0 else f"FAILED with status {status}"
     print(f"{name}: {verdict} in {time.monotonic() - started:.0f} s", flush=True)
+    RESULTS.append((name, verdict, time.monotonic() - started))
     return Count(passed=1) if status == 0 else Count(failed=1)
 
 
@@ -126,11 +136,13 @@ def pytest(name: str) -> Count:
     REPORTS.mkdir(parents=True, exist_ok=True)
     report = REPORTS / f"{name}.xml"
     report.unlink(missing_ok=True)
+    started = time.monotonic()
     command = [BIN / "python", "-m", "pytest", folder, "-n2", "-q", f"--junit-xml={report}"]
     status = subprocess.run([str(word) for word in command], cwd=ROOT, check=False).returncode
     count = read_report(report)
     if status != 0 and count.failed == 0:
         count.failed = 1  # it ended before, after or beside its tests; unlisted skips end here too
+    RESULTS.append((f"tests/{name}", str(count), time.monotonic() - started))
     return count
 
 
@@ -177,6 +189,10 @@ def cannot_boot_hosts() -> str | None:
 def main(words: list[str]) -> int:
     nightly = "--nightly" in words
     names = [word for word in words if word != "--nightly"] or list(STAGES)
+    ONLY.extend(name.partition(":")[2] for name in names if name.startswith("molecule:"))
+    names = list(
+        dict.fromkeys("molecule" if name.startswith("molecule:") else name for name in names)
+    )
     unknown = [name for name in names if name not in STAGES]
     if unknown:
         print(f"no such stage: {', '.join(unknown)} (there are {', '.join(STAGES)})")
@@ -195,6 +211,8 @@ def main(words: list[str]) -> int:
         total.add(count)
         report.append(f"  {name:<12} {count} in {time.monotonic() - started:.0f} s")
     print("\n".join(["", "stages", *report, ""]))
+    if nightly:
+        record(ROOT / "docs" / "nightly.md", RESULTS, datetime.now(timezone.utc).date())
     if total.passed + total.failed == 0:
         print("nothing was run")
         total.failed = 1
