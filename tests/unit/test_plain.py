@@ -13,8 +13,8 @@ from typing import BinaryIO
 import pytest
 from lifeboat.errors import VerifyError
 from lifeboat.model import Archive, Manifest
-from lifeboat.operations.catalog import prove_archive
 from lifeboat.operations.plain import fetch
+from lifeboat.operations.proving import prove_archive
 
 NOW = datetime(2026, 11, 21, 2, tzinfo=timezone.utc)
 ARCHIVE = Archive("db.database.pgdump.zst", "db", "database", "pgdump", (), 10, 10, "0" * 64)

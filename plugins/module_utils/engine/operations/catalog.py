@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import random
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -18,13 +16,11 @@ from ..errors import (
     LifeboatError,
     UnsignedError,
     UsageError,
-    VerifyError,
 )
 from ..job import Job
 from ..manifest import decode
-from ..model import Archive, Copy, Manifest, Mark
+from ..model import Copy, Manifest, Mark
 from ..naming import (
-    archive_key,
     archive_source,
     archives_prefix,
     catalog_prefix,
@@ -36,11 +32,8 @@ from ..naming import (
 )
 from ..ports import Destination
 from ..retention import SKEW
-from ..spool import SAMPLE
 
 _MANIFEST_LIMIT = 64 << 20
-_SAMPLES = 8  # of an archive: the first, the last, and others at random
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -243,90 +236,6 @@ def openings(
 def put_mark(destination: Destination, manifest: Manifest, mark: Mark) -> None:
     """Write a mark beside a manifest; the same mark twice is one."""
     destination.put(mark_key(manifest.host, manifest.job, manifest.id, mark), b"")
-
-
-def prove_archive(destination: Destination, manifest: Manifest, archive: Archive) -> None:
-    """Read every stored byte of an archive back; raises VerifyError unless it is what was sent."""
-    key = archive_key(manifest.host, manifest.job, manifest.id, archive.name)
-    where = f"{archive.name} of {manifest.id} at {destination.name}"
-    failure: VerifyError | None = None
-    for opened in openings(destination, key, archive.size_bytes):
-        try:
-            _prove(opened, archive, where)
-        except VerifyError as exc:
-            failure = failure or exc
-            continue
-        if failure is not None:  # it is not what it was, and can be brought back all the same
-            failure.hint = (
-                "it was replaced or deleted there; a restore uses the version before that"
-            )
-        break
-    if failure is not None:
-        raise failure
-
-
-def _prove(opened: AbstractContextManager[BinaryIO], archive: Archive, where: str) -> None:
-    digest, size = hashlib.sha256(), 0
-    try:
-        with opened as stream:
-            while size <= archive.size_bytes:  # a server may have more to say than any disk holds
-                block = stream.read(_BLOCK)
-                if not block:
-                    break
-                digest.update(block)
-                size += len(block)
-    except DestinationError as exc:
-        if exc.missing:
-            raise VerifyError(f"the archive {where} is missing") from exc
-        raise
-    if size != archive.size_bytes:
-        raise VerifyError(
-            "the archive %s has %s bytes, its manifest says %d"
-            % (where, size if size < archive.size_bytes else "more", archive.size_bytes)
-        )
-    if digest.hexdigest() != archive.sha256:
-        raise VerifyError(f"the archive {where} is corrupt: its SHA-256 differs")
-
-
-def prove_samples(
-    destination: Destination, manifest: Manifest, archive: Archive, samples: Sequence[bytes]
-) -> bool:
-    """Read the first, the last and some other SAMPLE bytes of an archive back, and learn its size; all of
-    it (then True) where that is hardly more. Raises VerifyError unless they are what was sent."""
-    if len(samples) <= _SAMPLES:
-        prove_archive(destination, manifest, archive)
-        return True
-    where = f"{archive.name} of {manifest.id} at {destination.name}"
-    key = archive_key(manifest.host, manifest.job, manifest.id, archive.name)
-    inner = random.SystemRandom().sample(range(1, len(samples) - 1), _SAMPLES - 2)
-    last = len(samples) - 1
-    for place in (0, *sorted(inner), last):
-        try:
-            with destination.open_at(key, place * SAMPLE) as stream:
-                found = hashlib.sha256(stream.read(SAMPLE)).digest()
-                rest = stream.read(SAMPLE) if place == last else b""
-        except DestinationError as exc:
-            if exc.missing:
-                raise VerifyError(f"the archive {where} is missing") from exc
-            raise
-        if found != samples[place]:
-            raise VerifyError(f"the archive {where} is corrupt: a sample of it differs")
-        if place == last and len(rest) != archive.size_bytes - len(samples) * SAMPLE:
-            raise VerifyError(f"the archive {where} is not as long as its manifest says")
-    return False
-
-
-def prove_small(destination: Destination, key: str, content: bytes) -> None:
-    """Read a small object back; raises VerifyError unless it is byte for byte what was sent."""
-    try:
-        with destination.open(key) as stream:
-            there = stream.read(len(content) + 1)
-    except DestinationError as exc:
-        if exc.missing:
-            raise VerifyError(f"{key} at {destination.name} is missing") from exc
-        raise
-    if there != content:
-        raise VerifyError(f"{key} at {destination.name} is not what was sent")
 
 
 def _fits(one: Holding, wanted: Wanted) -> bool:

@@ -9,7 +9,8 @@ from ..manifest import encode, sha256sums
 from ..model import Manifest
 from ..naming import RESTORE_NOTE, SUMS, archive_prefix
 from ..ports import Destination
-from .catalog import prove_small, read_manifest
+from .catalog import read_manifest
+from .proving import prove_small
 
 _NOTE_LIMIT = 16 << 20
 

@@ -20,7 +20,8 @@ from ..naming import RESTORE_NOTE, SUMS, archive_prefix, manifest_key, signature
 from ..ports import Destination, Growing
 from ..progress import Event, Listener
 from ..units import stamp
-from .catalog import prove_archive, prove_samples, prove_small, put_mark
+from .catalog import put_mark
+from .proving import prove_archive, prove_samples, prove_small
 from .restore_note import restore_note
 from .writing import writing
 

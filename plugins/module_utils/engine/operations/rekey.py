@@ -35,9 +35,10 @@ from ..progress import Event, Listener, silent
 from ..spool import Spool
 from ..version import VERSION
 from .backup import Holders, empty
-from .catalog import Holding, holdings, prove_archive, put_mark, read_manifest
+from .catalog import Holding, holdings, put_mark, read_manifest
 from .lanes import Lane, Outcome, lanes
 from .plain import Decoders, fetch
+from .proving import prove_archive
 from .replicate import replicate
 from .staging import decoding
 from .unlocking import require_identity

@@ -14,9 +14,10 @@ from ..model import Manifest, Mark
 from ..naming import mark_key
 from ..ports import Destination
 from ..progress import Event, Listener, silent
-from .catalog import Wanted, choose, copies_at, holdings, prove_archive, read_manifest
+from .catalog import Wanted, choose, copies_at, holdings, read_manifest
 from .drill_metadata import prove_beside
 from .plain import Decoders, fetch, of_a_decryptor, plains
+from .proving import prove_archive
 from .restore import Area
 
 LEVELS = ("hashes", "content")
