@@ -24,6 +24,7 @@ from tests.lab import sftp
 
 ROOT = Path(__file__).resolve().parents[3]
 DEPLOY = ROOT / "examples/medisecure/.github/workflows/deploy.yml"
+WORKFLOWS = sorted(ROOT.glob("examples/*/.github/workflows/*.yml"))
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CODE_BACK, DATA_BACK = "Run the code of before again", "Put the data of before back"
 WAY = "Make a way to the host"
@@ -195,3 +196,12 @@ def test_without_a_good_backup_nothing_is_deployed(deployment: Deployment) -> No
     }
     assert deployment.code.read_text() == "before"
     assert deployment.columns() == 2
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_workflow_has_no_mistake_that_can_be_found_without_running_it(path: Path) -> None:
+    built = subprocess.run([ROOT / "tests/lab/actionlint"], capture_output=True, text=True)
+    if built.returncode:
+        pytest.skip("actionlint is not built, and could not be")
+    checked = subprocess.run([built.stdout.strip(), path], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
