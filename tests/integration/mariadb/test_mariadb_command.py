@@ -31,8 +31,8 @@ mariadb_dump.dump = dump
 # Killed by SIGKILL in the middle of the swap: the tables have moved, their triggers are not there yet.
 KILLED = """
 import os, signal
-from lifeboat.sources.mariadb.swap import Mover
-Mover.unpack = lambda *words, **more: os.kill(os.getpid(), signal.SIGKILL)
+from lifeboat.sources.mariadb.packing import Packer
+Packer.unpack = lambda *words, **more: os.kill(os.getpid(), signal.SIGKILL)
 """
 
 

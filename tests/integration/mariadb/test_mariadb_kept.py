@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from lifeboat.errors import SourceError
 from lifeboat.model import Workspace
+from lifeboat.sources.mariadb.packing import Packer
 from lifeboat.sources.mariadb.swap import Mover
 
 from tests.unit.contracts.source_contract import Taken, differences, staged
@@ -89,19 +90,19 @@ def test_events_run_where_they_are_at_home_alone(
     shop.sql("CREATE EVENT e ON SCHEDULE EVERY 1 SECOND DO UPDATE t SET a = a + 1", "shop")
     source = shop.source()
     taken = Taken(source, work, tmp_path / "store")
-    seen, pack = [], Mover.pack
+    seen, pack = [], Packer.pack
 
-    def packing(mover: Mover, database: str, *awake: set[bytes]) -> None:
+    def packing(packer: Packer, database: str, *awake: set[bytes]) -> None:
         seen.append(
             shop.sql(
                 "SELECT STATUS FROM information_schema.EVENTS"
                 f" WHERE EVENT_SCHEMA = '{database}' AND EVENT_SCHEMA <> 'shop'"
             )
         )
-        pack(mover, database, *awake)
+        pack(packer, database, *awake)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Mover, "pack", packing)
+        patch.setattr(Packer, "pack", packing)
         swap = staged(source, taken, work)
     assert seen == ["DISABLED"]
     source.swap(swap)

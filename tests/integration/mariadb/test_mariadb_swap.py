@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from lifeboat.errors import SourceError
 from lifeboat.model import Swap, Workspace
+from lifeboat.sources.mariadb.packing import Packer
 from lifeboat.sources.mariadb.server import Access
-from lifeboat.sources.mariadb.swap import Mover
 
 from tests.unit.contracts.source_contract import Taken, planned, staged
 
@@ -40,7 +40,7 @@ class Killer:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.moment, self._seen = -1, 0
-        ask, feed = Access.ask, Mover.feed
+        ask, feed = Access.ask, Packer.feed
 
         def asking(access: Access, statements: str | Sequence[str], database: str = "") -> Any:
             wanted = [statements] if isinstance(statements, str) else list(statements)
@@ -52,19 +52,19 @@ class Killer:
                     raise Killed
             return ask(access, wanted, database)
 
-        def feeding(mover: Mover, database: str, blocks: Any, *words: str) -> Any:
+        def feeding(packer: Packer, database: str, blocks: Any, *words: str) -> Any:
             text = b"".join(blocks)
             for part in (0, 3, 6):
                 if self._now():
                     done = text[: text.rfind(b"\n", 0, 1 + len(text) * part // 7) + 1]
                     if done:
                         with pytest.raises(SourceError):  # cut off: told as such, and run so far
-                            feed(mover, database, [done], "--force")
+                            feed(packer, database, [done], "--force")
                     raise Killed
-            return feed(mover, database, [text], *words)
+            return feed(packer, database, [text], *words)
 
         patch.setattr(Access, "ask", asking)
-        patch.setattr(Mover, "feed", feeding)
+        patch.setattr(Packer, "feed", feeding)
 
     def _now(self) -> bool:
         self._seen += 1

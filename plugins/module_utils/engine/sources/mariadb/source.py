@@ -19,9 +19,10 @@ from ...placement import HERE, Placement
 from ...ports import Arena, Plain
 from . import accounts, arena, facts
 from .dump import MariaDBDump, complain
+from .packing import PACKED, Packer
 from .server import Access, QueryError, Server, identifier
 from .stream import Found, Scanner
-from .swap import PACKED, Mover, fitting
+from .swap import Mover, fitting
 from .target import refusals
 
 log = logging.getLogger(__name__)
@@ -208,16 +209,16 @@ class MariaDB:
         wanted = record.facts
         known = plains["grants"].read(accounts.read) if "grants" in plains else {}
         with self._server.access(admin=True, folder=work.secret) as access:
-            mover = Mover(access)
+            mover, packer = Mover(access), Packer(access)
             clause = facts.options((wanted["character_set"], wanted["collation"]))
             mover.drop(swap.side)
             access.ask(f"CREATE DATABASE {identifier(swap.side)} {clause}")
             made = accounts.create_missing(access, self.name, _accounts(record), known)
             try:
                 awake = plains["database"].read(
-                    lambda lines: self._load(access, mover, swap.side, lines)
+                    lambda lines: self._load(access, packer, swap.side, lines)
                 )
-                mover.pack(swap.side, awake)
+                packer.pack(swap.side, awake)
             except BaseException:
                 accounts.drop(access, made)
                 mover.drop(swap.side)
@@ -225,8 +226,7 @@ class MariaDB:
 
     def count(self, swap: Swap, work: Workspace) -> Inventory:
         with self._server.access(admin=True, folder=work.secret) as access:
-            mover = Mover(access)
-            found = _programs(mover.text(swap.side))
+            found = _programs(Packer(access).text(swap.side))
             lines = InventoryWriter(work.bulk / f"{self.name}.restored.jsonl")
             for kind, name, rows in facts.counted(access, swap.side):
                 if name == PACKED:
@@ -301,9 +301,9 @@ class MariaDB:
         facts.refuse_names(access, self.name, self.database)
         facts.refuse_programs(access, self.name)
 
-    def _load(self, access: Access, mover: Mover, database: str, lines: BinaryIO) -> set[bytes]:
+    def _load(self, access: Access, packer: Packer, database: str, lines: BinaryIO) -> set[bytes]:
         try:
-            return mover.feed(database, iter(lambda: lines.read(_BLOCK), b""), asleep=True)
+            return packer.feed(database, iter(lambda: lines.read(_BLOCK), b""), asleep=True)
         except ProcessError as exc:
             problem = access.explain(exc, database)
             hint = problem.hint or "the live database was not touched"
