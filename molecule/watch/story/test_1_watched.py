@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -12,6 +15,7 @@ from testinfra.host import Host
 from tests.lab import hosts
 from tests.lab.hosts import on, wait_for
 
+DENIED = Path(__file__).resolve().parents[3] / "tests/unit/operations/denied.log"
 SECRETS = ("TIiajkdnlazkcOXrIdevi7FQ", "ping-secret-of-the-lab")
 
 
@@ -34,7 +38,7 @@ def asked(path: str) -> Any:
 def firing(alert: str) -> list[str]:
     alerts = asked("alerts").get("alerts", [])
     return [
-        one["labels"]["job_name"]
+        one["labels"].get("job_name", "")
         for one in alerts
         if one["labels"]["alertname"] == alert and one["state"] == "firing"
     ]
@@ -75,8 +79,15 @@ def test_a_run_that_fails_is_seen_and_told(db: Host) -> None:
     assert wait_for(told("mail", "lifeboat on db: critical"), 10)
 
 
+def test_whoever_waits_at_the_controller_sees_how_far_a_run_is(db: Host) -> None:
+    db.check_output("echo 8 >/srv/shop/hangs")
+    ran = hosts.playbook("backup", "--limit", "db", "-e", "job=slow")
+    assert ran.returncode == 0, ran.stdout
+    assert "[db] slow: dump feed." in ran.stdout
+
+
 def test_a_run_tells_how_far_it_is_and_one_that_is_killed_is_told(db: Host) -> None:
-    db.check_output("touch /srv/shop/hangs")
+    db.check_output("echo 300 >/srv/shop/hangs")
     unit = "lifeboat-run@slow:daily.service"
     db.check_output(f"systemctl start --no-block '{unit}'")
     status = wait_for(lambda: hosts.property_of(db, unit, "StatusText"), 30)
@@ -94,6 +105,14 @@ def test_what_is_well_again_is_told(db: Host) -> None:
         start(db, job)
     assert wait_for(lambda: firing("LifeboatBackupFailed") == [], 40)
     assert wait_for(told("hooks.slack.com", "recovered"), 75)
+
+
+def test_what_the_kernel_denied_is_seen(db: Host) -> None:
+    """What its audit daemon wrote, on a machine of its own: in a container there is none."""
+    told = re.sub(r"audit\(\d+", f"audit({int(time.time())}", DENIED.read_text())
+    on("db", "tee", "/var/log/audit/audit.log", stdin=told)
+    db.check_output("systemctl start lifeboat-watch@all.service")
+    assert wait_for(lambda: firing("LifeboatAccessDenied") == [""], 40)
 
 
 def test_no_secret_is_shown_anywhere(db: Host) -> None:

@@ -29,6 +29,11 @@ def test_the_unit_that_looks_is_confined(db: Host) -> None:
     assert exposed["NoNewPrivileges"]
 
 
+def test_the_audit_daemon_is_told_what_to_write_down(db: Host) -> None:
+    rules = db.file("/etc/audit/rules.d/lifeboat-denied.rules").content_string
+    assert rules.count("-F key=lifeboat-denied") == 2
+
+
 def test_rules_and_dashboard_lie_where_they_are_read(db: Host) -> None:
     assert "LifeboatBackupStale" in db.file("/etc/prometheus/lifeboat.yml").content_string
     assert json.loads(db.file("/srv/lifeboat.json").content_string)["uid"] == "lifeboat"

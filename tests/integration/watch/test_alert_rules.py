@@ -113,6 +113,15 @@ CASES: dict[str, list[tuple[float, dict[str, Any], bool]]] = {
     "LifeboatEncryptionError": [
         (1, {f"lifeboat_encryption_ok{{{JOB}}}": value}, not value) for value in (0, 1)
     ],
+    "LifeboatAccessDenied": [
+        (1, {f'lifeboat_denied_accesses{{{JOB},by="gate"}}': 1}, True),
+        (1, {'lifeboat_denied_accesses{instance="h1",job="node",by="system"}': 3}, True),
+        (1, {f'lifeboat_denied_accesses{{{JOB},by="gate"}}': 0}, False),
+    ],
+    "LifeboatAuditChanged": [
+        (1, {'lifeboat_audit_problems{instance="h1",job="node"}': value}, bool(value))
+        for value in (1, 0)
+    ],
     "LifeboatUnauthorisedAccess": [
         (1, {f"lifeboat_exposed_paths{{{JOB}}}": value}, bool(value)) for value in (2, 0)
     ]

@@ -99,6 +99,19 @@ def test_failure_is_told_once_and_so_is_recovery(
     assert json.loads(heard.requests[1][2])["title"] == "lifeboat on h1: recovered"
 
 
+def test_a_missed_drill_and_somebody_who_was_refused_are_told(
+    host: Host, tell: Any, heard: Heard, services: int
+) -> None:
+    id_ = host.run()
+    (host.disk / f"catalog/h1/shop/{id_}.drilled-20260101T000000Z").touch()
+    asked = ("restore", "shop", id_, "--confirm", "RESTORE", "--target-host", "h1")
+    done = tell({"hook": HOOK}, *asked, "--identity", str(host.key), port=services)
+    assert done.returncode == 6, done.stderr
+    ((_host, _path, body),) = heard.requests
+    assert "shop: drill missed: the last was" in body
+    assert "shop: the gate refused 1 restores in 24 h" in body
+
+
 def age(host: Host) -> None:
     """As if the last message were two minutes old."""
     path = host.root / "state/watch/told.json"

@@ -35,6 +35,12 @@ class _Then(_d.datetime):
         return _d.datetime.now(tz) - _d.timedelta(hours={hours})
 _s.datetime = _Then
 """
+DENIED = Path(__file__).resolve().parents[2] / "unit/operations/denied.log"  # a real kernel's
+AUDITD = """
+import pathlib as _p
+import lifeboat.operations.denied as _k
+_k.LOG = _p.Path({log!r})
+"""
 CAUSES = [
     ("LifeboatBackupFailed", "failed"),
     ("LifeboatBackupMissing", "failed"),
@@ -54,6 +60,9 @@ CAUSES = [
     ("LifeboatEncryptionError", "sealed"),
     ("LifeboatKeyExpiring", "gpg"),
     ("LifeboatUnauthorisedAccess", "well"),
+    ("LifeboatAccessDenied", "restored"),  # by the gate
+    ("LifeboatAccessDenied", ""),  # by the system
+    ("LifeboatAuditChanged", ""),
     ("LifeboatTimerOff", "well"),
     ("LifeboatNotificationsFail", ""),
 ]
@@ -92,8 +101,8 @@ class Causes:
         self.host.configure()
         return path
 
-    def lifeboat(self, *words: str, ago_h: float = 0, fails: bool = False) -> str:
-        before = AGO.format(hours=ago_h) if ago_h else ""
+    def lifeboat(self, *words: str, ago_h: float = 0, fails: bool = False, before: str = "") -> str:
+        before += AGO.format(hours=ago_h) if ago_h else ""
         done = self.host.lifeboat(*words, before=before, env=self.env)
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
         return done.stdout.strip()
@@ -113,8 +122,10 @@ class Causes:
         self.grown()
         self.job("restored")
         id_ = self.lifeboat("run", "restored")
-        gate = ("--confirm", "RESTORE PRODUCTION", "--target-host", "h1")
-        self.lifeboat("restore", "restored", id_, "--identity", str(self.host.key), *gate)
+        asked = ("restore", "restored", id_, "--identity", str(self.host.key))
+        asked += ("--target-host", "h1")
+        self.lifeboat(*asked, "--confirm", "RESTORE", fails=True)
+        self.lifeboat(*asked, "--confirm", "RESTORE PRODUCTION")
         self.job("sealed", encryption={"age_recipients": ["age1thisisnokeyofanybody"]})
         self.gpg()
         self.well()
@@ -126,8 +137,17 @@ class Causes:
         self.host.configuration["notify"] = {"urls": {"hook": {"credential": "hook"}}}
         self.job("unchecked")
         (self.host.root / "config/config.json").chmod(0o644)
-        self.lifeboat("freshness", fails=True)
+        self.lifeboat("freshness", fails=True, before=self.intrude())
         self.lifeboat("freshness", "unchecked", ago_h=14)
+
+    def intrude(self) -> str:
+        """Somebody tries the configuration, and changes the audit log; code that says where auditd wrote it."""
+        log = self.host.base / "audit.log"
+        told = DENIED.read_text().replace("/etc/lifeboat", str(self.host.root / "config"))
+        log.write_text(re.sub(r"audit\(\d+", f"audit({int(time.time())}", told))
+        audit = self.host.root / "state/log/audit.jsonl"
+        audit.write_text(audit.read_text().replace('"exit_code": 1', '"exit_code": 0', 1))
+        return AUDITD.format(log=str(log))
 
     def corrupt(self) -> None:
         self.job("corrupt")

@@ -18,7 +18,7 @@ from ..operations import alarms, history
 from ..operations.status import CRITICAL, ORDER
 from ..process import run
 from ..registry import NOTIFIERS
-from .lookout import Lookout, Told, look
+from .lookout import Lookout, Told, look, look_around
 from .output import Output
 from .session import Session, now
 from .unit import ALL
@@ -86,11 +86,15 @@ def _take_note(session: Session, told: Told, found: Sequence[Mapping[str, Any]])
     """Add to `told` what has to be told of these observations."""
     configuration, moment = session.configuration, now().timestamp()
     problems = [one for seen in found for one in alarms.problems(seen)]
+    jobs = [seen["job"] for seen in found]
+    if set(jobs) == set(configuration.jobs):  # a look at all of the host
+        problems += look_around(session, told)
+        jobs.append(alarms.HOST)
     told.known, news = alarms.decide(
         told.known,
         problems,
-        [seen["job"] for seen in found],
-        list(configuration.jobs),
+        jobs,
+        [*configuration.jobs, alarms.HOST],
         moment,
         configuration.notify.repeat.total_seconds(),
     )

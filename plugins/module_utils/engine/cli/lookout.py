@@ -19,13 +19,15 @@ from typing import Any
 from ..errors import LifeboatError
 from ..files import lock, make_private, read_small, remove, write
 from ..job import Job
-from ..operations import alarms, drill_report, history, metrics, observe, status
+from ..operations import alarms, audit, denied, drill_report, history, metrics, observe, status
 from ..operations.alarms import Known, Message
 from .session import Session, now
 from .standing import of_job
+from .watch import shown
 
 TEXTFILES = Path("/var/lib/prometheus/node-exporter")  # of Debian's node_exporter
 _TOLD = "told.json"
+_ATTEMPTS = ("restore", "undo")
 _KEPT_S = 7 * 86400.0  # a message that nobody took
 
 
@@ -38,6 +40,8 @@ class Told:
     failures: dict[str, int] = field(default_factory=dict)  # of each URL, ever
     sent_at: float = 0.0  # when something was delivered last
     flush_at: float = 0.0  # when somebody who waits will deliver the rest
+    denied: int | None = None  # accesses to our files, as of the last look at all jobs
+    changed: int | None = None  # places in the audit log
 
 
 class Lookout:
@@ -84,6 +88,8 @@ class Lookout:
                 failures={key: int(one) for key, one in mapping.get("failures", {}).items()},
                 sent_at=float(mapping.get("sent_at", 0)),
                 flush_at=float(mapping.get("flush_at", 0)),
+                denied=mapping.get("denied"),
+                changed=mapping.get("changed"),
             )
         except (TypeError, ValueError, KeyError, AttributeError):
             return Told()  # of another release, or not ours
@@ -96,7 +102,11 @@ class Lookout:
     def metrics(self, fresh: Sequence[Mapping[str, Any]] | None = None) -> str:
         """All that is known of this host, as node_exporter reads it; of `fresh` observations, if given."""
         told, configuration = self.told(), self._session.configuration
-        samples = [*metrics.of_host(configuration.host, told.failures, len(told.waiting))]
+        samples = [
+            *metrics.of_host(
+                configuration.host, told.failures, len(told.waiting), told.denied, told.changed
+            )
+        ]
         for name, job in sorted(configuration.jobs.items()):
             samples.append(metrics.of_configured(name, job.environment))
         for seen in self.seen() if fresh is None else fresh:
@@ -135,11 +145,27 @@ def look(session: Session, job: Job) -> observe.Observation:
         runs=history.past(past, job.name),
         drills=drill_report.drills(past, job.name, job.host),
         prunes=history.past(past, job.name, "prune"),
+        attempts=[one for event in _ATTEMPTS for one in history.past(past, job.name, event)],
         places=_places(session, job),
         exposed=_exposed(session, job),
         timers=_timers(session, job),
     )
     return observe.observe(job, looked, moment)
+
+
+def look_around(session: Session, told: Told) -> list[alarms.Problem]:
+    """Signs that somebody did what nobody may: what is wrong, and the numbers added to `told`."""
+    configuration, paths = session.configuration, session.paths
+    folders = {paths.config, paths.state, paths.log}
+    for job in configuration.jobs.values():
+        folders.update(_places(session, job).values())
+    found = denied.by_system(sorted(map(str, folders)), now())
+    try:
+        changed = audit.check(paths.log / audit.NAME).breaks
+    except LifeboatError as exc:
+        changed = (str(exc),)
+    told.denied, told.changed = None if found is None else len(found), len(changed)
+    return [*alarms.of_host([shown(str(one)) for one in found or ()], changed)]
 
 
 def _places(session: Session, job: Job) -> dict[str, Path]:
@@ -161,9 +187,9 @@ def _exposed(session: Session, job: Job) -> list[str]:
         *((path, 0o002) for path in _places(session, job).values()),
     )
     found = set()
-    for path, denied in wanted:
+    for path, rights in wanted:
         try:
-            if path.stat().st_mode & denied:
+            if path.stat().st_mode & rights:
                 found.add(str(path))
         except OSError:
             continue

@@ -14,6 +14,7 @@ from typing import Any
 from ..units import human_duration
 from .status import CRITICAL, GOOD, ORDER, WARNING
 
+HOST = ""  # the job of a problem that concerns no job
 DRILL_EVERY_S = 35 * 86400.0  # a drill that is monthly has been missed
 KEY_ENDS_S = 30 * 86400.0
 _FULL = 0.05  # of a disk: what is left
@@ -112,6 +113,22 @@ def problems(seen: Mapping[str, Any]) -> Iterator[Problem]:
     if seen["exposed"]:
         text = f"{job}: other users of this host may read or change {', '.join(seen['exposed'])}"
         yield Problem(f"{job}:exposed", job, WARNING, text)
+    if seen.get("refused"):
+        text = f"{job}: the gate refused {seen['refused']} restores in 24 h"
+        yield Problem(f"{job}:refused", job, WARNING, text)
+
+
+def of_host(denied: Sequence[str], changed: Sequence[str]) -> Iterator[Problem]:
+    """What is wrong with no job of its own.
+
+    denied: accesses, the newest last; changed: places in the audit log.
+    """
+    if denied:
+        text = f"{len(denied)} accesses to files of lifeboat were denied in 24 h, the last one: {denied[-1]}"
+        yield Problem(":denied", HOST, WARNING, text)
+    if changed:
+        text = f"the audit log is not as it was written: {changed[0]}"
+        yield Problem(":audit", HOST, CRITICAL, text)
 
 
 def decide(

@@ -56,6 +56,8 @@ METRICS = {  # name -> help; all are gauges but those that end in _total
     "lifeboat_disk_size_bytes": "The size of that file system.",
     "lifeboat_exposed_paths": "Files of lifeboat that other users of this host could read or change.",
     "lifeboat_unsigned_copies": "Backups there that nobody signed, though those before them are signed.",
+    "lifeboat_denied_accesses": "Restores that the gate refused in 24 h, and files that the system kept closed.",
+    "lifeboat_audit_problems": "Places where the audit log is not as it was written.",
     "lifeboat_notification_failures_total": "Notifications that could not be delivered.",
     "lifeboat_notifications_waiting": "Notifications that wait to be delivered.",
 }
@@ -83,9 +85,22 @@ def render(samples: Iterable[Sample]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def of_host(host: str, failures: Mapping[str, int], waiting: int) -> Iterator[Sample]:
-    """What concerns no job. failures: {name of a URL: how often it could not be reached, ever}."""
+def of_host(
+    host: str,
+    failures: Mapping[str, int],
+    waiting: int,
+    denied: int | None = None,
+    changed: int | None = None,
+) -> Iterator[Sample]:
+    """What concerns no job. failures: {name of a URL: how often it could not be reached, ever}.
+
+    denied: accesses to our files; changed: places in the audit log. None: nobody could say.
+    """
     yield Sample("lifeboat_build_info", 1, {"version": VERSION, "lifeboat_host": host})
+    if denied is not None:
+        yield Sample("lifeboat_denied_accesses", denied, {"by": "system"})
+    if changed is not None:
+        yield Sample("lifeboat_audit_problems", changed, {})
     for name, count in sorted(failures.items()):
         yield Sample("lifeboat_notification_failures_total", count, {"to": name})
     yield Sample("lifeboat_notifications_waiting", waiting, {})
@@ -138,6 +153,7 @@ def _of_job(seen: Mapping[str, Any]) -> Iterator[tuple[str, Any, dict[str, str]]
         yield "disk_free_bytes", one["free_bytes"], {"place": one["place"]}
         yield "disk_size_bytes", one["size_bytes"], {"place": one["place"]}
     yield "exposed_paths", len(seen["exposed"]), {}
+    yield "denied_accesses", seen["refused"], {"by": "gate"}
 
 
 def _standings(seen: Mapping[str, Any]) -> Iterator[tuple[str, Any, dict[str, str]]]:

@@ -19,7 +19,7 @@ from ..errors import LifeboatError
 from ..job import Job
 from ..model import Copy
 from ..units import parse_instant
-from . import objectives, status
+from . import denied, objectives, status
 from .status import Standing
 
 _RUNS_OF = timedelta(days=30)  # what "runs" counts
@@ -36,6 +36,7 @@ class Looked:
     runs: Entries  # of the history, oldest first
     drills: Entries
     prunes: Entries
+    attempts: Entries  # to restore, and to take a restore back
     places: Mapping[str, Path]  # directories that may fill up: {"spool": …}
     exposed: Sequence[str]  # what others could read or change
     timers: Mapping[str, bool]  # {type: whether its timer is enabled}
@@ -63,6 +64,7 @@ def observe(job: Job, looked: Looked, now: datetime) -> Observation:
         "encryption": _encryption(job),
         "disks": _disks(looked.places),
         "exposed": sorted(looked.exposed),
+        "refused": denied.by_gate(looked.attempts, now),
         "timers": dict(looked.timers),
     }
 
