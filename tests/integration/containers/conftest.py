@@ -61,7 +61,7 @@ class Container:
         return podman("container", "inspect", "-f", "{{.State.Running}}", self.name) == "true"
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def engines() -> Iterator[None]:
     """podman and docker on PATH: both are podman with a storage of its own."""
     if os.geteuid() != 0:
@@ -85,6 +85,11 @@ def engines() -> Iterator[None]:
             podman("rm", "-f", "-a", "-t", "0", check=False)
             subprocess.run([LABNS, "umount", f"{base}/storage/overlay"], capture_output=True)
             shutil.rmtree(base, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _in_our_storage(engines: None) -> None:
+    """No test here meets the podman of this machine."""
 
 
 def tiny_root(root: Path) -> Path:

@@ -176,7 +176,9 @@ class Campaign:
         found = []
         for path in Path("/proc").glob("[0-9]*/environ"):
             try:
-                if f"{OURS}={self.mark}".encode() in path.read_bytes():
+                said = (path.parent / "comm").read_text().strip()
+                # a container that was started again runs on, and who holds it
+                if said != "conmon" and f"{OURS}={self.mark}".encode() in path.read_bytes():
                     found.append((path.parent / "cmdline").read_bytes().decode(errors="replace"))
             except OSError:
                 pass  # it has ended

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.integration.containers.conftest import engines, make_container, user, volume
 from tests.integration.mariadb.conftest import make_server as make_mariadb
 from tests.integration.mongodb.conftest import make_server as make_mongodb
 from tests.integration.postgresql.conftest import make_server as make_postgresql
@@ -16,10 +17,14 @@ pytest.register_assert_rewrite("tests.integration.kills.campaign")
 
 __all__ = [
     "_no_chain",
+    "engines",
     "gateway",
+    "make_container",
     "make_mariadb",
     "make_mongodb",
     "make_postgresql",
     "make_redis",
     "on_gateway",
+    "user",
+    "volume",
 ]

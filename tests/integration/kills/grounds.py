@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.integration.containers.conftest import Container, podman
 from tests.integration.mariadb.conftest import ME
 from tests.integration.mariadb.test_mariadb_contract import fill as fill_mariadb
 from tests.integration.mongodb.conftest import tools
@@ -144,6 +145,48 @@ class Command:
 
     def leftovers(self) -> list[str]:
         return []
+
+
+class Volume:
+    """A named volume of podman, and a container that uses it and has to run again."""
+
+    merge = False
+
+    def __init__(self, name: str, user: Container) -> None:
+        self.name, self.user = name, user
+        self.source = {"type": "volume", "podman": name}
+
+    @property
+    def place(self) -> Path:
+        return Path(podman("volume", "inspect", "-f", "{{.Mountpoint}}", self.name))
+
+    def new(self) -> None:
+        self._fill(range(300), "new")
+
+    def old(self) -> None:
+        self._fill(range(150, 400), "old")
+
+    def _fill(self, numbers: range, said: str) -> None:
+        place = self.place
+        for entry in place.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        for number in numbers:
+            path = place / f"folder {number % 7}" / f"file {number}"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(said * number)
+            os.chown(path, number % 3 * 33, 33)
+
+    def look(self) -> Any:
+        within = self.user.run("sh", "-c", "cd /data; find . -type f -exec cksum {} + | sort")
+        place = self.place
+        return [
+            f"runs: {self.user.running}",
+            *within.splitlines(),
+            *sorted(f"{path.relative_to(place)} {path.stat().st_uid}" for path in place.rglob("*")),
+        ]
+
+    def leftovers(self) -> list[str]:
+        return [path.name for path in self.place.parent.iterdir() if path.name != "_data"]
 
 
 class PostgreSQL:

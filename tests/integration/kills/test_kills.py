@@ -21,7 +21,17 @@ NIGHTLY = 20
 ROUNDS = int(os.environ.get("LIFEBOAT_KILLS", NIGHTLY if "LIFEBOAT_NIGHTLY" in os.environ else 0))
 SAMPLE = 4  # every time, of the kinds that are cut in several ways
 QUICK = ("merge", "postgresql", "mariadb", "redis")
-KINDS = (*QUICK, "files", "sqlite", "redis-aof", "valkey", "mongodb", "command", "s3_bucket")
+KINDS = (
+    *QUICK,
+    "files",
+    "sqlite",
+    "redis-aof",
+    "valkey",
+    "mongodb",
+    "command",
+    "s3_bucket",
+    "volume",
+)
 
 
 @pytest.fixture
@@ -35,6 +45,8 @@ def ground(request: pytest.FixtureRequest, host: Host) -> Ground:
         return grounds.Command(host.data)
     if kind == "s3_bucket":
         return grounds.Bucket(request.getfixturevalue("on_gateway"), host.root / "config")
+    if kind == "volume":
+        return grounds.Volume(*map(request.getfixturevalue, ("volume", "user")))
     if kind in ("redis", "redis-aof", "valkey"):
         make = request.getfixturevalue("make_redis")
         product, _dash, aof = kind.partition("-")
