@@ -2,7 +2,7 @@
 cd /
 each() { sed "s/^/$1: /"; }
 tree() { find "$@" -printf '%y %U %G %m %T@ %l %p\n' && find "$@" -type f -exec sha256sum {} +; }
-for query in 'SELECT * FROM scan ORDER BY id' '\d scan' '\dx' "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'nightscan'"; do
+for query in 'SELECT * FROM scan ORDER BY id' '\d scan' '\dx' "SELECT pg_get_userbyid(datdba), unnest(datacl) FROM pg_database WHERE datname = 'nightscan' ORDER BY 2::text"; do
   runuser -u postgres -- psql -XqAtd nightscan -c "$query" 2>&1 | each db
 done
 redis-cli EVAL "local found = {} for _, key in ipairs(redis.call('KEYS', '*')) do

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -11,7 +12,13 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
-from lifeboat.errors import ConfigError, LifeboatError, ProcessError, UsageError
+from lifeboat.errors import (
+    ConfigError,
+    LifeboatError,
+    MissingDependency,
+    ProcessError,
+    UsageError,
+)
 from lifeboat.filters import gpg_home
 from lifeboat.filters.gpg import Gpg
 from lifeboat.process import run
@@ -274,6 +281,18 @@ def test_a_key_under_a_passphrase_opens_with_the_passphrase_before_it():
     for wrong in (protected[0], b"passphrase: wrong\n" + protected[0]):
         with pytest.raises(ProcessError):
             run(Gpg().decode(wrong), stdin=sealed)
+
+
+def test_a_machine_without_an_agent_is_told_what_to_install(tmp_path, monkeypatch):
+    """Debian's package gpg comes without one, and encrypts all the same."""
+    sealed = run(gpg_to(pair_of(1)).encode(), stdin=PLAIN)
+    for program in ("gpg", "gpgconf"):
+        (tmp_path / program).symlink_to(shutil.which(program))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert run(gpg_to(pair_of(1)).encode(), stdin=PLAIN)
+    with pytest.raises(MissingDependency, match="gpg-agent is not on this machine") as caught:
+        run(Gpg().decode(pair_of(1)[0]), stdin=sealed)
+    assert caught.value.hint == "install the package gpg-agent"
 
 
 def test_a_public_key_is_no_identity():

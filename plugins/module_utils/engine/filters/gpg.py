@@ -199,6 +199,11 @@ def _split(identity: bytes) -> tuple[bytes, bytes | None]:
 def _ring(keys: Sequence[bytes], secret: bool) -> Iterator[Mapping[str, str]]:
     """A keyring of these keys alone; gone with the program that uses it."""
     _require_gpg()
+    if secret and shutil.which("gpg-agent") is None:
+        raise MissingDependency(
+            "the program gpg-agent is not on this machine, and gpg opens no private key without it",
+            hint="install the package gpg-agent",
+        )
     with home(secret) as variables:
         agent = () if secret else ("--no-autostart",)
         for key in keys:
