@@ -157,5 +157,4 @@ def test_who_did_what_is_told_and_proved(guide: Guide, backup: str) -> None:
 
 def test_what_was_undone_is_let_go_of_and_all_is_well() -> None:
     assert lifeboat("med-prod", "confirm", "medisecure").returncode == 0
-    told("med-prod", "run", "medisecure")
     assert {one["state"] for one in told("med-prod", "status", exit_code=0)} == {"good"}
