@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Killed at any moment, every source is wholly as it was or wholly as it shall be, and nothing is left.
 
-A few rounds each here; many with `make nightly`, or by `python -m tests.kills`.
+A few rounds of two kinds here, since each kind has its own tests that kill it at every step; many of
+all with `make nightly`, or by `python -m tests.kills`.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from .campaign import Campaign, Ground
 
 NIGHTLY = 20
 ROUNDS = int(os.environ.get("LIFEBOAT_KILLS", NIGHTLY if "LIFEBOAT_NIGHTLY" in os.environ else 0))
-SAMPLE = 4  # every time, of the kinds that are cut in several ways
-QUICK = ("merge", "postgresql", "mariadb", "redis")
+SAMPLE = 4  # every time
+QUICK = ("merge", "postgresql")
 KINDS = (
     *QUICK,
+    "mariadb",
+    "redis",
     "files",
     "sqlite",
     "redis-aof",

@@ -69,6 +69,7 @@ class Site:
                 "ANSIBLE_COLLECTIONS_PATH": f"{ROOT / '.cache' / 'import'}:{self.collections}",
                 "ANSIBLE_HOME": str(self.folder / "ansible"),
                 "ANSIBLE_NOCOLOR": "1",
+                "ANSIBLE_PIPELINING": "1",
                 "XDG_CONFIG_HOME": str(self.folder / "units"),
             },
             stdin=subprocess.DEVNULL,
