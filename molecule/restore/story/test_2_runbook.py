@@ -8,10 +8,11 @@ from pathlib import Path
 from testinfra.host import Host
 
 from tests.lab import hosts
-from tests.lab.hosts import lifeboat, on, told
+from tests.lab.hosts import PHRASE, lifeboat, on, told
 from tests.typed import blocks, typed
 
 RUNBOOK = "/etc/lifeboat/RUNBOOK.md"
+CONFIRMED = ("--confirm", PHRASE, "--target-host", "db")
 
 
 def type_on_db(commands: str, key: str) -> tuple[int, str]:
@@ -39,6 +40,18 @@ def test_one_database_back_to_last_night_as_the_runbook_says(db: Host, keys: Pat
     assert db.check_output(rows) == before
     assert key not in db.check_output("journalctl --no-pager")
     assert lifeboat("db", "confirm", "shop").returncode == 0
+
+
+def test_one_table_comes_beside(db: Host, keys: Path) -> None:
+    rows = "runuser -u postgres -- psql -XqAtc 'SELECT count(*) FROM orders' -d"
+    newest = told("db", "list", "shop")[0]["id"]
+    words = ("--only", "orders", "--path", "orders", "--into", "shop_look", "--identity", "-")
+    key = (keys / "operator.key").read_text()
+    ran = lifeboat("db", "restore", "shop", newest, *words, *CONFIRMED, stdin=key)
+    assert ran.returncode == 0, ran.stderr
+    assert db.check_output(f"{rows} shop_look") == db.check_output(f"{rows} shop")
+    assert lifeboat("db", "undo", "shop", newest, *CONFIRMED).returncode == 0
+    assert db.run(f"{rows} shop_look").rc != 0
 
 
 def test_the_note_beside_a_backup_is_enough_where_there_is_no_lifeboat(
