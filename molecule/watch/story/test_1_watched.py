@@ -111,7 +111,7 @@ def test_what_the_kernel_denied_is_seen(db: Host) -> None:
     """What its audit daemon wrote, on a machine of its own: in a container there is none."""
     told = re.sub(r"audit\(\d+", f"audit({int(time.time())}", DENIED.read_text())
     on("db", "tee", "/var/log/audit/audit.log", stdin=told)
-    db.check_output("systemctl start lifeboat-watch@all.service")
+    db.check_output("systemctl start --no-block lifeboat-watch@all.service")
     assert wait_for(lambda: firing("LifeboatAccessDenied") == [""], 40)
 
 

@@ -232,6 +232,14 @@ def test_a_job_that_is_well_alerts_on_nothing_of_its_own(server: Prometheus) -> 
     assert {name for name, job in server.firing() if job == "well"} <= expected
 
 
+def test_prometheus_finds_nothing_to_mend_in_names_units_and_help(causes: Causes) -> None:
+    (written,) = causes.textfiles.iterdir()
+    promtool = shutil.which("promtool") or "promtool"
+    with written.open() as content:
+        checked = subprocess.run([promtool, "check", "metrics"], stdin=content, capture_output=True)
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
+
+
 def test_every_panel_shows_series(server: Prometheus) -> None:
     panels = json.loads(DASHBOARD.read_text())["panels"]
     queries = {

@@ -7,6 +7,8 @@ import gzip
 import hashlib
 import json
 import multiprocessing
+import os
+import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -112,6 +114,24 @@ def test_an_entry_says_who(log: Path) -> None:
     entry = json.loads(log.read_text().splitlines()[0])
     assert entry["who"]["user"]
     assert entry["prev"] == "0" * 64
+
+
+def _begin(path: Path) -> None:
+    os.umask(0o077)
+    if os.geteuid() == 0:
+        os.setuid(65534)
+    append(path, "backup", "shop", AT, {})
+
+
+def test_a_job_with_a_user_of_its_own_may_go_on_with_it() -> None:
+    """Who is in the group of the directory, whatever the umask of whoever began the log."""
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are for root alone
+        os.chmod(folder, 0o777)
+        log = Path(folder) / "audit.jsonl"
+        writer = multiprocessing.get_context("fork").Process(target=_begin, args=(log,))
+        writer.start()
+        writer.join(60)
+        assert log.stat().st_mode & 0o777 == 0o660
 
 
 def test_a_line_of_any_length_is_gone_on_from(log: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 from ..errors import LifeboatError
@@ -22,7 +23,7 @@ def follow(session: Session, asked: Any, out: Output) -> int:
     """Show its progress until it ends; its result is that of the operation, told by its own report."""
     job = session.job(asked.job)
     lock, path = session.paths.job_lock(job.name), session.paths.progress(job.name)
-    who, seen = holder(lock), b""
+    who, seen, first = holder(lock), b"", True
     if not who:
         last = _last(session, job.name)
         out.result({"running": "", "last": last}, f"nothing is running for {job.name}; {last}")
@@ -30,19 +31,27 @@ def follow(session: Session, asked: Any, out: Output) -> int:
     out.note(f"{job.name}: {who}")
     listener = watch.listener(quiet=asked.quiet)
     while holder(lock) == who:
-        try:
-            told = read_small(path)
-        except (OSError, LifeboatError):
-            told = seen
+        told = _told(path, lock) or seen
         if told != seen:
             seen = told
             event = _event(told)
-            if event is not None:
+            if event is not None and first and not asked.quiet:
+                out.note(watch.sentence(event) + watch.percent(event))  # it may go on for an hour
+                first = False
+            elif event is not None:
                 listener(event)
         time.sleep(_POLL_S)
     last = _last(session, job.name)
     out.result({"running": who, "last": last}, last)
     return 0
+
+
+def _told(path: Path, lock: Path) -> bytes:
+    """What the operation that holds the lock wrote; empty while there is only what one before it left."""
+    try:
+        return read_small(path) if path.stat().st_mtime_ns >= lock.stat().st_mtime_ns else b""
+    except (OSError, LifeboatError):
+        return b""
 
 
 def _event(told: bytes) -> Event | None:

@@ -200,10 +200,11 @@ def _entry(line: bytes) -> dict[str, Any] | None:
 
 
 def _belong(descriptor: int, path: Path) -> None:
-    """To whoever the directory belongs: root writes here, and the jobs' user."""
+    """To whoever the directory belongs: root writes here, and the users of jobs, whatever the umask."""
     owner, there = os.stat(path.parent), os.fstat(descriptor)
-    if os.geteuid() == 0 and there.st_size == 0:
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    if there.st_size == 0 and os.geteuid() in (0, there.st_uid):
+        if os.geteuid() == 0:
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         os.fchmod(descriptor, 0o660)
 
 
