@@ -88,5 +88,7 @@ class Guide:
             "HOME": str(self.home),
             "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"),
             "ANSIBLE_CONFIG": str(self.place / "ansible.cfg"),
+            "ANSIBLE_PIPELINING": "true",
+            "ANSIBLE_NOCOLOR": "true",
             "ANSIBLE_INVENTORY": ",".join([str(self.place / "hosts.yml"), *inventories[1:]]),
         }

@@ -21,7 +21,7 @@ def heard(kind: str, *words: str) -> list[str]:
 
 
 def test_the_test_message_reaches_mail_and_telegram(guide: Guide) -> None:
-    shown = guide.on_host("db", "Look")
+    shown = guide.on_host("db", "Look", codes=(0, 1))  # nothing has been drilled yet
     assert TOKEN not in shown
     assert heard("mail", "ops@b11.example.org", "Nothing is wrong")
     assert heard("api.telegram.org", f"{TOKEN}/sendMessage", "12315544", "Nothing is wrong")
@@ -39,6 +39,5 @@ def test_a_night_that_failed_is_told_and_logged(db: Host, shared: Host) -> None:
 def test_the_next_run_goes_well_and_is_logged_too(db: Host) -> None:
     report = told("db", "run", "production")
     assert [one["state"] for one in report["destinations"]] == ["intact"]
-    last = db.check_output("tail -n 1 /var/log/lifeboat/lifeboat.log")
-    assert f"production backup {report['id']}" in last
-    assert "FAILED" not in last
+    line = f"production backup {report['id']} done"
+    assert line in db.check_output("cat /var/log/lifeboat/lifeboat.log")

@@ -30,12 +30,20 @@ def on_controller(guide: Guide, name: str) -> str:
     return ran.stdout
 
 
-def test_the_shared_host_speaks_nothing_but_sftp_and_needs_nothing_of_ours(shared: Host) -> None:
+def test_the_shared_host_speaks_nothing_but_sftp_and_needs_nothing_of_ours(
+    guide: Guide, shared: Host
+) -> None:
     shared.run_expect([1, 127], "command -v lifeboat age zstd psql")
-    assert shared.user("b11").shell == "/usr/sbin/nologin"
     log = shared.check_output("journalctl --no-pager -u ssh")
     assert "Accepted publickey for b11" in log
     assert "Accepted password" not in log
+    shell = (
+        "ssh -qi /run/key -o BatchMode=yes -o StrictHostKeyChecking=no b11@shared.example.net id"
+    )
+    script = f"umask 077; cat >/run/key; timeout 20 {shell}; status=$?; rm /run/key; exit $status"
+    ran = on("db", "sh", "-c", script, stdin=on_controller(guide, "shared_key"))
+    assert ran.returncode not in (0, 124)
+    assert "sftp connections only" in ran.stdout
 
 
 def test_what_lies_there_is_ciphertext_and_a_catalog(shared: Host) -> None:
@@ -46,8 +54,10 @@ def test_what_lies_there_is_ciphertext_and_a_catalog(shared: Host) -> None:
         "SHA256SUMS",
         "RESTORE.md",
     }
-    headers = {shared.check_output(f"head -c 21 {one}") for one in archives}
-    assert headers == {"age-encryption.org/v1"}
+    headers = f"find {BACKUPS} -name '*.age' -exec head -qn 1 {{}} +"
+    assert set(shared.check_output(f"{headers} | sort -u").splitlines()) == {
+        "age-encryption.org/v1"
+    }
     shared.run_expect([1], f"grep -rqa 'Müller' {BACKUPS}")
     assert shared.check_output(f"find {BACKUPS} -name '.part-*'") == ""
 
