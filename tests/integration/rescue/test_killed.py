@@ -249,18 +249,20 @@ tree_swap.back = back
 
 
 def test_what_was_left_within_the_second_of_the_next_run_goes_too(host: Host) -> None:
-    """By a run that was killed while it named an archive, and while it wrote how far it was."""
+    """By a run that was killed while it named an archive or an entry, and while it wrote how far it was."""
     host.run()
     folder = next(host.disk.glob("archives/*/*/*"))
     part = folder / ".part-0123456789abcdef"
+    entry = next(host.disk.glob("catalog/*/*")) / ".part-0123456789abcdef"
     told = host.root / "state/run/.shop.progress.abcdefgh"
     # as the clock of a file, and no later than this second's end: what `begun` says is its beginning
     left = [
         f"open({str(path)!r}, 'w').close(); os.utime({str(path)!r}, ns=(at, at))"
-        for path in (part, told)
+        for path in (part, entry, told)
     ]
     before = "import os, time; at = time.time_ns(); time.sleep(0.002)\n" + "\n".join(left)
     host.lifeboat("run", "shop", before=before)
 
     assert not part.exists()
+    assert not entry.exists()
     assert not told.exists()

@@ -21,7 +21,7 @@ from ..files import free_bytes, make_private, remove, workspace
 from ..job import Job
 from ..manifest import encode
 from ..model import Archive, Manifest, Mark, SourceRecord, Stream, Workspace
-from ..naming import archive_name, archives_prefix, backup_id, check_tag
+from ..naming import archive_name, archives_prefix, backup_id, catalog_prefix, check_tag
 from ..packages import beside
 from ..pipeline import Pipeline
 from ..ports import Dump, Source
@@ -391,10 +391,10 @@ def _check_room(spool: Path, request: Request) -> None:
 
 def _sweep_uploads(job: Job, before: datetime, listener: Listener) -> None:
     """Take away unfinished uploads of a killed run: under the job's lock nobody else has any."""
-    prefix = archives_prefix(job.host, job.name)
+    prefixes = (archives_prefix(job.host, job.name), catalog_prefix(job.host, job.name))
     for destination in job.destinations:
         try:
-            for what in destination.sweep(prefix, before):
+            for what in (key for one in prefixes for key in destination.sweep(one, before)):
                 listener(Event("clean", what, ended=True))
         except LifeboatError as exc:
             listener(Event("clean", destination.name, problem=str(exc)))
