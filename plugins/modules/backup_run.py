@@ -154,7 +154,7 @@ def main() -> None:
     with door.module(arguments.scope(), OWN) as module:
         given = module.params
         session = jobs.installed(module, changed=True, facts={})
-        job = session.job(given["job"])
+        job = session.job_to_run(given["job"])
         if module.check_mode:
             module.exit_json(changed=True, facts=jobs.look(job, given["only"]))
         wanted = {key: given[key] for key in ("type", "tags", "pin", "wait")}

@@ -33,7 +33,8 @@ def servers():
         except (OSError, ValueError):
             continue
         user = pwd.getpwuid(int(facts["Uid"].split()[0])).pw_name
-        if words[0].endswith(b"/postgres") and user != "postgres":
+        serves = words[0].endswith(b"/postgres") and b"-D" in words  # `postgres --version` does not
+        if serves and user != "postgres":
             yield {"user": user, "in_unit": service in group, "bound": facts["NoNewPrivs"] == "1"}
 
 

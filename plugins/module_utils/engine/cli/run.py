@@ -19,7 +19,7 @@ def run(session: Session, asked: Any, out: Output) -> int:
         return _run_in_unit(session, asked, out)
     if not asked.job:
         raise UsageError("name the job to run", hint="`lifeboat list` shows the jobs")
-    job = session.job(asked.job)
+    job = session.job_to_run(asked.job)
     wanted = {
         "type": asked.type,
         "tags": asked.tag,
@@ -51,7 +51,7 @@ def _warn_of_keys(job: Any, out: Output) -> None:
 def _run_in_unit(session: Session, asked: Any, out: Output) -> int:
     """What systemd starts: JOB:TYPE; an operator's wishes lie in the request file."""
     name, _colon, type_ = asked.unit.partition(":")
-    job = session.job(name)
+    job = session.job_to_run(name)
     request = unit.take_request(session.paths, name) if type_ == "manual" else {}
     schedule = job.schedule(type_)
     scheduled = schedule.sources if schedule else ()

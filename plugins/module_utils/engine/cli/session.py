@@ -50,6 +50,16 @@ class Session:
     def job(self, name: str) -> Job:
         return self.configuration.job(name)
 
+    def job_to_run(self, name: str) -> Job:
+        """The job, if there is anything of it here to back up; else raises UsageError."""
+        job = self.job(name)
+        if job.only_drilled:
+            raise UsageError(
+                f"job {name} is only drilled on this host: there is nothing of it here to back up",
+                hint="it is backed up on " + ", ".join(job.drilling.hosts),
+            )
+        return job
+
     def area(self, job: Job, rescue: bool = False) -> restore.Area:
         """Where an operation on `job` may work.
 
@@ -169,11 +179,6 @@ def run_backup(
     listener: Listener = silent,
 ) -> backup.Report:
     """One backup in this process, under the job's lock, remembered in the history."""
-    if job.only_drilled:
-        raise UsageError(
-            f"job {job.name} is only drilled on this host: there is nothing of it here to back up",
-            hint="it is backed up on " + ", ".join(job.drilling.hosts),
-        )
     area, begun = session.area(job), time.monotonic()
     with session.hold(job, "backup", wait, listener):
         past = history.past(session.paths.history, job.name)
