@@ -28,6 +28,13 @@ def test_the_package_of_a_program_is_told_with_its_version(tmp_path: Path) -> No
     assert found == {"dpkg": asked.stdout}
 
 
+def test_a_link_may_be_of_another_package_than_what_it_leads_to() -> None:
+    """As on Debian, where the server's program is a link into the package of the tools."""
+    server = Path("/usr/bin/redis-server")
+    assert server.is_symlink()
+    assert {"redis-server", "redis-tools"} <= set(owning([str(server)]))
+
+
 def test_what_no_package_brought_is_nothing(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("")
     assert owning([str(tmp_path / "mine")]) == {}

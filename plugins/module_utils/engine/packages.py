@@ -27,7 +27,9 @@ def owning(patterns: Iterable[str]) -> dict[str, str]:
     """{package: version} of those that own the files that match. Without dpkg, or where no package
     owns them (a program of the user's): {}. Never an error: no backup is lost for it.
     """
-    paths = sorted({os.path.realpath(one) for pattern in patterns for one in glob.glob(pattern)})
+    there = {one for pattern in patterns for one in glob.glob(pattern)}
+    # a link may be of another package than what it leads to: redis-server is one into redis-tools
+    paths = sorted(there | {os.path.realpath(one) for one in there})
     if not paths:
         return {}
     try:
