@@ -215,7 +215,7 @@ def _floor(
 
 def _undecided(there: Sequence[Copy], now: datetime) -> str:
     """Why nothing goes while somebody may have to choose another backup: "" = nobody has to."""
-    for copy in there:
+    for copy in [one for one in there for mark in one.marks if mark.kind == "restored"]:
         # One that is dated in the future holds nothing: it would do so for as long as it likes.
         if copy.restored_at is not None and -SKEW <= now - copy.restored_at < UNDECIDED_FOR:
             return "the restore of %s is neither confirmed nor undone" % copy.id
