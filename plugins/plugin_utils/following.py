@@ -14,7 +14,6 @@ import json
 import shlex
 import threading
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -22,16 +21,19 @@ from ansible.plugins.action.normal import ActionModule as Normal
 from ansible.utils.display import Display
 
 from ..module_utils.engine.cli.watch import event_of, percent, sentence
+from ..module_utils.engine.errors import UsageError
 from ..module_utils.engine.paths import paths
 from ..module_utils.engine.progress import Event
 from ..module_utils.engine.units import human_duration
 
 LOOK_S = 3.0  # between two looks
 AGAIN_S = 60.0  # a step that goes on is told again
-_READ = "timeout 5 head -c 4096 -- 2>/dev/null "  # it may be a pipe that somebody planted
+# When it was written, too: a step may be the same as in the operation before. And it may be a pipe that
+# somebody planted.
+_READ = '; [ -f "$f" ] && stat -c %y -- "$f" && timeout 5 head -c 4096 -- "$f" 2>/dev/null'
 _OF_USER = (  # as engine/paths.py has it, of the environment that is there
     'd=${XDG_RUNTIME_DIR:-/nowhere}; if [ -w "$d" ]; then d=$d/lifeboat; '
-    "else d=${XDG_STATE_HOME:-$HOME/.local/state}/lifeboat/run; fi; " + _READ + '"$d"/'
+    'else d=${XDG_STATE_HOME:-$HOME/.local/state}/lifeboat/run; fi; f="$d"/'
 )
 
 
@@ -42,11 +44,19 @@ class Following(Normal):
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         """What the module returns."""
-        job, ended = str(self._task.args.get("job") or ""), threading.Event()
+        job = str(self._task.args.get("job") or "")
+        host = str((task_vars or {}).get("inventory_hostname"))
         if not job or self._task.check_mode or self._task.async_val:
             return super().run(tmp, task_vars)
-        host = str((task_vars or {}).get("inventory_hostname", ""))
-        follower = threading.Thread(target=self._follow, args=(host, job, ended), daemon=True)
+        try:
+            command = self._command(job)
+            # First, and alone: a new host asks once whether it is trusted; one that is down fails here.
+            steps = Steps(str(self._low_level_execute_command(command)["stdout"]))
+        except UsageError:  # the module says it better
+            return super().run(tmp, task_vars)
+        ended = threading.Event()
+        told = (steps, command, f"[{host}] {job}: ", ended)
+        follower = threading.Thread(target=self._follow, args=told, daemon=True)
         follower.start()
         try:
             return super().run(tmp, task_vars)
@@ -54,33 +64,30 @@ class Following(Normal):
             ended.set()
             follower.join(LOOK_S)
 
-    def _follow(self, host: str, job: str, ended: threading.Event) -> None:
+    def _follow(self, steps: Steps, command: str, head: str, ended: threading.Event) -> None:
         try:
-            read = self._reader(job)
-            steps = Steps(read())  # what an earlier operation left is none of ours
+            looking = copy.copy(self)  # over a connection of its own: the task's is in use
+            looking._connection = copy.copy(self._connection)
+            if looking._connection.become is not None:
+                looking._connection.set_become_plugin(copy.copy(self._connection.become))
             while not ended.wait(LOOK_S):
-                told = steps.told(read(), time.monotonic())
-                if told:
-                    Display().display(f"[{host}] {job}: {told}")
+                content = str(looking._low_level_execute_command(command)["stdout"])
+                line = steps.told(content, time.monotonic())
+                if line:
+                    Display().display(head + line)
         except (
             Exception
         ) as exc:  # of any connection plugin: the task goes on without being followed
-            Display().vvv(f"the progress of {job} cannot be shown: {exc}", host=host)
+            Display().vvv(f"{head}its progress cannot be shown: {exc}")
 
-    def _reader(self, job: str) -> Callable[[], str]:
-        """Reads the file on the host, over a connection of its own: the task's is in use."""
-        looking = copy.copy(self)
-        looking._connection = copy.copy(self._connection)
-        if looking._connection.become is not None:
-            looking._connection.set_become_plugin(copy.copy(self._connection.become))
+    def _command(self, job: str) -> str:
+        """Prints the file, on the host."""
         name = job + ".drill" if self.drills else job
         scope, root = str(self._task.args.get("scope") or "system"), self._task.args.get("root")
         if scope == "user" and not root:
-            command = _OF_USER + shlex.quote(name + ".progress")
-        else:
-            path = paths(scope, str(root) if root else None).progress(name)
-            command = _READ + shlex.quote(str(path))
-        return lambda: str(looking._low_level_execute_command(command)["stdout"])
+            return _OF_USER + shlex.quote(name + ".progress") + _READ
+        path = paths(scope, str(root) if root else None).progress(name)
+        return "f=" + shlex.quote(str(path)) + _READ
 
 
 class Steps:
@@ -92,8 +99,8 @@ class Steps:
         self._since = self._told_at = 0.0
 
     def told(self, content: str, moment: float) -> str:
-        """The line for what the file holds at `moment` (seconds); "" for none."""
-        event = _event(content) if content != self._before else None
+        """The line for when the file was written, and what it holds, at `moment` (seconds); "" for none."""
+        event = _event(content.partition("\n")[2]) if content != self._before else None
         if event is None:
             return ""
         step = (event.phase, event.what)

@@ -12,7 +12,7 @@ from lifeboat.progress import Event
 
 
 def content(phase: str, done: int = 0, total: int = 0) -> str:
-    return json.dumps(asdict(Event(phase, "db.database", done, total)))
+    return "2026-11-21 02:00:00\n" + json.dumps(asdict(Event(phase, "db.database", done, total)))
 
 
 def test_each_step_is_told_and_a_long_one_every_minute() -> None:
@@ -39,6 +39,11 @@ def test_each_step_is_told_and_a_long_one_every_minute() -> None:
 )
 def test_what_was_there_before_and_what_is_no_step_is_not_told(garbage: str) -> None:
     assert Steps(content("dump")).told(garbage, 5.0) == ""
+
+
+def test_the_same_step_of_a_later_operation_is_told() -> None:
+    again = content("restore").replace("02:00:00", "03:00:00")
+    assert Steps(content("restore")).told(again, 5.0) == "restore db.database"
 
 
 def test_nothing_that_is_shown_steers_the_terminal() -> None:
