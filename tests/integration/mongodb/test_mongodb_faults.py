@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from lifeboat.errors import ConfigError, LifeboatError, MissingDependency, SourceAbsent, SourceError
 from lifeboat.model import Command, Secret, Workspace
 from lifeboat.pipeline import Pipeline
+from lifeboat.sources.mongodb import server as mongodb
 from lifeboat.sources.mongodb.source import MongoDB
 
 from tests.unit.contracts.source_contract import Taken, differences, staged
@@ -120,12 +122,22 @@ def test_a_dump_that_is_killed_is_no_backup(big, work):
     assert nothing_left(work)
 
 
+class Impatient(mongodb.Server):
+    """Its tools look for a server that has gone for a second, and not for half a minute."""
+
+    @contextmanager
+    def tool(self, *asked: Any, **more: Any) -> Iterator[tuple[str, ...]]:
+        with super().tool(*asked, **more) as words:
+            yield (*words, "--serverSelectionTimeout=1")
+
+
 def test_a_server_that_is_killed_in_the_middle_is_no_backup(make_server, work, monkeypatch):
     monkeypatch.setattr("lifeboat.sources.mongodb.session.ANSWER_MS", 500)
     server = make_server()
     with server.client() as client:
         client.big.book.insert_many([{"_id": one, "x": "x" * 200} for one in range(30000)])
     source = server.source("big")
+    source._server = Impatient(**vars(source._server))
     with pytest.raises(LifeboatError, match="mongodump stopped with status 1"):
         dump(source, work, lambda _flow: server.kill())
     assert nothing_left(work)
