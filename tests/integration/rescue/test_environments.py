@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +64,16 @@ def test_production_never_has_fewer_than_three(
 ) -> None:
     """Even where nothing was backed up for months."""
     assert live(host, environment, [400, 300, 200, 100, 0]) == kept
+
+
+def test_the_example_has_a_host_in_each_environment() -> None:
+    hosts = Path(__file__).resolve().parents[3] / "examples/medisecure/hosts.yml"
+    listing = [str(Path(sys.executable).with_name("ansible-inventory")), "--list", "-i", str(hosts)]
+    told = json.loads(subprocess.run(listing, check=True, capture_output=True).stdout)
+    variables = told["_meta"]["hostvars"]
+    assert {host: its["lifeboat_environment"] for host, its in variables.items()} == {
+        "med-dev": "dev",
+        "med-staging": "staging",
+        "med-prod": "production",
+    }
+    assert all("keep" not in its["lifeboat_jobs"]["medisecure"] for its in variables.values())
