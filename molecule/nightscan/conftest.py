@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def guide() -> Guide:
 def key(guide: Guide) -> str:
     """The operator's private key, as the guide shows it."""
     shown = guide.at_controller("Something was deleted", 1)
-    return shown[shown.index("-----BEGIN") :].strip()
+    plain = re.sub(r"\x1b(\[[\d;?]*[A-Za-z]|[=>])", "", shown)  # what `less` says to the terminal
+    return plain[plain.index("-----BEGIN") :].strip()
 
 
 @pytest.fixture(scope="session")

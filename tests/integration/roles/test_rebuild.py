@@ -77,10 +77,12 @@ def test_a_lost_host_comes_back_only_when_every_backup_is_named(fleet: Fleet) ->
     assert not (fleet.folder / "etc").exists()
     assert not (fleet.folder / "deep").exists()
 
-    ran = fleet.play("rebuild", *words, **confirmed, restore_backups=ids)
+    homes = [{"path": str(fleet.folder / "deep"), "mode": "0750"}]
+    ran = fleet.play("rebuild", *words, **confirmed, restore_backups=ids, restore_directories=homes)
     assert ran.status == 0, ran.output[-4000:]
     assert "2 jobs of host old are back on new after" in ran.output
     assert (fleet.folder / "etc" / "one").read_text() == "1"
     assert (fleet.folder / "deep" / "wiki" / "two").read_text() == "2"
+    assert (fleet.folder / "deep").stat().st_mode & 0o777 == 0o750
     made = list((fleet.folder / "disk" / "catalog" / "new").glob("*/*.json"))
     assert len(made) == 2  # it is backed up from now on
