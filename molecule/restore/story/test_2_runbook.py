@@ -52,6 +52,7 @@ def test_one_table_comes_beside(db: Host, keys: Path) -> None:
     assert db.check_output(f"{rows} shop_look") == db.check_output(f"{rows} shop")
     assert lifeboat("db", "undo", "shop", newest, *CONFIRMED).returncode == 0
     assert db.run(f"{rows} shop_look").rc != 0
+    assert lifeboat("db", "confirm", "shop").returncode == 0
 
 
 def test_the_note_beside_a_backup_is_enough_where_there_is_no_lifeboat(
