@@ -54,7 +54,9 @@ def typed(host: Host, commands: str) -> tuple[int, str]:
         "type RESTORE PRODUCTION": "RESTORE PRODUCTION",
     }
     path = f"{host.base / 'bin'}:{os.environ['PATH']}"
-    return terminal.typed(["bash", "-e", "-c", commands], answers, {"PATH": path})
+    code, said = terminal.typed(["bash", "-e", "-c", commands], answers, {"PATH": path})
+    assert answers["paste the private key"] not in said  # however fast it came
+    return code, said
 
 
 def test_nothing_in_it_is_left_to_fill_in_but_what_people_choose(shop: Host) -> None:

@@ -39,10 +39,10 @@ def ask_secret(question: str) -> bytes:
     before = termios.tcgetattr(terminal)
     quiet = termios.tcgetattr(terminal)
     quiet[3] &= ~termios.ECHO
-    sys.stderr.write(question)
-    sys.stderr.flush()
     try:
-        termios.tcsetattr(terminal, termios.TCSADRAIN, quiet)
+        termios.tcsetattr(terminal, termios.TCSADRAIN, quiet)  # before anybody can answer
+        sys.stderr.write(question)
+        sys.stderr.flush()
         lines = []
         for line in sys.stdin.buffer:
             lines.append(line)
