@@ -79,11 +79,9 @@ def test_what_was_lost_comes_back_by_its_name_and_goes_again(
     assert state("wiki1") == whole
 
 
-def test_the_container_that_was_stopped_for_it_is_what_it_was() -> None:
+def test_the_container_that_was_stopped_for_it_runs_again() -> None:
     running = users.on("wiki1", "wiki", "podman ps --format '{{.Names}}'").stdout.split()
     assert sorted(running) == ["bookstack", "bookstack-db"]
-    limits = users.on("wiki1", "wiki", "podman exec bookstack grep NoNewPrivs /proc/1/status")
-    assert limits.stdout.split() == ["NoNewPrivs:", "0"]
 
 
 def test_it_moves_to_a_host_with_other_credentials(

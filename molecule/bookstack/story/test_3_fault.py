@@ -50,7 +50,8 @@ def test_what_is_well_again_is_told_and_measured(wiki1: Host, sql: Callable[[str
     sql("ALTER USER bookstack ACCOUNT UNLOCK")
     assert users.systemctl("wiki1", "wiki", "start", MANUAL).returncode == 0
     assert wait_for(heard("recovered"), 75), on("s3", "cat", "/srv/heard.jsonl").stdout
-    metrics = wiki1.file("/srv/wiki-metrics/lifeboat.prom")
+    (name,) = wiki1.file("/srv/wiki-metrics").listdir()
+    metrics = wiki1.file(f"/srv/wiki-metrics/{name}")
     assert 'job_name="wiki"' in metrics.content_string
     assert metrics.mode == 0o644
 
