@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import time
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,28 @@ def test_a_history_that_was_half_written_fails_nothing_and_is_gone_on_with(host:
 def test_a_run_that_was_killed_is_remembered_for_it(
     host: Host, result: str, status: str, remembered: bool
 ) -> None:
+    env = systemd(host, result, status)
+    for _look in range(2):
+        done = host.lifeboat("freshness", "--unit", "shop:daily", env=env)
+        assert ("the last run failed" in done.stdout) == remembered, done.stdout
+    history = host.root / "state/log/history.jsonl"
+    assert len(history.read_text().splitlines() if history.exists() else []) == remembered
+
+
+def test_a_run_that_began_when_another_one_ended_is_remembered_too(host: Host) -> None:
+    host.run()
+    history = host.root / "state/log/history.jsonl"
+    last = dict(json.loads(history.read_text()), seconds=8.0)
+    env = systemd(host, "signal", "9")
+    last["at"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    history.write_text(json.dumps(last) + "\n")
+    for _look in range(2):
+        done = host.lifeboat("freshness", "--unit", "shop:daily", env=env)
+        assert "the run ended with signal 9" in done.stdout
+    assert len(history.read_text().splitlines()) == 2
+
+
+def systemd(host: Host, result: str, status: str) -> dict[str, str]:
     """systemd's answer is a program of ours: there is none here that would run units."""
     programs = host.base / "bin"
     programs.mkdir()
@@ -207,12 +230,7 @@ def test_a_run_that_was_killed_is_remembered_for_it(
         f"echo ExecMainStartTimestampMonotonic={begun}\n"
     )
     (programs / "systemctl").chmod(0o755)
-    env = {"PATH": f"{programs}:{os.environ['PATH']}"}
-    for _look in range(2):
-        done = host.lifeboat("freshness", "--unit", "shop:daily", env=env)
-        assert ("the last run failed" in done.stdout) == remembered, done.stdout
-    history = host.root / "state/log/history.jsonl"
-    assert len(history.read_text().splitlines() if history.exists() else []) == remembered
+    return {"PATH": f"{programs}:{os.environ['PATH']}"}
 
 
 def test_a_job_that_was_removed_is_forgotten(host: Host) -> None:

@@ -190,8 +190,8 @@ def remember_killed(session: Session, job: str, unit: str) -> None:
     except (KeyError, ValueError):
         return
     begun = int(time.time() - time.clock_gettime(time.CLOCK_MONOTONIC) + since_boot)
-    if runs and history.ended_at(runs[-1]) >= begun:
-        return  # it did
+    if runs and history.ended_at(runs[-1]) >= begun and history.begun_at(runs[-1]) >= begun - 1:
+        return  # it did; another one may have ended in the second in which it began
     told = f"the run ended with {result}" + (f" {status}" if status else "")
     history.remember_failure(session.paths.history, job, now(), told, 1)
 

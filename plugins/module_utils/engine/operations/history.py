@@ -131,6 +131,14 @@ def trend_of(
     return sizes
 
 
+def begun_at(entry: Mapping[str, Any]) -> float:
+    """When what it tells of began, seconds since 1970, to a second; 0 where that cannot be read."""
+    try:
+        return ended_at(entry) - float(entry.get("seconds") or 0)
+    except (TypeError, ValueError):
+        return 0.0
+
+
 def ended_at(entry: Mapping[str, Any]) -> float:
     """When it was remembered, seconds since 1970; 0 where that cannot be read."""
     try:
