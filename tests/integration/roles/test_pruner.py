@@ -103,7 +103,7 @@ def fleet(site: Site) -> Any:
         yield Fleet(site, server)
 
 
-@pytest.mark.nightly  # molecule/copies has a pruner on a host of its own
+@pytest.mark.nightly  # each time: s3/test_s3_prune.py, rescue/test_undecided.py
 def test_a_pruner_host_prunes_what_the_others_may_only_append_to(fleet: Fleet) -> None:
     ran = fleet.play("site")
     assert ran.status == 0, ran.output[-3000:]
