@@ -30,7 +30,7 @@ def test_the_timers_run_without_a_login_and_as_nobody_else(wiki1: Host) -> None:
 def test_files_are_closed_to_others_and_credentials_to_all_but_their_owner(wiki1: Host) -> None:
     assert wiki1.check_output(f"find {OURS} -maxdepth 0 -perm /0077") == ""
     open_below = "! -name RUNBOOK.md ! -name watch"  # they hold no secret
-    assert wiki1.check_output(f"find {OURS} -perm /0027 {open_below}") == ""
+    assert wiki1.check_output(f"find {OURS} -perm /0007 {open_below}") == ""
     credentials = wiki1.file("/home/wiki/.config/lifeboat/credentials").listdir()
     assert sorted(credentials) == ["wiki_db_root", "wiki_discord", "wiki_s3"]
     for name in credentials:
