@@ -29,6 +29,14 @@ def test_a_task_fails_where_a_place_was_lost_and_says_which(web1: Host) -> None:
     assert re.search("BackupFailed.*external", ran.stderr, re.DOTALL), ran.stderr
 
 
+def test_a_task_that_finds_the_job_held_tries_again_later() -> None:
+    """As often as it may: here never, which it says."""
+    words = "from bolibana.tasks import back_up as b; b.max_retries = 0; print(b.apply().result)"
+    lock = "/var/lib/lifeboat/locks/bolibana.lock"
+    held = ("flock", lock, *AS_APPLICATION, "/srv/bolibana/manage.py", "shell", "-c", words)
+    assert "Can't retry bolibana.tasks.back_up" in on("web1", *held).stdout
+
+
 @pytest.mark.parametrize(
     "words", ["restore bolibana", "run bolibana --json --quiet --only db", "list bolibana"]
 )

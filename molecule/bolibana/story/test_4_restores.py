@@ -27,8 +27,8 @@ STARTED = [f"start {one}" for one in reversed(UNITS)]
 
 @pytest.fixture(scope="module")
 def good(web1: Host) -> tuple[str, str, str]:
-    """(id, rows, media) of the state that is to come back."""
-    return str(told("web1", "run", "bolibana")["id"]), rows(web1), media(web1)
+    """(id, rows, media) of the state that is to come back: nothing has changed since the newest."""
+    return str(told("web1", "list", "bolibana")[0]["id"]), rows(web1), media(web1)
 
 
 @pytest.fixture
