@@ -71,18 +71,28 @@ def append_line(path: Path, line: str, mode: int = 0o640) -> None:
         os.close(descriptor)
 
 
-def read_small(path: Path, most: int = 1 << 20) -> bytes:
+def read_small(path: Path, most: int = 1 << 20, for_: os.stat_result | None = None) -> bytes:
     """The content of a file that somebody else may have put there.
+
+    for_: of something else, whose owner leads us to the file: one that he may not read is not read for him.
 
     Raises OSError, and LifeboatError for what is no regular file or holds over `most` bytes.
     """
     with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as there:
+        if for_ is not None and not _open_to(os.fstat(there.fileno()), for_):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         content = there.read(most + 1)
     if len(content) > most:
         raise LifeboatError(
             f"{path} holds more than {most} bytes", hint="look who wrote it, and remove it"
         )
     return content
+
+
+def _open_to(found: os.stat_result, reader: os.stat_result) -> bool:
+    """Whether the owner or the group of `reader` may read a file; both only if its mode says so to all."""
+    group = found.st_gid == reader.st_gid and found.st_mode & stat.S_IRGRP
+    return bool(found.st_uid == reader.st_uid or group or found.st_mode & stat.S_IROTH)
 
 
 def sync_directory(path: Path) -> None:

@@ -43,7 +43,8 @@ def look(repository: Repository) -> dict[str, Any]:
         if repository.remote:
             found["pushed"] = has(repository.remote, found["commit"])
     except LifeboatError as exc:
-        found["problem"] = str(exc)
+        told = str(exc)  # with names, and words of the remote's, that anybody may have chosen
+        found["problem"] = "".join(one if one.isprintable() else "?" for one in told)
     return found
 
 
@@ -60,11 +61,12 @@ def complaint(found: Mapping[str, Any]) -> str:
 def head(tree: Path) -> tuple[str, str]:
     """(commit, branch or "") that a working tree is at. Raises SourceError."""
     try:
-        folder = _folder(tree)
-        text = _text(folder / "HEAD")
+        owner = os.lstat(tree / ".git")
+        folder = _folder(tree, owner)
+        text = _text(folder / "HEAD", owner)
         named = _REF.fullmatch(text)
-        commit = _resolve(folder, named.group(1)) if named else text
-    except (OSError, LifeboatError) as exc:
+        commit = _resolve(folder, named.group(1), owner) if named else text
+    except (OSError, ValueError, LifeboatError) as exc:  # ValueError: no name can hold that
         why = exc.strerror if isinstance(exc, OSError) else exc
         raise SourceError(f"the commit of {tree} cannot be read: {why}") from None
     if not _COMMIT.fullmatch(commit):
@@ -95,31 +97,32 @@ def _git(folder: str, *words: str) -> str:
     return run(Command(argv, env=_QUIET), timeout_s=_TIMEOUT_S).decode("utf-8", "replace")
 
 
-def _folder(tree: Path) -> Path:
+def _folder(tree: Path, owner: os.stat_result) -> Path:
     """Where git keeps what it knows of a tree: `.git`, or what the file `.git` of a worktree names."""
     folder = tree / ".git"
     if folder.is_file():
-        folder = tree / _text(folder).partition("gitdir: ")[2]
+        folder = tree / _text(folder, owner).partition("gitdir: ")[2]
     return folder
 
 
-def _resolve(folder: Path, ref: str) -> str:
+def _resolve(folder: Path, ref: str, owner: os.stat_result) -> str:
     """The commit that a ref names; "" if there is none."""
     shared = folder
     if (folder / "commondir").is_file():  # of a worktree: its branches lie with the first tree
-        shared = folder / _text(folder / "commondir")
+        shared = folder / _text(folder / "commondir", owner)
     if ".." in ref.split("/"):
         return ""
     if (shared / ref).is_file():
-        return _text(shared / ref)
+        return _text(shared / ref, owner)
     if not os.path.exists(shared / "packed-refs"):
         return ""
-    for line in _text(shared / "packed-refs").splitlines():
+    for line in _text(shared / "packed-refs", owner).splitlines():
         commit, _space, name = line.partition(" ")
         if name == ref:
             return commit
     return ""
 
 
-def _text(path: Path) -> str:
-    return read_small(path, 16 << 20).decode("utf-8", "replace").strip()
+def _text(path: Path, owner: os.stat_result) -> str:
+    """Whoever owns the tree leads us anywhere: a secret of 64 hexadecimal digits looks like a commit."""
+    return read_small(path, 16 << 20, for_=owner).decode("utf-8", "replace").strip()

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lifeboat.errors import SourceError
-from lifeboat.revision import has, head
+from lifeboat.job import Repository
+from lifeboat.revision import has, head, look
 
 from tests.integration.rescue.host import Host
 
@@ -142,8 +144,53 @@ def test_what_is_no_commit_is_not_told_as_one(tree: Path, tmp_path: Path) -> Non
         head(tmp_path)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs files of two users")
+@pytest.mark.parametrize("mode", [0o400, 0o640])
+def test_a_secret_that_looks_like_a_commit_is_not_read_for_the_owner_of_the_tree(
+    tree: Path, tmp_path: Path, mode: int
+) -> None:
+    """The secret key of some stores is 64 hexadecimal digits, as a commit may be."""
+    closed = tmp_path / "credentials"
+    closed.mkdir(0o700)
+    (closed / "main").write_text("ab" * 32)
+    (closed / "main").chmod(mode)
+    heads = tree / ".git" / "refs" / "heads"
+    shutil.rmtree(heads)
+    heads.symlink_to(closed)
+    os.chown(tree / ".git", 4321, 4321)
+    found = look(Repository(str(tree), ""))
+    assert found["commit"] == ""
+    assert "Permission denied" in found["problem"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs files of two users")
+def test_what_root_pulled_into_a_tree_of_another_user_is_read(tree: Path) -> None:
+    wanted = git(tree, "rev-parse", "HEAD")
+    os.chown(tree / ".git", 4321, 4321)
+    assert head(tree) == (wanted, "main")
+
+
+def test_what_the_owner_of_the_tree_writes_fails_nothing_and_forges_no_line(tmp_path: Path) -> None:
+    app, odd = tmp_path / "app", tmp_path / "x\nforged \x1b[31m"
+    app.mkdir()
+    (odd / "HEAD").mkdir(parents=True)
+    (app / ".git").write_bytes(b"gitdir: a\0b")
+    assert "cannot be read" in look(Repository(str(app), ""))["problem"]
+    (app / ".git").write_text(f"gitdir: {odd}")
+    problem = look(Repository(str(app), ""))["problem"]
+    assert "not a regular file" in problem
+    assert problem.isprintable()
+
+
 @pytest.mark.parametrize(
-    "remote", ["https://me:secret@x/y.git", "ext::sh -c id", "--upload-pack=x"]
+    "remote",
+    [
+        "https://me:secret@x/y.git",
+        "https://secret@x/y.git",
+        "git+ssh://me:secret@x/y.git",
+        "ext::sh -c id",
+        "--upload-pack=x",
+    ],
 )
 def test_a_remote_with_a_password_or_a_program_is_refused(host: Host, remote: str) -> None:
     host.job["repository"]["remote"] = remote

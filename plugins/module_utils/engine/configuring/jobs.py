@@ -117,7 +117,9 @@ def _repository(where: str, body: Any) -> Repository | None:
     if not os.path.isabs(given["path"]):
         raise ConfigError(f"{where}.path: write an absolute path")
     remote = given["remote"]
-    if remote.startswith("-") or "::" in remote or re.match(r"\w+://[^/@]*:[^/@]*@", remote):
+    # Over HTTP a name alone may be the secret: a token.
+    secret = re.match(r"(?i)https?://[^/@]*@|[\w+.-]+://[^/@]*:[^/@]*@", remote)
+    if remote.startswith("-") or "::" in remote or secret:
         raise ConfigError(
             f"{where}.remote: write a URL without a password, or USER@HOST:PATH",
             hint="what the job's user needs to ask it lies in that user's own git or ssh settings",
