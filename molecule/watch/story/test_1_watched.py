@@ -96,7 +96,7 @@ def test_a_run_tells_how_far_it_is_and_one_that_is_killed_is_told(db: Host) -> N
     assert "dump feed." in shown.stderr, shown.stderr
     db.check_output(f"systemctl kill --signal=KILL '{unit}'")
     assert wait_for(lambda: "slow" in firing("LifeboatBackupFailed"), 40)
-    assert wait_for(told("hooks.slack.com", "slow: the last run failed", "signal"), 75)
+    assert wait_for(told("hooks.slack.com", "slow: the last run failed", "signal"), 90)
 
 
 def test_what_is_well_again_is_told(db: Host) -> None:
@@ -104,7 +104,7 @@ def test_what_is_well_again_is_told(db: Host) -> None:
     for job in ("shop", "slow"):
         start(db, job)
     assert wait_for(lambda: firing("LifeboatBackupFailed") == [], 40)
-    assert wait_for(told("hooks.slack.com", "recovered"), 75)
+    assert wait_for(told("hooks.slack.com", "recovered"), 90)
 
 
 def test_what_the_kernel_denied_is_seen(db: Host) -> None:
