@@ -469,6 +469,20 @@ class TestFiles(KeptContract):
         source.discard(swap)
         assert not kept.exists()
 
+    @pytest.mark.parametrize("name", ["side", "unpacked"])
+    def test_what_was_put_where_the_new_tree_was_is_not_removed(
+        self, source, taken, work, ground, name
+    ):
+        swap = staged(source, taken, work)
+        source.swap(swap)
+        Path(swap.kept).rename(ground / "away")
+        put = Path(swap.side + (".d" if name == "unpacked" else ""))
+        put.mkdir()
+        (put / "conf").write_text("root's")
+        with pytest.raises(SourceError, match="something else lies at"):
+            source.discard(swap)
+        assert (put / "conf").read_text() == "root's"
+
     @pytest.mark.skipif(not ROOT, reason="only root may mount")
     def test_what_is_mounted_inside_is_never_moved_nor_removed(self, source, taken, work, ground):
         swap = staged(source, taken, work)

@@ -274,10 +274,10 @@ def discard(tree: Tree) -> None:
             hint="what was there before lies at %s, what was restored at %s"
             % (tree.kept, tree.side),
         )
-    away = tree.existed and _old(tree) != tree.target  # then what is kept is the old one
+    away = tree.existed and _old(tree) != tree.target  # then nothing is left but the old one
     for name in (tree.unpacked, tree.side, tree.kept):
         refuse_mounts(name)
-        _remove(name, tree.inode if away and name == tree.kept else 0)
+        _remove(name, tree.inode if away else 0)
 
 
 def _remove(name: str, inode: int) -> None:
