@@ -97,7 +97,7 @@ def plan(
         _floor(counted, own.minimum if type_ else 0, reasons, waits)
     _floor(whole, keep.minimum, reasons, waits)
 
-    held = _undecided(there, now) or _held(past, good, subsets, now, stale_after)
+    held = undecided(there, now) or _held(past, good, subsets, now, stale_after)
     going = [copy for copy in there if not reasons[copy.id] and copy.id not in waits]
     if held:
         waits.update({copy.id: held for copy in going})
@@ -213,9 +213,10 @@ def _floor(
             staying += 1
 
 
-def _undecided(there: Sequence[Copy], now: datetime) -> str:
+def undecided(there: Sequence[Copy], now: datetime) -> str:
     """Why nothing goes while somebody may have to choose another backup: "" = nobody has to."""
-    for copy in [one for one in there for mark in one.marks if mark.kind == "restored"]:
+    said = [one for one in there for mark in one.marks if mark.kind == "restored"]
+    for copy in (one for one in said if one.committed):
         # One that is dated in the future holds nothing: it would do so for as long as it likes.
         if copy.restored_at is not None and -SKEW <= now - copy.restored_at < UNDECIDED_FOR:
             return "the restore of %s is neither confirmed nor undone" % copy.id

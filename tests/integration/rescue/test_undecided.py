@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 
@@ -89,3 +90,27 @@ def test_a_restore_that_is_taken_back_holds_nobody(host: Host, vault: Host) -> N
     assert failed.returncode == 1, failed.stderr
     assert [name for name in host.stored() if ".restored-" in name]
     assert held(vault) == ""
+
+
+def test_a_restore_of_a_backup_that_nobody_signed_is_waited_for_too(
+    host: Host, vault: Host
+) -> None:
+    """It takes no place at a pruner that knows signers; what is chosen after it may be any other."""
+    older = host.run()
+    made = host.base / "signing"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(made)], check=True)
+    secrets = host.root / "config" / "credentials"
+    secrets.mkdir(mode=0o700)
+    (secrets / "signing").write_text(json.dumps(made.read_text()))
+    (secrets / "signing").chmod(0o600)
+    host.configuration["signing"] = {"key": {"credential": "signing"}}
+    host.configure()
+    public = made.with_suffix(".pub").read_text().strip()
+    vault.configuration["prunes"]["hosts"][host.name]["signers"] = [public]
+    vault.configure()
+    first, second = host.run(), host.run()
+    assert host.restore(older).returncode == 0
+
+    assert held(vault) == f"the restore of {older} {NOT_DECIDED}"
+    vault.lifeboat("prune", "--from-host", "h1", "shop", "--apply")
+    assert manifests(host) == [older, first, second]

@@ -114,7 +114,9 @@ def _plan_one(job: Job, destination: Destination, host: str, now: datetime, held
 
         placed = places.planned(destination, host, job, there, plan_of)
         made, unsound = placed.plan, placed.unsound
-        held = made.held or held or _wrong_clock(destination, host, job.name, made)
+        # Also of one that takes no place: it was restored all the same.
+        held = made.held or held or retention.undecided(there, now)
+        held = held or _wrong_clock(destination, host, job.name, made)
         if held:
             late = tuple((copy, held) for copy, _why in made.expired)
             made = Plan(made.kept, (), made.deferred + late, held)
