@@ -106,7 +106,9 @@ def _drill_key(job: Job) -> str:
 
 
 def _readable(job: Job, destination: Any) -> str:
-    found = sum(1 for host in job.drilling.hosts for _ in copies_at(destination, host, job.name))
+    found = sum(
+        1 for host in job.drilling.hosts for _copy in copies_at(destination, host, job.name)
+    )
     return f"reached, and holds {found} backups of " + ", ".join(job.drilling.hosts)
 
 
