@@ -165,6 +165,50 @@ def test_the_watcher_outside_is_told_good_and_bad(
     assert [one[1] for one in heard.requests] == ["/ping/1234/fail?x=1", "/ping/1234?x=1"]
 
 
+def test_the_watcher_outside_is_not_told_of_a_job_that_nobody_looked_at_lately(
+    host: Host, tell: Any, heard: Heard, services: int
+) -> None:
+    host.configuration["jobs"]["wiki"] = host.job
+    tell({}, "run", "shop", port=services, ping="https://hook.lab/p")
+    tell(None, "run", "wiki", port=services)
+    assert [one[1] for one in heard.requests] == ["/p"]
+    path = host.root / "state/watch/shop.json"
+    seen = json.loads(path.read_text())
+    seen["at"] -= 14 * 3600
+    path.write_text(json.dumps(seen))
+    tell(None, "freshness", "wiki", port=services)
+    assert [one[1] for one in heard.requests] == ["/p"]
+
+
+@pytest.mark.parametrize("log", ["history", "audit"])
+@pytest.mark.parametrize("line", ["[" * 200_000, '{"seq": 1e999, "prev": "", "at": ""}'])
+def test_what_the_user_of_a_job_writes_into_a_log_stops_nothing(
+    host: Host, log: str, line: str
+) -> None:
+    host.run()
+    with open(host.root / f"state/log/{log}.jsonl", "a") as out:
+        out.write(line + "\n")
+    done = host.lifeboat("freshness", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"shop": "good"}), done.stderr
+    assert host.lifeboat("run", "shop").returncode == 0
+
+
+def test_a_job_that_cannot_be_looked_at_silences_no_other(host: Host) -> None:
+    host.configuration["jobs"]["wiki"] = host.job
+    host.configure()
+    host.run()
+    host.run()
+    odd = {"event": "backup", "job": "wiki", "at": "2026-11-21T02:00:00Z", "seconds": "z"}
+    with open(host.root / "state/log/history.jsonl", "a") as out:
+        out.write(json.dumps(odd) + "\n")
+    audit = host.root / "state/log/audit.jsonl"
+    audit.write_bytes(audit.read_bytes().replace(b"-manual-", b"-daily-", 1))
+    done = host.lifeboat("freshness", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (1, {"shop": "good"})
+    assert "wiki could not be looked at: ValueError" in done.stderr
+    assert known(host)["changed"] == 1
+
+
 def test_a_missing_directory_for_metrics_fails_no_backup(host: Host) -> None:
     host.configuration["textfile_path"] = str(host.base / "nowhere")
     host.configure()

@@ -24,6 +24,7 @@ from .session import Session, now
 from .unit import ALL
 
 _BATCH_S = 60.0  # what comes within a minute of a message is told in the next one
+_LATELY_S = 13 * 3600.0  # as the alert LifeboatNotChecked: two checks of all jobs were missed
 _KILLED = ("signal", "core-dump", "oom-kill", "timeout", "watchdog", "resources", "exit-code")
 Note = Callable[[str], None]
 
@@ -62,12 +63,14 @@ def check(
             found.append(look(session, session.job(name)))
         except (LifeboatError, OSError) as exc:
             note(f"{name} could not be looked at: {exc}")
+        except Exception as exc:  # of what somebody else wrote: it silences no other job's alarms
+            note(f"{name} could not be looked at: {exc!r}")
     with lookout.held():
         for one in found:
             lookout.keep(one)
         seen = lookout.seen()
         told = lookout.told()
-        _take_note(session, told, found)
+        _take_note(session, told, found, set(names) == set(session.configuration.jobs))
         waits = _deliver(session, told, note, patient)
         lookout.keep_told(told)
         _write(lookout, note)
@@ -78,16 +81,18 @@ def check(
             _deliver(session, told, note, patient=False, now_at_all=True)
             lookout.keep_told(told)
             _write(lookout, note)
-    _ping(session, lookout, seen, note)
+    _ping(session, lookout, seen, note, len(found) == len(names))
     return seen
 
 
-def _take_note(session: Session, told: Told, found: Sequence[Mapping[str, Any]]) -> None:
-    """Add to `told` what has to be told of these observations."""
+def _take_note(
+    session: Session, told: Told, found: Sequence[Mapping[str, Any]], whole: bool
+) -> None:
+    """Add to `told` what has to be told of these observations; `whole`: of all of the host."""
     configuration, moment = session.configuration, now().timestamp()
     problems = [one for seen in found for one in alarms.problems(seen)]
     jobs = [seen["job"] for seen in found]
-    if set(jobs) == set(configuration.jobs):  # a look at all of the host
+    if whole:
         problems += look_around(session, told)
         jobs.append(alarms.HOST)
     told.known, news = alarms.decide(
@@ -149,13 +154,15 @@ def _write(lookout: Lookout, note: Note) -> None:
 
 
 def _ping(
-    session: Session, lookout: Lookout, seen: Sequence[Mapping[str, Any]], note: Note
+    session: Session, lookout: Lookout, seen: Sequence[Mapping[str, Any]], note: Note, whole: bool
 ) -> None:
-    """Say outside whether this host is well; while a job was never looked at nobody can say."""
-    whole = {one["job"] for one in seen} == set(session.configuration.jobs)
-    if session.configuration.notify.ping is None or not whole:
-        return
+    """Say outside whether this host is well; that it is, only when each job was looked at lately."""
+    moment = now().timestamp()
+    fresh = {one["job"] for one in seen if abs(moment - one.get("at", 0)) < _LATELY_S}
     good = all(_state(one) != CRITICAL for one in seen)
+    whole = whole and fresh == set(session.configuration.jobs)
+    if session.configuration.notify.ping is None or (good and not whole):
+        return
     try:
         NOTIFIERS["ping"](session.configuration.notify.ping).send(good)
     except (LifeboatError, OSError) as exc:

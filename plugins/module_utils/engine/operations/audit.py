@@ -26,6 +26,8 @@ from ..units import iso
 NAME = "audit.jsonl"
 _BLOCK = 1 << 20  # bytes read at once, from the end of a file back to its last whole line
 _MOST_FACT = 64 << 10  # bytes of one value; a larger one is told by its length and hash
+# Of a line that somebody else may have written: deep nesting, and a number that is none.
+_MALFORMED = (ValueError, KeyError, TypeError, ArithmeticError, RecursionError)
 _FIRST = "0" * 64  # what the first line names as the one before
 
 
@@ -89,7 +91,7 @@ def check(path: Path) -> Chain:
         try:
             entry = json.loads(line)
             said, this, at = str(entry["prev"]), int(entry["seq"]), str(entry["at"])
-        except (ValueError, KeyError, TypeError):
+        except _MALFORMED:
             problems.append(f"{where}: this is no whole entry")
             continue
         if lines and (said != before or this != seq + 1):
@@ -110,7 +112,7 @@ def entries(path: Path, job: str = "") -> Iterator[Mapping[str, Any]]:
     for _name, _number, line in _lines(path):
         try:
             entry = json.loads(line)
-        except ValueError:
+        except _MALFORMED:
             continue
         if isinstance(entry, dict) and (not job or entry.get("job") == job):
             yield entry
@@ -195,7 +197,7 @@ def _entry(line: bytes) -> dict[str, Any] | None:
     try:
         entry = json.loads(line)
         return {"seq": int(entry["seq"]), "line": line}
-    except (ValueError, KeyError, TypeError):
+    except _MALFORMED:
         return None
 
 

@@ -76,7 +76,7 @@ def past(history: Path, job: str, event: str = "backup") -> list[Mapping[str, An
     for line in (*_tail(history.with_name(history.name + ".1")), *_tail(history)):
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(entry, dict) and entry.get("job") == job and entry.get("event") == event:
             found.append(entry)
