@@ -86,7 +86,14 @@ def resume(folder: Path) -> list[Told]:
             user = str(body.get("user", writer))
         except FileNotFoundError:
             continue
-        except (OSError, ValueError, KeyError, TypeError, LifeboatError) as exc:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            RecursionError,
+            LifeboatError,
+        ) as exc:
             told.append(Told(f"{note} cannot be read: {exc}", False))
             continue
         theirs = writer in ("root", user)

@@ -212,3 +212,58 @@ sqlite.SQLite.stage = staged
     assert Path(host.base / "told").read_text() == "s3cr3t-of-the-source"
     stored = [path for path in host.disk.rglob("*") if path.is_file()]
     assert not [path for path in stored if b"s3cr3t-of-the-source" in path.read_bytes()]
+
+
+@pytest.mark.parametrize("job", ["blog", "shop"])
+def test_what_the_user_of_a_job_leaves_keeps_no_restore_from_being_settled(
+    host: Host, job: str
+) -> None:
+    """The spool is that user's; what lies there is read by root, at boot too."""
+    host.configuration["jobs"]["blog"] = host.job
+    host.configure()
+    id_ = host.run()
+    host.fill(7)
+    killed = host.restore(
+        id_,
+        before="from lifeboat.sources.sqlite.source import SQLite\n"
+        f"SQLite.swap = lambda self, swap: {KILL}",
+    )
+    assert killed.returncode == -signal.SIGKILL
+    spool = host.root / "state/spool" / job
+    spool.mkdir(parents=True, exist_ok=True)
+    (spool / "stopped-x.json").write_text("[" * 200_000)
+
+    done = host.lifeboat("recover")
+
+    assert "stopped-x.json cannot be read" in done.stdout, done.stderr
+    assert "is taken back" in done.stdout
+    assert not list((host.root / "state/restores").glob("*.json"))
+    assert host.rows() == 7
+
+
+def test_a_job_that_cannot_be_recovered_keeps_no_other_waiting(host: Host) -> None:
+    host.configuration["jobs"]["blog"] = host.job
+    host.configure()
+    id_ = host.run()
+    host.restore(
+        id_,
+        before="from lifeboat.sources.sqlite.source import SQLite\n"
+        f"SQLite.swap = lambda self, swap: {KILL}",
+    )
+    spool = host.root / "state/spool/blog"
+    spool.mkdir(parents=True, exist_ok=True)
+    (spool / "stopped-x.json").write_text("{}")
+
+    done = host.lifeboat(
+        "recover",
+        before="from lifeboat.operations import backup\n"
+        "def empty(spool, real=backup.empty):\n"
+        "    if spool.name == 'blog':\n"
+        "        raise OSError(16, 'busy')\n"
+        "    real(spool)\n"
+        "backup.empty = empty",
+    )
+
+    assert done.returncode == 1
+    assert "blog could not be recovered: [Errno 16] busy" in done.stderr
+    assert "is taken back" in done.stdout

@@ -36,6 +36,9 @@ def recover(session: Session, asked: Any, out: Output) -> int:
         except LifeboatError as exc:
             failed = exc.exit_code
             out.error(exc)
+        except Exception as exc:  # of what the job's user left there, say
+            failed = 1
+            out.error(LifeboatError(f"{name} could not be recovered: {exc}"))
     out.result(told, "\n".join(told) or "nothing to recover")
     return failed
 
