@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
+from lifeboat.errors import FormatError
 from lifeboat.operations.audit import append, check, entries
 
 AT = datetime(2026, 11, 21, 2, 0, tzinfo=timezone.utc)
@@ -98,6 +99,19 @@ def test_a_line_cut_by_a_power_cut_is_told_and_the_next_one_stands(log: Path) ->
 def _write(path: Path) -> None:
     for _number in range(20):
         append(path, "backup", "shop", AT, {})
+
+
+@pytest.mark.parametrize("rotated", [False, True])
+def test_a_log_of_something_else_shows_for_it_takes_no_entry(log: Path, rotated: bool) -> None:
+    if rotated:
+        log.rename(log.with_name("audit.jsonl.1"))
+    log.write_text("x\n")
+    assert any("takes none" in one for one in check(log).breaks)
+    with pytest.raises(FormatError):
+        append(log, "backup", "shop", AT, {})
+    log.unlink()
+    append(log, "backup", "shop", AT, {})
+    assert not check(log).breaks
 
 
 def test_two_who_write_at_once_make_one_chain(log: Path) -> None:

@@ -85,6 +85,7 @@ def check(path: Path) -> Chain:
     breaks: list[str] = []
     before = _FIRST
     seq = lines = 0
+    whole: dict[str, bool] = {}  # file -> whether it holds any entry
     first_at = last_at = ""
     for name, number, line in _lines(path):
         where = f"{name}, line {number}"
@@ -93,7 +94,9 @@ def check(path: Path) -> Chain:
             said, this, at = str(entry["prev"]), int(entry["seq"]), str(entry["at"])
         except _MALFORMED:
             problems.append(f"{where}: this is no whole entry")
+            whole.setdefault(name, False)
             continue
+        whole[name] = True
         if lines and (said != before or this != seq + 1):
             breaks.append(f"{where}: what came before entry {this} was changed, or is missing")
             problems.append(breaks[-1])
@@ -103,6 +106,9 @@ def check(path: Path) -> Chain:
         before, seq, last_at = _hash(line), this, at
         first_at = first_at or at
         lines += 1
+    if not whole.get(path.name, True):  # then `append` has nothing to go on from
+        breaks.append(f"{path.name}: it holds no entry, and takes none: move it away")
+        problems.append(breaks[-1])
     head = before if lines else ""
     return Chain(lines, head, first_at, last_at, tuple(problems), tuple(breaks))
 
