@@ -19,7 +19,7 @@ import yaml
 
 _EXPRESSION = re.compile(r"\$\{\{ *([^}]+?) *\}\}")
 _COMPARED = re.compile(r"([\w.-]+) (==|!=) '([^']*)'")
-_STEP = {"name", "id", "if", "env", "run"}
+_STEP = {"name", "id", "if", "env", "run", "timeout-minutes"}
 _JOB = {
     *("runs-on", "timeout-minutes", "environment", "concurrency", "permissions"),
     *("defaults", "env", "outputs", "steps"),
@@ -95,10 +95,22 @@ def _shell(
     return ("failure" if done.returncode else "success"), outputs
 
 
+def cancelled(workflow: Path, job: str, outcomes: Mapping[str, str]) -> list[str]:
+    """The names of the steps that still run where a run is cancelled, or at its limit. outcomes: {id: …}."""
+    steps = {id_: {"outcome": outcome} for id_, outcome in outcomes.items()}
+    known = {"steps": steps, "job": {"status": "cancelled"}}
+    described = yaml.safe_load(workflow.read_text())["jobs"][job]["steps"]
+    return [one["name"] for one in described if _wanted(one.get("if", "success()"), known)]
+
+
 def _wanted(condition: str, known: Mapping[str, Any]) -> bool:
     """Terms joined by &&. Without a word of its own about the status a step wants success."""
-    failed = known["job"]["status"] == "failure"
-    statuses = {"success()": not failed, "failure()": failed, "always()": True}
+    status = known["job"]["status"]
+    statuses = {
+        "success()": status == "success",
+        "failure()": status == "failure",
+        "always()": True,
+    }
     terms = condition.split(" && ")
     if not set(terms) & set(statuses):
         terms.append("success()")

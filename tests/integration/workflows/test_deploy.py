@@ -178,6 +178,15 @@ def test_a_deployment_that_fails_leaves_the_code_and_the_data_of_before(
     assert "PRIVATE KEY" not in ran.log
 
 
+@pytest.mark.parametrize(
+    ("deploy", "back"), [("cancelled", True), ("success", True), ("skipped", False)]
+)
+def test_a_deployment_that_somebody_cancels_goes_back_too(deploy: str, back: bool) -> None:
+    ended = ["Say how it ended"]
+    wanted = [CODE_BACK, DATA_BACK, *ended] if back else ended
+    assert workflow.cancelled(DEPLOY, "deploy", {"deploy": deploy}) == wanted
+
+
 def test_without_a_good_backup_nothing_is_deployed(deployment: Deployment) -> None:
     deployment.host.configuration["jobs"]["medisecure"]["sources"]["gone"] = {
         "type": "files",
