@@ -102,6 +102,9 @@ def test_the_login_of_the_pipeline_may_do_nothing_else(staging: Host) -> None:
         "cat /etc/shadow",
         "lifeboat prune medisecure --apply",
         "lifeboat undo medisecure",
+        "lifeboat restore medisecure latest --from /tmp/own.tar --identity -",
+        "lifeboat verify /tmp/own.tar",
+        "lifeboat run medisecure --only patients",
     ):
         refused = staging.run(f"runuser -u deploy -- sudo -n {words}")
         assert refused.rc == 1, words
