@@ -30,7 +30,7 @@ def status_of(url: SplitResult, timeout_s: float) -> int:
         return line.getresponse().status
     except OSError as exc:
         raise NoAnswer(exc.strerror or str(exc) or type(exc).__name__) from exc
-    except http.client.HTTPException as exc:
+    except (http.client.HTTPException, UnicodeError) as exc:  # what it says may hold the URL
         raise NoAnswer(type(exc).__name__) from exc
     finally:
         line.close()
