@@ -49,6 +49,27 @@ def test_a_restore_after_an_undo_works(host: Host) -> None:
     assert host.rows() == 1000
 
 
+def test_a_restore_of_a_tree_after_an_undo_can_be_let_go_of(host: Host) -> None:
+    """What the first one restored lies beside still; what it replaced has moved on with the second."""
+    uploads = host.data / "uploads"
+    uploads.mkdir()
+    (uploads / "invoice").write_text("paid")
+    host.job["sources"]["uploads"] = {"type": "files", "paths": [str(uploads)]}
+    host.configure()
+    saved = host.run()
+    (uploads / "invoice").write_text("open")
+    assert host.restore(saved, "--only", "uploads").returncode == 0
+    undone = host.lifeboat("undo", "shop", saved, "--confirm", PHRASE, "--target-host", host.name)
+    assert undone.returncode == 0, undone.stderr
+    assert host.restore(saved, "--only", "uploads").returncode == 0
+
+    confirmed = host.lifeboat("confirm", "shop")
+
+    assert confirmed.returncode == 0, confirmed.stderr
+    assert (uploads / "invoice").read_text() == "paid"
+    assert [path.name for path in host.data.iterdir() if "lifeboat" in path.name] == []
+
+
 def test_confirm_lets_go_of_what_was_kept(host: Host) -> None:
     id_ = host.run()
     host.fill(7)

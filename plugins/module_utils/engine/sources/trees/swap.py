@@ -274,10 +274,21 @@ def discard(tree: Tree) -> None:
             hint="what was there before lies at %s, what was restored at %s"
             % (tree.kept, tree.side),
         )
-    away = tree.existed and _old(tree) != tree.target  # then nothing is left but the old one
+    old = _old(tree) if tree.existed else tree.target
     for name in (tree.unpacked, tree.side, tree.kept):
         refuse_mounts(name)
-        _remove(name, tree.inode if away else 0)
+        ours = old == tree.target or (not old and name == tree.side and _restored(tree))
+        _remove(name, 0 if ours else tree.inode)  # else nothing is left but the old one
+
+
+def _restored(tree: Tree) -> bool:
+    """Whether what lies at the side may be what this restore has brought: it was undone, and the old tree
+    has moved on with a later one. It has the owner of the tree then, as no directory of root's would.
+    """
+    try:
+        return os.lstat(tree.side).st_uid == os.lstat(tree.target).st_uid
+    except FileNotFoundError:
+        return False
 
 
 def _remove(name: str, inode: int) -> None:
