@@ -14,7 +14,7 @@ from tests.lab import hosts
 from tests.lab.hosts import on, told, wait_for
 
 UNIT = "lifeboat-run@production:daily"
-PAST = Path(__file__).resolve().parent.parent / "files" / "past.py"
+PAST = Path(__file__).resolve().parents[2] / "lab" / "files" / "past.py"
 DAYS_AGO = (95, 40, 7, 6, 5, 4, 3, 2, 1)
 
 

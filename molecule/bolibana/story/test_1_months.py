@@ -12,7 +12,7 @@ from testinfra.host import Host
 from tests.lab.guide import Guide
 from tests.lab.hosts import on, told
 
-PAST = Path(__file__).resolve().parent.parent / "files" / "past.py"
+PAST = Path(__file__).resolve().parents[2] / "lab" / "files" / "past.py"
 NIGHTS = ((100, "monthly"), (69, "weekly"), (33, "daily"), (29, "daily"), (2, "daily"))
 START = "ExecStart=/usr/bin/python3 -I /srv/past.py run --unit %i"
 

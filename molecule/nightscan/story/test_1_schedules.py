@@ -17,7 +17,7 @@ from tests.lab.hosts import lifeboat, property_of, told, wait_for
 
 BOTH = {"disk": "intact", "offsite": "intact"}
 JOBS = ("nightscan", "system")
-PAST = Path(__file__).resolve().parents[2] / "b11" / "files" / "past.py"  # another instant is now
+PAST = Path(__file__).resolve().parents[2] / "lab" / "files" / "past.py"  # another instant is now
 # unit: when it is due next, as a pattern of systemd's own words
 CALENDARS = {
     "lifeboat-run@nightscan:daily": r"02:00:00 UTC",
