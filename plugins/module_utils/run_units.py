@@ -5,14 +5,7 @@ from __future__ import annotations
 
 from .unit_sandbox import NOTHING_OF_THE_MACHINE
 
-SYSTEM_SERVICE = (
-    """\
-[Unit]
-Description=Backup %i
-Wants=network-online.target
-# What a job reads may be one of these; a restore that was cut off is settled before the next backup.
-After=network-online.target postgresql.service mariadb.service docker.service lifeboat-recover.service
-After=redis-server.service redis.service valkey-server.service valkey.service
+_RUN = """\
 # In a process of its own: it neither fails nor delays the backup.
 OnSuccess=lifeboat-watch@%i.service
 OnFailure=lifeboat-watch@%i.service
@@ -26,6 +19,19 @@ NotifyAccess=main
 Environment=LIFEBOAT_UNIT=1
 # A run that hangs holds the job's lock: it ends at the latest when the next daily one is due.
 TimeoutStartSec=24h
+"""
+
+SYSTEM_SERVICE = (
+    """\
+[Unit]
+Description=Backup %i
+Wants=network-online.target
+# What a job reads may be one of these; a restore that was cut off is settled before the next backup.
+After=network-online.target postgresql.service mariadb.service docker.service lifeboat-recover.service
+After=redis-server.service redis.service valkey-server.service valkey.service
+"""
+    + _RUN
+    + """\
 User={user}
 Group={user}
 UMask=0077
@@ -62,22 +68,13 @@ SystemCallFilter=@system-service
 """
 )
 
-USER_SERVICE = """\
+USER_SERVICE = (
+    """\
 [Unit]
 Description=Backup %i
-# In a process of its own: it neither fails nor delays the backup.
-OnSuccess=lifeboat-watch@%i.service
-OnFailure=lifeboat-watch@%i.service
-
-[Service]
-Type=oneshot
-ExecStart={command} run --unit %i
-# How far it is, for `systemctl status`.
-NotifyAccess=main
-# The command starts the unit of a job unless it is the unit.
-Environment=LIFEBOAT_UNIT=1
-# A run that hangs holds the job's lock: it ends at the latest when the next daily one is due.
-TimeoutStartSec=24h
+"""
+    + _RUN
+    + """\
 UMask=0077
 # The machine's own work goes first.
 Nice=10
@@ -86,6 +83,7 @@ RestrictRealtime=yes
 LockPersonality=yes
 # Sandboxes of file systems are missing: a user's systemd may not make them everywhere.
 """
+)
 
 TIMER = """\
 [Unit]
