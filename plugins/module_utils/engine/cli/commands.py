@@ -58,20 +58,7 @@ class _Commands(Entries):
 
         return mark
 
-    def pin(self) -> Command:
-        from .marks import mark
-
-        return mark
-
-    def unpin(self) -> Command:
-        from .marks import mark
-
-        return mark
-
-    def tag(self) -> Command:
-        from .marks import mark
-
-        return mark
+    pin = unpin = tag = accept
 
     def push(self) -> Command:
         from .push import push
