@@ -13,7 +13,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,18 @@ class Access:
     @contextmanager
     def session(self, database: str) -> Iterator[Session]:
         """A psql that is connected to `database`; raises SourceError, SourceAbsent."""
+        with ExitStack() as around:
+            try:
+                session = around.enter_context(self._session(database))
+            except SilentEnd:
+                # `exec` can lose the last words of a program that ends at once, seldom twice
+                if self.placement.local:
+                    raise
+                session = around.enter_context(self._session(database))
+            yield session
+
+    @contextmanager
+    def _session(self, database: str) -> Iterator[Session]:
         # -X: nobody's .psqlrc; errors do not end it, they are asked for after each statement
         argv = (self.psql, "-X", "-q", "-A", "-t", "--no-password", "-v", "ON_ERROR_STOP=0")
         with Conversation(self.command(argv, database)) as talk:
@@ -138,6 +150,10 @@ class QueryError(SourceError):
     def __init__(self, message: str, state: str) -> None:
         super().__init__(message)
         self.state = state
+
+
+class SilentEnd(SourceError):
+    """psql ended, and neither it nor the server said why."""
 
 
 class Session:
@@ -209,6 +225,17 @@ class Session:
         if re.search(r"FATAL: +database .* does not exist", said, re.DOTALL):
             return SourceAbsent(
                 f"{where} does not exist", hint="see `psql -l`, and the option `database`"
+            )
+        if not said:
+            placed = self._access.placement
+            log = (
+                "in the server's log"
+                if placed.local
+                else f"{placed.engine} logs {placed.container}"
+            )
+            raise SilentEnd(
+                f"{where} cannot be used: psql ended with status {status} and said nothing",
+                hint=f"see why: {log}",
             )
         reasons = [line for line in said.splitlines() if re.search("FATAL|error:|closed", line)]
         reason = re.sub(r"^.*(FATAL|error): +", "", reasons[0]) if reasons else f"status {status}"
