@@ -65,7 +65,7 @@ def molecule(nightly: bool) -> Iterator[Count]:
     for scenario in sorted(path.parent for path in ROOT.glob("molecule/*/molecule.yml")):
         for suite in SUITES if nightly else suites_of(scenario):
             name = f"molecule:{scenario.name} on {suite}"
-            if ONLY and scenario.name not in ONLY:
+            if ONLY and not ONLY & {scenario.name, f"{scenario.name}:{suite}"}:
                 continue
             if why_not:
                 yield skip(name, why_not)
@@ -73,7 +73,7 @@ def molecule(nightly: bool) -> Iterator[Count]:
                 yield check(name, ROOT / "scripts" / "molecule", scenario.name, suite)
 
 
-ONLY: list[str] = []  # scenarios, where some were named
+ONLY: set[str] = set()  # scenarios, or SCENARIO:SUITE, where some were named
 
 
 STAGES: dict[str, Callable[[bool], Iterator[Count]]] = {
@@ -189,7 +189,7 @@ def cannot_boot_hosts() -> str | None:
 def main(words: list[str]) -> int:
     nightly = "--nightly" in words
     names = [word for word in words if word != "--nightly"] or list(STAGES)
-    ONLY.extend(name.partition(":")[2] for name in names if name.startswith("molecule:"))
+    ONLY.update(name.partition(":")[2] for name in names if name.startswith("molecule:"))
     names = list(
         dict.fromkeys("molecule" if name.startswith("molecule:") else name for name in names)
     )
