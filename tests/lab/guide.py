@@ -12,6 +12,7 @@ from tests.typed import blocks, typed
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTHING: Mapping[str, str] = {}
+_TELL = "trap 'echo \"ended with $?: $BASH_COMMAND\"' ERR\n"  # which of a block's lines it was
 
 
 class Guide:
@@ -40,7 +41,7 @@ class Guide:
         It has to end with one of `codes`.
         """
         where = self.place if self.place.exists() else ROOT
-        script = f"cd {where}\n{self._block(title, number, instead)}"
+        script = f"{_TELL}cd {where}\n{self._block(title, number, instead)}"
         return self._screen(["bash", "-e", "-c", script], NOTHING, codes)
 
     def on_host(
@@ -55,7 +56,7 @@ class Guide:
     ) -> str:
         """The same on a host, as `user` (root), answering what is asked; it has to end with one of `codes`."""
         shell = [*users.become(host, user), "bash", "-l"] if user else ["bash"]
-        script = ["-e", "-c", self._block(title, number, instead)]
+        script = ["-e", "-c", _TELL + self._block(title, number, instead)]
         words = ["podman", "exec", "-it", hosts.container(host), *shell, *script]
         return self._screen(words, answers, codes)
 
@@ -74,7 +75,9 @@ class Guide:
 
     def _screen(self, argv: list[str], answers: Mapping[str, str], codes: tuple[int, ...]) -> str:
         code, said = typed(argv, answers, self._environment(), timeout_s=300)
-        assert code in codes, f"it ended with {code}\n{said[-6000:]}"
+        shown = said[-6000:].replace("\r", "")
+        # a summary keeps the first line alone, so that the last words stand there
+        assert code in codes, f"it ended with {code}, {shown.splitlines()[-2:]}\n{shown}"
         return said.replace("\r\n", "\n")
 
     def _done(self) -> list[str]:
