@@ -167,7 +167,11 @@ def report(made: AnsibleModule, told: Mapping[str, Any]) -> None:
     if code == 0 or (code == 3 and made.params["allow_partial"]):
         made.exit_json(changed=True, **told)
     lost = [f"source {one['name']}: {one['error']}" for one in told["sources"] if one["error"]]
-    lost += [f"{one['name']}: {one['error']}" for one in told["destinations"] if one["error"]]
+    lost += [
+        f"{one['name']}: {one['error']}" + (f" ({one['hint']})" if one.get("hint") else "")
+        for one in told["destinations"]
+        if one["error"]
+    ]
     what = "is not complete" if told["committed"] else "saved nothing"
     made.fail_json(
         msg=f"backup {told['id']} of job {told['job']} {what}: "

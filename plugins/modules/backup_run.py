@@ -113,7 +113,7 @@ destinations:
   returned: when a backup was made
   type: list
   elements: dict
-  sample: [{"name": "offsite", "state": "intact", "error": ""}]
+  sample: [{"name": "offsite", "state": "intact", "error": "", "hint": ""}]
 sources:
   description: What became of each source, with what it held.
   returned: when a backup was made

@@ -85,6 +85,8 @@ def _show_report(told: dict[str, Any], out: Output) -> int:
     for one in told["destinations"]:
         told_of = [one["state"], *one.get("remarks", ()), *([one["error"]] if one["error"] else [])]
         out.note(f"{one['name']}: " + ", ".join(told_of))
+        if one.get("hint"):
+            out.note(f"  hint: {one['hint']}")
     for odd in told["suspect"]:
         out.note(f"suspect: {odd}; it does not count until accepted or drilled")
     if not told["committed"]:

@@ -265,6 +265,7 @@ def report_mapping(job: Job, report: backup.Report) -> dict[str, Any]:
                 "name": one.destination,
                 "state": one.state,
                 "error": one.error,
+                "hint": one.hint,
                 "remarks": list(one.remarks),
             }
             for one in report.outcomes
