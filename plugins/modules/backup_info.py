@@ -87,7 +87,8 @@ backups:
 jobs:
   description:
     - The jobs with their newest good backup; empty if they have none.
-    - C(lacking) names the destinations that were asked and have no good copy of any backup.
+    - C(lacking) names the destinations that have no good copy of any backup; one that could not be asked is named
+      only where no run of this host has ever stored anything there.
   returned: success
   type: list
   elements: dict
@@ -130,6 +131,7 @@ from ..module_utils.engine.cli import listing
 from ..module_utils.engine.cli.session import Session, now
 from ..module_utils.engine.errors import UsageError
 from ..module_utils.engine.operations.catalog import Wanted, holdings
+from ..module_utils.engine.operations.history import past
 from ..module_utils.engine.packages import missing
 
 OWN = {
@@ -151,12 +153,13 @@ def main() -> None:
             host = given["from_host"] or job.host
             listed, silent = holdings(job, host, given["at"] or "")
             lost += [{"job": name, "destination": at, "error": str(exc)} for at, exc in silent]
+            runs = past(session.paths.history, name)
             newest = next((one.id for one in listed if one.good), "")
             standing.append(
                 {
                     "job": name,
                     "newest_good": newest,
-                    "lacking": listing.lacking(job, listed, silent, given["at"] or ""),
+                    "lacking": listing.lacking(job, listed, silent, runs, given["at"] or ""),
                     "backups": len(listed),
                 }
             )

@@ -50,6 +50,28 @@ def test_a_backup_is_made_and_listed(host: Host) -> None:
     assert listed["backups"][0]["copies"] == {"disk": "intact"}
 
 
+def test_a_destination_that_never_took_anything_is_lacking_also_while_it_is_silent(
+    host: Host,
+) -> None:
+    path = host.root / "config" / "config.json"
+    told = json.loads(path.read_text())
+    told["destinations"]["away"] = {"type": "local", "path": str(host.root / "away")}
+    told["jobs"]["shop"]["destinations"].append("away")
+    path.write_text(json.dumps(told))
+    failed = host.call("backup_run", job="shop")
+    assert failed["failed"]
+    assert f"{host.root}/away: it does not exist" in failed["msg"]
+    assert "a new destination is made by site.yml" in failed["msg"]  # what to do about it
+    lacking = host.call("backup_info")
+    assert [one["destination"] for one in lacking["lost"]] == ["away"]
+    assert lacking["jobs"][0]["lacking"] == ["away"]
+
+    (host.root / "away").mkdir()
+    assert not host.call("backup_run", job="shop")["failed"]
+    (host.root / "away").rename(host.root / "gone")
+    assert host.call("backup_info")["jobs"][0]["lacking"] == []  # it worked once: an outage
+
+
 def test_backups_are_listed_newest_first(host: Host) -> None:
     made = [host.call("backup_run", job="shop", type=type_)["id"] for type_ in ("one", "two")]
     listed = host.call("backup_info", job=["shop"])["backups"]

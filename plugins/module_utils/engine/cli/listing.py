@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -91,12 +91,23 @@ def mapping(job: Job, one: Holding, held: Held, moment: datetime) -> dict[str, A
 
 
 def lacking(
-    job: Job, listed: list[Holding], lost: list[tuple[str, LifeboatError]], at: str = ""
+    job: Job,
+    listed: list[Holding],
+    lost: list[tuple[str, LifeboatError]],
+    runs: Iterable[Mapping[str, Any]],
+    at: str = "",
 ) -> list[str]:
-    """Destinations (or `at` alone) without a good copy of any backup; not those that could not be asked."""
-    asked = {at} if at else {one.name for one in job.destinations}
+    """Destinations (or `at` alone) without a good copy of any backup. One that could not be asked is
+    among them until a run of this host's history (`runs`) stored something there."""
+    wanted = {at} if at else {one.name for one in job.destinations}
     good = {name for holding in listed for name, copy in holding.copies if copy.good}
-    return sorted(asked - good - {name for name, _failure in lost})
+    took = {
+        name
+        for run in runs
+        for name, state in (run.get("outcomes") or {}).items()
+        if state in ("intact", "archived", "stored")
+    }
+    return sorted(wanted - good - (took & {name for name, _failure in lost}))
 
 
 def why_not_good(one: Holding, moment: datetime) -> str:
