@@ -214,6 +214,34 @@ sqlite.SQLite.stage = staged
     assert not [path for path in stored if b"s3cr3t-of-the-source" in path.read_bytes()]
 
 
+def test_a_confirm_removes_no_directory_that_was_put_where_an_undone_tree_was(host: Host) -> None:
+    """The folder is another user's, who may give our name to what root has there."""
+    uploads, roots = host.data / "uploads", host.data / "roots"
+    for one in (uploads, roots):
+        one.mkdir()
+        (one / "paper").write_text(f"in {one.name}")
+    host.job["sources"] = {"uploads": {"type": "files", "paths": [str(uploads)]}}
+    host.configure()
+    id_ = host.run()
+    gate = ("--confirm", PHRASE, "--target-host", host.name)
+    assert host.restore(id_).returncode == 0
+    assert host.lifeboat("undo", "shop", id_, *gate).returncode == 0
+    (side,) = host.data.glob(".uploads.lifeboat-*.new")
+    assert host.restore(id_).returncode == 0
+    side.rename(host.base / "away")
+    roots.rename(side)
+
+    confirmed = host.lifeboat("confirm", "shop")
+
+    assert confirmed.returncode != 0
+    assert f"something else lies at {side}" in confirmed.stderr
+    assert (side / "paper").read_text() == "in roots"
+    side.rename(roots)
+    assert host.lifeboat("confirm", "shop").returncode == 0
+    assert sorted(path.name for path in host.data.iterdir()) == ["app.db", "roots", "uploads"]
+    assert [path.name for path in (host.root / "state/restores").iterdir()] == []
+
+
 @pytest.mark.parametrize("job", ["blog", "shop"])
 def test_what_the_user_of_a_job_leaves_keeps_no_restore_from_being_settled(
     host: Host, job: str

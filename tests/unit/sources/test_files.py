@@ -9,8 +9,10 @@ import hashlib
 import io
 import os
 import shutil
+import signal
 import stat
 import subprocess
+import sys
 import tarfile
 import threading
 from pathlib import Path
@@ -27,6 +29,7 @@ from lifeboat.errors import (
 from lifeboat.pipeline import Pipeline
 from lifeboat.placement import Placement
 from lifeboat.sources.files import Files
+from lifeboat.sources.trees import unpack as tree_unpack
 from lifeboat.sources.trees.listing import Forward, members
 
 from tests.unit.contracts.source_contract import (
@@ -87,6 +90,35 @@ def fill(top: Path) -> None:
         hole.truncate(6_000_000)
     subprocess.run(["setfattr", "-n", "user.colour", "-v", "blue", str(top / "big")], check=True)
     subprocess.run(["setfacl", "-m", "u:33:r", str(top / "big")], check=True)
+
+
+def _no_fifo(_folder: str, _names: list) -> list:
+    return ["fifo"]
+
+
+def _killed_at(step: int, act) -> bool:
+    """Do it in a process that is killed right before the step that changes a file system the so many-th
+    time; whether it was."""
+    child = os.fork()
+    if child == 0:
+        left = [step]
+
+        def audited(event: str, given: tuple) -> None:
+            writes = event == "open" and isinstance(given[2], int) and given[2] & os.O_ACCMODE
+            if writes or event in ("os.mkdir", "os.rename", "os.rmdir", "os.remove", "os.truncate"):
+                left[0] -= 1
+                if left[0] < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        try:
+            sys.addaudithook(audited)
+            act()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
 
 
 class TestFiles(KeptContract):
@@ -469,21 +501,102 @@ class TestFiles(KeptContract):
         source.discard(swap)
         assert not kept.exists()
 
-    @pytest.mark.skipif(not ROOT, reason="only root's may be deleted by another's trick")
-    @pytest.mark.parametrize("name", ["side", "unpacked"])
-    def test_what_was_put_where_the_new_tree_was_is_not_removed(
-        self, source, taken, work, ground, name
+    @pytest.mark.parametrize("name", ["side", "unpacked", "kept"])
+    @pytest.mark.parametrize("when", ["staged", "swapped", "undone", "undone and moved on"])
+    def test_what_is_put_where_a_restore_had_a_tree_is_not_removed(
+        self, source, taken, work, ground, when, name
     ):
+        """Whoever owns the folder gives a name of ours to a directory of root's that lies in it."""
+        roots = ground / "shop" / "roots"
+        roots.mkdir()  # of the owner of the tree, as far as that tells
+        (roots / "conf").write_text("root's")
         swap = staged(source, taken, work)
-        source.swap(swap)
-        os.chown(swap.target, 65534, -1)
-        Path(swap.kept).rename(ground / "away")
-        put = Path(swap.side + (".d" if name == "unpacked" else ""))
-        put.mkdir()
-        (put / "conf").write_text("root's")
-        with pytest.raises(SourceError, match="something else lies at"):
+        if when != "staged":
+            source.swap(swap)
+        if when.startswith("undone"):
+            source.back(swap)
+        if when == "undone and moved on":  # a later restore keeps the old one under another name
+            Path(swap.target).rename(ground / "later.old")
+            shutil.copytree(ground / "later.old", swap.target, symlinks=True, ignore=_no_fifo)
+        put = Path({"side": swap.side, "unpacked": swap.side + ".d", "kept": swap.kept}[name])
+        if put.exists():
+            put.rename(ground / "away")
+        if name != "kept" and when == "swapped":
+            Path(swap.kept).rename(ground / "away")  # what else would say that the old one is there
+        roots.rename(put)
+        with pytest.raises(SourceError, match=r"something else lies at|has appeared in the middle"):
             source.discard(swap)
         assert (put / "conf").read_text() == "root's"
+        put.rename(roots)
+        source.discard(swap)
+        assert sorted(os.listdir(ground / "shop")) == ["roots", "uploads"]
+
+    def test_a_directory_that_has_the_number_of_one_that_went_is_not_removed(
+        self, source, taken, work, ground
+    ):
+        """Its owner removes what was restored; file systems give the number out again."""
+        swap = staged(source, taken, work)
+        side = Path(swap.side)
+        inode = side.stat().st_ino
+        shutil.rmtree(side)
+        for one in range(50):
+            side.mkdir()
+            if side.stat().st_ino == inode:
+                break
+            side.rename(ground / str(one))
+        if side.stat().st_ino != inode:
+            pytest.skip("this file system gives no number out again")
+        (side / "conf").write_text("root's")
+        with pytest.raises(SourceError, match="something else lies at"):
+            source.discard(swap)
+        assert (side / "conf").read_text() == "root's"
+
+    def test_a_failed_stage_removes_nothing_but_its_own(
+        self, source, taken, work, ground, monkeypatch
+    ):
+        roots = ground / "shop" / "roots"
+        roots.mkdir()
+        (roots / "conf").write_text("root's")
+        swap = planned(source, taken)
+        real = tree_unpack._extract
+
+        def exchanged(source, tree, *rest):
+            real(source, tree, *rest)
+            os.rename(tree.unpacked, ground / "away")
+            os.rename(roots, tree.unpacked)
+
+        monkeypatch.setattr(tree_unpack, "_extract", exchanged)
+        with pytest.raises(SourceError, match="has exchanged"):
+            source.stage(swap, taken.record, taken.plains, work)
+        assert Path(swap.side + ".d", "conf").read_text() == "root's"
+
+    @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+    def test_killed_at_any_step_nothing_is_left_and_nothing_foreign_removed(
+        self, source, taken, work, ground
+    ):
+        old = self.look(ground)
+        (ground / "shop" / "roots").mkdir()
+        (ground / "shop" / "roots" / "conf").write_text("root's")
+        folder = taken.keep_in.parent
+        for step in range(1000):
+            swap = planned(source, taken)
+
+            def restore(swap=swap):
+                source.stage(swap, taken.record, taken.plains, work)
+                source.swap(swap)
+
+            killed = _killed_at(step, restore)
+            source.back(swap)
+            assert self.look(ground) == old
+            if killed:
+                assert _killed_at(step % 7, lambda swap=swap: source.discard(swap)) in (True, False)
+            source.discard(swap)
+            assert sorted(os.listdir(ground / "shop")) == ["roots", "uploads"], step
+            assert not folder.exists(), step
+            if not killed:
+                break
+        assert step > 10
+        assert (ground / "shop" / "roots" / "conf").read_text() == "root's"
 
     @pytest.mark.skipif(not ROOT, reason="only root may mount")
     def test_what_is_mounted_inside_is_never_moved_nor_removed(self, source, taken, work, ground):

@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -137,7 +138,11 @@ class TestMerge(KeptContract):
         self.change(ground)
         first = staged(source, taken, work)
         source.swap(first)
-        another = source.plan(taken.record, source.target(taken.record, None), "0ther")
+        another = source.plan(
+            taken.record,
+            replace(source.target(taken.record, None), keep_in=str(taken.keep_in)),
+            "0ther",
+        )
         source.stage(another, taken.record, taken.plains, work)
         source.swap(another)
         shutil.rmtree(another.kept)
@@ -250,13 +255,14 @@ class TestMerge(KeptContract):
         assert not (top / "sub" / "evil").exists()
 
     @needs_root
+    @pytest.mark.parametrize("mode", [0o755, 0o700])
     @pytest.mark.parametrize("end", [".old", ".new"])
     def test_a_directory_of_roots_in_the_place_of_ours_is_not_removed(
-        self, opened, source, taken, work, ground, end
+        self, opened, source, taken, work, ground, end, mode
     ):
         top = self.top(ground)
         os.chown(top, NOBODY, NOBODY)
-        (top / "roots").mkdir()
+        (top / "roots").mkdir(mode=mode)
         (top / "roots" / "conf").write_text("root's")
         swap = staged(source, taken, work)
         source.swap(swap)

@@ -8,19 +8,20 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from .. import ownership
 from ..anchor import anchored
-from ..errors import ConfigError, SourceAbsent, SourceError, VerifyError
-from ..files import remove, sync_file_system
+from ..errors import ConfigError, LifeboatError, SourceAbsent, SourceError, VerifyError
+from ..files import sync_file_system
 from ..inventory import Entry, InventoryWriter
 from ..model import Command, Inventory, Needs, Option, SourceRecord, Swap, Target, Workspace
 from ..pipeline import Pipeline
 from ..placement import HERE, Placement
 from ..ports import Arena, Plain
+from .trees import made as tree_made
 from .trees import merge as tree_merge
 from .trees import swap as tree_swap
 from .trees import tar as tree_tar
@@ -161,7 +162,7 @@ class Files:
         )
 
     def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
-        trees = [tree_target.plan(one, token) for one in target.note["trees"]]
+        trees = [tree_target.plan(one, token, target.keep_in) for one in target.note["trees"]]
         return Swap(
             self.name,
             target.name,
@@ -186,10 +187,10 @@ class Files:
                     tree_unpack.unpack(self.name, tree.at(here), plains[tree.part])
         except BaseException:
             for tree in trees:
-                if os.path.isdir(tree.folder):
-                    with anchored(tree.folder) as here:
-                        remove(Path(tree.at(here).unpacked))
-                        remove(Path(tree.at(here).side))
+                # of what somebody has put there `discard` will tell
+                with suppress(LifeboatError), anchored(tree.folder) as here:
+                    there = tree.at(here)
+                    tree_swap.take_away(there, there.unpacked, there.side)
             raise
         for folder in {tree.folder for tree in trees}:  # before a rename makes it the truth
             with anchored(folder) as here:
@@ -250,10 +251,12 @@ class Files:
                     _steps(tree).back(tree.at(here))
 
     def discard(self, swap: Swap) -> None:
-        for tree in tree_swap.from_notes(swap.note):
+        trees = tree_swap.from_notes(swap.note)
+        for tree in trees:
             if tree.existed or os.path.isdir(tree.folder):
                 with anchored(tree.folder) as here:
                     _steps(tree).discard(tree.at(here))
+        tree_made.forget(trees[0].notes)
 
     # -- drill
 
@@ -306,7 +309,7 @@ def _around(tree: Tree) -> Iterator[str]:
     if not tree.merged:
         yield tree.folder
         return
-    with tree_swap.closed(tree.side) as opened:
+    with tree_swap.closed(tree.side, tree.notes) as opened:
         yield "/proc/self/fd/%d" % opened
 
 

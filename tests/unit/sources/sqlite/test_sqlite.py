@@ -430,7 +430,7 @@ class TestSQLite(KeptContract):
             self.destroy(ground)
         swap = planned(source, taken)
         name = Path(swap.side[: -len(".new")] + end)
-        remove = module.remove
+        remove = module.sqlite_swap.take_away
 
         def removed_and_planted(path: Path) -> None:
             remove(path)
@@ -438,7 +438,7 @@ class TestSQLite(KeptContract):
                 name.unlink(missing_ok=True)
                 name.symlink_to(precious)
 
-        monkeypatch.setattr(module, "remove", removed_and_planted)
+        monkeypatch.setattr(module.sqlite_swap, "take_away", removed_and_planted)
         before = precious.lstat()
         with pytest.raises(SourceError, match="something"):
             source.stage(swap, taken.record, taken.plains, work)
@@ -503,6 +503,22 @@ class TestSQLite(KeptContract):
         name = str(ground / ("ü" * 126 + ".x"))
         source.swap(staged(source, taken, work, into=name))
         assert os.path.exists(name)
+
+    @pytest.mark.parametrize("end", ["", "-wal"])
+    @pytest.mark.parametrize("name", ["side", "kept"])
+    def test_a_directory_that_was_put_where_ours_was_is_not_removed(
+        self, source, taken, work, ground, name, end
+    ):
+        swap = staged(source, taken, work)
+        source.swap(swap)
+        put = Path(getattr(swap, name) + end)
+        if put.exists():
+            put.rename(ground / "away")
+        put.mkdir()
+        (put / "conf").write_text("root's")
+        with pytest.raises(SourceError, match="something else lies at"):
+            source.discard(swap)
+        assert (put / "conf").read_text() == "root's"
 
     def test_discard_removes_nothing_while_the_target_is_missing(self, source, taken, work, ground):
         swap = staged(source, taken, work)

@@ -9,7 +9,7 @@ import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from typing import Any
 from ... import ownership
 from ...anchor import Astray, anchored, private
 from ...errors import ConfigError, LifeboatError, SourceAbsent, SourceError, VerifyError
-from ...files import remove
 from ...model import Inventory, Needs, Option, SourceRecord, Swap, Target, Workspace
 from ...placement import HERE, Placement
 from ...ports import Arena, Plain
@@ -163,7 +162,7 @@ class SQLite:
     ) -> None:
         side, target = Path(swap.side), Path(swap.target)
         for suffix in ("",) + COMPANIONS:
-            remove(Path(swap.side + suffix))
+            sqlite_swap.take_away(Path(swap.side + suffix))
         try:
             # In a place of our own: beside the target the application's user could exchange it.
             with tempfile.TemporaryDirectory(prefix="sqlite-", dir=work.bulk) as folder:
@@ -176,7 +175,8 @@ class SQLite:
                 sqlite_swap.place(copy, side, target if swap.existed else None, record.facts)
         except BaseException:
             for suffix in ("",) + COMPANIONS:
-                remove(Path(swap.side + suffix))
+                with suppress(SourceError):  # `discard` tells of what somebody has put there
+                    sqlite_swap.take_away(Path(swap.side + suffix))
             raise
 
     def count(self, swap: Swap, work: Workspace) -> Inventory:

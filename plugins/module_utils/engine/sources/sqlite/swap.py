@@ -29,7 +29,7 @@ from typing import Any
 
 from ... import ownership
 from ...errors import LifeboatError, SourceError
-from ...files import open_regular, remove, sync_directory
+from ...files import open_regular, sync_directory
 from ...model import Swap
 from ..trees.names import mark_nothing
 from .file import COMPANIONS, connect, looks_like_one
@@ -86,7 +86,7 @@ def swap(names: Swap) -> None:
     refuse_link(side)
     if swapped(names):  # what a `back` that did not get far has left
         _move_companions(side, target)
-        _unlink(side)
+        take_away(side)
         return
     if not os.path.lexists(side):
         raise SourceError("nothing lies at %s to be put in place" % side)
@@ -133,7 +133,7 @@ def back(names: Swap) -> None:
         if not names.existed:
             os.rename(target, side)
     if not names.existed or _same(kept, target):
-        _unlink(kept)
+        take_away(kept)
     elif os.path.lexists(kept):
         os.rename(kept, target)
     _return_companions(names)
@@ -151,8 +151,8 @@ def discard(names: Swap) -> None:
         _return_companions(names)  # the target's own, from a `swap` that did not get far
     for path in (side, kept):
         for suffix in COMPANIONS:
-            remove(Path(str(path) + suffix))
-        remove(path)
+            take_away(Path(str(path) + suffix))
+        take_away(path)
     sync_directory(target.parent)
 
 
@@ -230,7 +230,7 @@ def _move_companions(path: Path, other: Path) -> None:
         if os.path.lexists(str(path) + suffix):
             os.rename(str(path) + suffix, str(other) + suffix)
     if os.path.lexists(str(path) + "-shm"):  # not so where that name would be too long
-        _unlink(Path(str(path) + "-shm"))  # an index of the -wal, which SQLite makes anew
+        take_away(Path(str(path) + "-shm"))  # an index of the -wal, which SQLite makes anew
 
 
 def _return_companions(names: Swap) -> None:
@@ -239,8 +239,15 @@ def _return_companions(names: Swap) -> None:
         _move_companions(kept, target)
 
 
-def _unlink(path: Path) -> None:
+def take_away(path: Path) -> None:
+    """Remove a file; gone already is fine. Its folder may be another user's, who could have given its name
+    to a directory of root's: so never a tree.
+    """
     try:
         path.unlink()
     except FileNotFoundError:
         pass
+    except IsADirectoryError:
+        raise SourceError(
+            "something else lies at %s, so it is not removed" % path, hint="move it away"
+        ) from None

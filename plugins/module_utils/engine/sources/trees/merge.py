@@ -29,6 +29,7 @@ from pathlib import Path
 from ...errors import SourceError
 from ...files import open_regular
 from ...ownership import mounts_within
+from . import made
 from . import swap as tree_swap
 from .beneath import Beneath
 from .swap import Tree
@@ -38,10 +39,10 @@ _KEPT = "tree"  # in K: what was there
 
 
 def swap(tree: Tree) -> None:
-    if not os.path.lexists(tree.kept):
+    if not _listed(tree):
         if not os.path.lexists(tree.side):
             raise SourceError("nothing lies at %s to be put in place" % tree.side)
-        os.mkdir(tree.kept, 0o700)
+        _make_kept(tree)
     with _three(tree) as (target, side, kept, moves):
         if not os.path.lexists(moves):
             _write_list(tree, moves, target, side)
@@ -84,8 +85,17 @@ def discard(tree: Tree) -> None:
             hint="what was there before lies in %s, what was restored in %s"
             % (tree.kept, tree.side),
         )
-    for name in (tree.unpacked, tree.kept, tree.side):  # S last: without it K's list says nothing
-        tree_swap.remove_closed(name)
+    # S last: without it K's list says nothing
+    tree_swap.take_away(tree, tree.unpacked, tree.kept, tree.side)
+
+
+def _make_kept(tree: Tree) -> None:
+    with made.directory(tree.kept) as there:
+        if there is not None and made.is_one(tree.kept, there, made.known(tree.notes)):
+            return  # a `back` has left it
+    made.take_away_empty(tree.kept)  # one that was cut off before it was noted
+    with tree_swap.closed_directory(tree.kept) as opened:
+        made.note(tree.notes, opened)
 
 
 def _forth(name: str, had: bool, target: Beneath, side: Beneath, kept: Beneath) -> None:
@@ -190,7 +200,10 @@ def _list(tree: Tree) -> str:
 @contextmanager
 def _three(tree: Tree) -> Iterator[tuple[Beneath, Beneath, Beneath, str]]:
     """T, S and what is kept below K, open; and the name of the list."""
-    with tree_swap.closed(tree.kept) as kept_in, tree_swap.closed(tree.side) as new_in:
+    with (
+        tree_swap.closed(tree.kept, tree.notes) as kept_in,
+        tree_swap.closed(tree.side, tree.notes) as new_in,
+    ):
         with suppress(FileExistsError):
             os.mkdir(_KEPT, 0o700, dir_fd=kept_in)
         place = "/proc/self/fd/%d/" % kept_in

@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import SourceError
-from ...files import exchange, remove, sync_directory
+from ...files import exchange, sync_directory
 from ...ownership import mounts_within
+from . import made
 from .names import mark_nothing
 
 _EXCHANGED = "another process has exchanged %s in the middle of the restore"
@@ -47,6 +48,8 @@ class Tree:
     within: str = ""  # the path that was backed up, where only a part of it is restored
     chosen: Sequence[str] = ()  # members of the archive, with all that is below; () = all
     merged: bool = False  # side and kept lie in the target, and what they hold goes one by one
+    old: str = ""  # of what was at `target`, if a directory: see made.identity
+    notes: str = ""  # the file that tells which directories this restore has made; see made.py
 
     def as_note(self) -> dict[str, Any]:
         return dict(asdict(self), chosen=list(self.chosen))
@@ -115,31 +118,28 @@ def closed_directory(name: str) -> Iterator[int]:
 
 
 @contextmanager
-def closed(name: str) -> Iterator[int]:
-    """A directory that `closed_directory` has made, as an open file."""
+def closed(name: str, notes: str) -> Iterator[int]:
+    """A directory that `closed_directory` has made, and that was noted, as an open file."""
     try:
         opened = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as exc:
         raise SourceError("%s cannot be opened: %s" % (name, exc.strerror)) from exc
     try:
         found = os.fstat(opened)
-        # it may lie in another user's, where somebody else could have made it, and all it holds
-        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        # it may lie in another user's, who may have put another one there, also one of root's
+        ours = made.is_one(name, opened, made.known(notes))
+        if not ours or found.st_uid != os.geteuid() or found.st_mode & 0o077:
             raise SourceError("something else lies at %s" % name, hint="move it away")
         yield opened
     finally:
         os.close(opened)
 
 
-def remove_closed(name: str) -> None:
-    """Remove what `closed_directory` has made, and nothing that somebody may have put in its place."""
-    if not os.path.lexists(name):
-        return
-    refuse_mounts(name)
-    with closed(name) as opened:
-        for entry in os.listdir(opened):
-            remove(Path("/proc/self/fd/%d" % opened, entry))
-    os.rmdir(name)
+def take_away(tree: Tree, *names: str) -> None:
+    """Remove what this restore has made, and nothing that somebody may have put in its place."""
+    for name in names:
+        refuse_mounts(name)
+        made.take_away(name, tree.notes)
 
 
 def require_same(name: str, opened: int) -> None:
@@ -274,44 +274,10 @@ def discard(tree: Tree) -> None:
             hint="what was there before lies at %s, what was restored at %s"
             % (tree.kept, tree.side),
         )
-    old = _old(tree) if tree.existed else tree.target
+    moved = tree.existed and _old(tree) != tree.target
     for name in (tree.unpacked, tree.side, tree.kept):
         refuse_mounts(name)
-        ours = old == tree.target or (not old and name == tree.side and _restored(tree))
-        _remove(name, 0 if ours else tree.inode)  # else nothing is left but the old one
-
-
-def _restored(tree: Tree) -> bool:
-    """Whether what lies at the side may be what this restore has brought: it was undone, and the old tree
-    has moved on with a later one. It has the owner of the tree then, as no directory of root's would.
-    """
-    try:
-        return os.lstat(tree.side).st_uid == os.lstat(tree.target).st_uid
-    except FileNotFoundError:
-        return False
-
-
-def _remove(name: str, inode: int) -> None:
-    """Remove a tree, gone already is fine; with `inode` only that one: its folder may be another user's,
-    who could have put a directory of root's there. What it holds goes by the directory, not by its name.
-    """
-    try:
-        opened = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    except OSError as exc:
-        if exc.errno not in (errno.ENOTDIR, errno.ELOOP):
-            raise
-        remove(Path(name))  # a file, or a link, of which the name alone goes
-        return
-    try:
-        if inode and os.fstat(opened).st_ino != inode:
-            raise SourceError("something else lies at %s" % name, hint="move it away")
-        for entry in os.listdir(opened):
-            remove(Path("/proc/self/fd/%d" % opened, entry))
-    finally:
-        os.close(opened)
-    os.rmdir(name)
+        made.take_away(name, tree.notes, [tree.old] if moved else [])
 
 
 def refuse_mounts(name: str) -> None:

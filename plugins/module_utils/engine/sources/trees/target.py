@@ -14,6 +14,7 @@ from ... import anchor
 from ...errors import UsageError
 from ...inventory import Entry
 from ...ownership import mounts_within
+from . import made
 from .names import beside
 from .survey import covered
 from .swap import Tree, member_of
@@ -79,8 +80,8 @@ def inside(path: str, folder: str) -> bool:
     return (path.rstrip("/") + "/").startswith(folder.rstrip("/") + "/")
 
 
-def plan(one: Mapping[str, Any], token: str) -> Tree:
-    """Names for one path of a restore; `one` is of `wanted` or `merged`."""
+def plan(one: Mapping[str, Any], token: str, keep_in: str) -> Tree:
+    """Names for one path of a restore; `one` is of `wanted` or `merged`, `keep_in` of the Target."""
     target = one["target"]
     existed = os.path.lexists(target)
     merge = bool(one.get("merge")) and existed and stat.S_ISDIR(os.lstat(target).st_mode)
@@ -88,6 +89,8 @@ def plan(one: Mapping[str, Any], token: str) -> Tree:
         os.path.join(target, ".lifeboat-" + token) if merge else beside(target.rstrip("/"), token)
     )
     inode = os.lstat(target).st_ino if existed else 0
+    with made.directory(target) as there:
+        old = "" if there is None else made.identity(there)
     return Tree(
         one["path"],
         one["part"],
@@ -99,6 +102,8 @@ def plan(one: Mapping[str, Any], token: str) -> Tree:
         one["within"],
         tuple(one["chosen"]),
         merge,
+        old,
+        os.path.join(keep_in, made.NOTES) if keep_in else "",
     )
 
 

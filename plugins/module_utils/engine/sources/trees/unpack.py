@@ -14,6 +14,7 @@ from ...errors import SourceError, VerifyError
 from ...files import remove
 from ...model import Command
 from ...ports import Plain
+from . import made
 from . import swap as tree_swap
 from . import tar as tree_tar
 from .pour import pour
@@ -34,8 +35,7 @@ def unpack(
 
     `through`: how tar is started, given the open directory that it extracts into.
     """
-    remove(Path(tree.unpacked))
-    remove(Path(tree.side))
+    tree_swap.take_away(tree, tree.unpacked, tree.side)
     extra: Sequence[str] = ()
     if tree.chosen:  # a hard link is extracted only with the file that it is a name of
         extra = plain.read(partial(survey, top=tree.archive_top, chosen=tree.chosen))
@@ -45,6 +45,7 @@ def unpack(
             hint="restore the whole path, with --into another directory, and take what you need",
         )
     with tree_swap.closed_directory(tree.unpacked) as opened:
+        made.note(tree.notes, opened)
         if tree.merged:
             # it stays closed until all is moved out: see merge.py
             with tree_swap.closed_directory("/proc/self/fd/%d/%s" % (opened, _IN)) as inside:
@@ -59,8 +60,11 @@ def unpack(
             os.rename(tree.unpacked, tree.side)
             tree_swap.require_same(tree.side, opened)
         else:
+            with made.directory(tree.top, opened) as found:
+                if found is not None:
+                    made.note(tree.notes, found)
             os.rename(tree.top, tree.side, src_dir_fd=opened)
-    remove(Path(tree.unpacked))
+    tree_swap.take_away(tree, tree.unpacked)
 
 
 def _extract(

@@ -33,7 +33,7 @@ class Directory:
 
     def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
         one = {**TREE, "within": "/", "target": self._place, "chosen": []}
-        tree = tree_target.plan(one, token)
+        tree = tree_target.plan(one, token, target.keep_in)
         return Swap(
             self.name, self._place, tree.side, tree.kept, False, {"trees": [tree.as_note()]}
         )

@@ -19,6 +19,7 @@ from ...model import Inventory, Needs, Option, SourceRecord, Swap, Target, Works
 from ...placement import HERE, Placement
 from ...ports import Arena, Plain
 from ...stopped import stopped
+from ..trees import made as tree_made
 from ..trees import swap as tree_swap
 from ..trees import tar as tree_tar
 from ..trees import target as tree_target
@@ -185,7 +186,7 @@ class Volume:
                 hint="see what has made it anew, and restore again",
             )
         one = {**facts.TREE, "within": "/", "target": place, "chosen": []}
-        tree = tree_target.plan(one, token)
+        tree = tree_target.plan(one, token, target.keep_in)
         note = {
             "trees": [tree.as_note()],
             "made": not target.exists,
@@ -245,6 +246,7 @@ class Volume:
     def discard(self, swap: Swap) -> None:
         tree = _tree(swap)
         if not os.path.isdir(tree.folder):
+            tree_made.forget(tree.notes)
             return
         self._tree.clear(tree)
         with self._tree.held(tree) as there:
@@ -254,6 +256,7 @@ class Volume:
             unused = made and _old_in_place(there) and _is_empty(there.target)
         if unused and not self._engine.having(swap.target):
             self._engine.ask("volume", "rm", swap.target)
+        tree_made.forget(tree.notes)
 
     # -- drill
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ... import ownership
 from ...anchor import anchored
 from ...containers import Engine
-from ...files import remove, sync_file_system
+from ...errors import LifeboatError
+from ...files import sync_file_system
 from ...inventory import InventoryWriter
 from ...model import Command, Inventory
 from ...pipeline import Pipeline
@@ -59,8 +60,8 @@ class VolumeTree:
                 tree_unpack.unpack(self.source, there, plain, self._into)
             except BaseException:
                 self.clear(tree)
-                for one in (there.unpacked, there.side):
-                    remove(Path(one))
+                with suppress(LifeboatError):  # of what somebody has put there `discard` will tell
+                    tree_swap.take_away(there, there.unpacked, there.side)
                 raise
         with self.held(tree) as there:
             sync_file_system(Path(there.folder))  # before a rename makes it the truth
