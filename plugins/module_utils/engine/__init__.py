@@ -6,7 +6,7 @@ Layers; a file imports only from lower numbers (tests/unit/structure holds this)
     0  errors model units version entries                           values
     1  naming options manifest inventory retention sweeping trend copies gate ports job keys   pure and Protocols
     2  process signing revision pipeline containers stopped placement packages
-    2  files anchor ownership occupied sealing spool paths disks
+    2  files fleeting anchor ownership occupied sealing spool paths disks
     2  throwaway credentials progress services web health
     2  s3_identity s3_client                 all subprocess and disk code
     3  sources/ filters/ destinations/ notifiers/       adapters: one file, or one package, a kind

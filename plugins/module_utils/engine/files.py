@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .errors import LifeboatError, LockedError
+from .fleeting import fleeting
 from .model import Workspace
 
 _AT_FDCWD = -100
@@ -186,12 +187,11 @@ def free_bytes(path: Path) -> int:
 def workspace(bulk: Path, secret: Path) -> Iterator[Workspace]:
     """Two private temporary directories, removed at the end however it ends."""
     one = Path(tempfile.mkdtemp(prefix="work-", dir=make_private(bulk)))
-    other = Path(tempfile.mkdtemp(prefix="lifeboat-", dir=secret))
     try:
-        yield Workspace(one, other, bulk)
+        with fleeting(secret) as other:
+            yield Workspace(one, other, bulk)
     finally:
         shutil.rmtree(one, ignore_errors=True)
-        shutil.rmtree(other, ignore_errors=True)
 
 
 @contextmanager

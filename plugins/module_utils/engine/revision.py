@@ -16,6 +16,7 @@ from typing import Any
 
 from .errors import LifeboatError, ProcessError, SourceError
 from .files import read_small
+from .fleeting import fleeting
 from .job import Repository
 from .model import Command
 from .process import run
@@ -76,7 +77,8 @@ def head(tree: Path) -> tuple[str, str]:
 
 def has(remote: str, commit: str) -> bool:
     """Whether a remote has a commit: at the tip of a branch or tag, or behind one. Raises LifeboatError."""
-    with tempfile.TemporaryDirectory(prefix="lifeboat-git-") as folder:
+    with fleeting(Path(tempfile.gettempdir())) as made:
+        folder = str(made)
         try:
             tips = _git(folder, "ls-remote", "--", remote)
         except ProcessError as exc:

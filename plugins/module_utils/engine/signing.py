@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from .errors import ConfigError, ProcessError, UnsignedError, UsageError
+from .fleeting import fleeting
 from .model import DESCRIPTOR, Command, Secret
 from .process import run
 
@@ -63,8 +62,7 @@ def check(document: bytes, signature: bytes | None, signers: Sequence[str], what
     if signature is None:
         raise UnsignedError(f"the manifest {what} is not signed", hint=_ALLOW)
     lines = [f'lifeboat namespaces="{NAMESPACE}" {one}' for one in signers]
-    with tempfile.TemporaryDirectory(prefix="lifeboat-sig-") as folder:  # nothing secret is in it
-        place = Path(folder)
+    with fleeting() as place:  # nothing secret is in it
         (place / "signers").write_text("\n".join(lines) + "\n", encoding="utf-8")
         (place / "sig").write_bytes(signature)
         argv = ["ssh-keygen", "-Y", "verify", "-n", NAMESPACE, "-I", "lifeboat"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import signal
 import subprocess
 import tarfile
 from pathlib import Path
@@ -128,3 +130,69 @@ def test_files_are_fetched_as_they_were_stored(host: Host, tmp_path: Path) -> No
     again = host.lifeboat("fetch", id_, str(there))
     assert again.returncode == 2
     assert "is not empty" in again.stderr
+
+
+CUT_OFF = {
+    "in an archive": "bundle._archive = lambda *_words: cut()",
+    "before it has its name": "os.link = lambda *_words: cut()",
+    "after it has its name": "real = os.link; os.link = lambda *words: (real(*words), cut())",
+}
+
+
+@pytest.mark.parametrize("moment", CUT_OFF)
+def test_where_a_bundle_was_killed_the_same_command_makes_it(
+    host: Host, tmp_path: Path, moment: str
+) -> None:
+    id_, path = host.run(), tmp_path / "shop.tar"
+    before = "import os\nimport lifeboat.operations.bundle as bundle\n"
+    before += f"cut = lambda: os.kill(os.getpid(), 9)\n{CUT_OFF[moment]}"
+    killed = host.lifeboat("bundle", id_, str(path), before=before)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+
+    again = host.lifeboat("bundle", id_, str(path))
+
+    whole = moment == "after it has its name"
+    assert again.returncode == (2 if whole else 0), again.stderr
+    assert sorted(one.name for one in tmp_path.glob("*shop.tar*")) == [
+        "shop.tar",
+        "shop.tar.sha256",
+    ]
+    subprocess.run(["sha256sum", "-c", "shop.tar.sha256"], cwd=tmp_path, check=True)
+
+
+def test_a_bundle_that_is_being_written_is_left_alone(host: Host, tmp_path: Path) -> None:
+    id_, part = host.run(), tmp_path / ".shop.tar.part"
+    with open(part, "wb") as held:
+        held.write(b"of another")
+        held.flush()
+        fcntl.flock(held, fcntl.LOCK_EX)
+        refused = host.lifeboat("bundle", id_, str(tmp_path / "shop.tar"))
+    assert (refused.returncode, part.read_bytes()) == (1, b"of another")
+    assert "is being written" in refused.stderr
+
+
+def test_where_a_fetch_was_killed_the_same_command_fetches(host: Host, tmp_path: Path) -> None:
+    id_, into = host.run(), tmp_path / "rescue"
+    before = """
+import os
+import lifeboat.operations.fetching as fetching
+real = fetching.write
+def write(path, content):
+    if path.name == "SHA256SUMS":
+        os.kill(os.getpid(), 9)
+    real(path, content)
+fetching.write = write
+"""
+    killed = host.lifeboat("fetch", id_, str(into), before=before)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    (into / ".SHA256SUMS.abcdefgh").touch()  # killed between its two names
+
+    again = host.lifeboat("fetch", id_, str(into))
+    assert again.returncode == 0, again.stderr
+    subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=into, check=True)
+    assert [one.name for one in into.iterdir() if one.name.startswith(".")] == []
+
+    (into / ".lifeboat-fetching").touch()
+    (into / "mine").touch()
+    refused = host.lifeboat("fetch", id_, str(into))
+    assert (refused.returncode, "is not empty" in refused.stderr) == (2, True)

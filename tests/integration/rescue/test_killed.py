@@ -266,3 +266,30 @@ def test_what_was_left_within_the_second_of_the_next_run_goes_too(host: Host) ->
     assert not part.exists()
     assert not entry.exists()
     assert not told.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "before"),
+    [
+        (("run", "shop"), "import lifeboat.operations.backup as one; one._Writer._archive = kill"),
+        (
+            ("verify", "shop", "--level", "content", "--identity", "KEY"),
+            "import lifeboat.operations.verify as one; one.plains = kill",
+        ),
+    ],
+)
+def test_recovery_removes_the_directories_that_a_killed_operation_worked_in(
+    host: Host, words: tuple[str, ...], before: str
+) -> None:
+    host.run()
+    words = tuple(str(host.key) if word == "KEY" else word for word in words)
+    before = f"import os; kill = lambda *words: os.kill(os.getpid(), 9)\n{before}"
+    killed = host.lifeboat(*words, before=before)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    worked = [host.root / "state/run", host.root / "state/spool/shop"]
+    assert all(any(one.is_dir() for one in place.iterdir()) for place in worked)
+
+    assert host.lifeboat("recover").returncode == 0
+
+    left = [one for place in worked for one in place.iterdir() if one.suffix != ".progress"]
+    assert left == []

@@ -183,7 +183,7 @@ def test_the_private_key_lies_in_memory_where_nobody_else_reads():
 
 
 def test_a_disk_is_no_place_for_a_private_key(monkeypatch, tmp_path):
-    monkeypatch.setattr(gpg_home, "_candidates", lambda: [tmp_path])
+    monkeypatch.setattr(gpg_home, "candidates", lambda: [tmp_path])
     monkeypatch.setattr(gpg_home, "in_memory", lambda path: False)
     with pytest.raises(LifeboatError, match="no place in memory"), gpg_home.home(True):
         pass

@@ -3,22 +3,27 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
+from .. import fleeting
 from ..errors import LifeboatError
+from ..files import holder
 from ..filters.gpg_home import sweep
-from ..operations import backup
 from ..operations.journal import jobs_with_journals
 from ..progress import Event
 from ..stopped import notes
 from ..throwaway import left
 from .output import Output
-from .session import Session
+from .session import Session, left_in
 
 
 def recover(session: Session, asked: Any, out: Output) -> int:
     """Bring every restore that was cut off to an end, and say which state holds. One that cannot be
     ended does not keep the others waiting."""
+    for place in {session.paths.runtime, fleeting.memory(), Path(tempfile.gettempdir())}:
+        fleeting.sweep(place)
     names = [asked.job] if asked.job else _owing(session)
     told: list[str] = [f"removed {home}" for home in sweep()]
     failed = 0
@@ -32,7 +37,7 @@ def recover(session: Session, asked: Any, out: Output) -> int:
         try:
             job = session.job(name)
             with session.hold(job, "recover", wait=True, listener=hear):
-                backup.empty(session.area(job, rescue=True).spool)  # of what a killed one left
+                pass
         except LifeboatError as exc:
             failed = exc.exit_code
             out.error(exc)
@@ -44,9 +49,13 @@ def recover(session: Session, asked: Any, out: Output) -> int:
 
 
 def _owing(session: Session) -> list[str]:
-    """The jobs that a killed operation left something of: a journal, or containers at rest."""
+    """The jobs that a killed operation left something of: a journal, containers at rest, a full spool."""
     jobs = session.configuration.jobs.items()
     waiting = {name for name, job in jobs if notes(session.area(job).spool)}
+    for name, job in jobs:  # who works there now is not waited for
+        idle = not holder(session.paths.job_lock(name))
+        if idle and left_in(session.area(job, rescue=True).spool):
+            waiting.add(name)
     for place in (session.arenas(), session.arenas(rescue=False)):
         waiting.update(one.name.partition(".")[0] for one in left(place))
     waiting.intersection_update(session.configuration.jobs)

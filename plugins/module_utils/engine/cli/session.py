@@ -24,7 +24,7 @@ from ..operations.journal import DISCARDING, Journal, journals
 from ..operations.journal import sweep as sweep_journals
 from ..paths import Paths
 from ..progress import Event, Listener, Phases, Told, silent
-from ..stopped import resume
+from ..stopped import notes, resume
 from ..throwaway import passable, sweep
 from ..units import stamp
 from .strangers import told_of_strangers
@@ -118,6 +118,8 @@ class Session:
         with lock(self.paths.job_lock(job.name), what, wait):
             for told in resume(self.area(job).spool):
                 _tell(listener, told)
+            if left_in(self.area(job, rescue=True).spool):
+                backup.empty(self.area(job, rescue=True).spool)
             if os.access(self.paths.journals, os.W_OK):  # else the next one does it who may
                 sweep_journals(self.paths.journals, job.name)
             left = [one for one in journals(self.paths.journals, job.name) if one.open]
@@ -165,6 +167,14 @@ class Session:
                 _tell(listener, told)
         except (LifeboatError, OSError) as exc:
             listener(Event("recover", job.name, problem=str(exc)))
+
+
+def left_in(spool: Path) -> bool:
+    """Whether a killed operation left something in a job's spool, if nobody is at work there."""
+    try:
+        return bool(set(spool.iterdir()) - set(notes(spool)))
+    except OSError:  # not made yet, or another user's
+        return False
 
 
 def run_backup(

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ..errors import LifeboatError
 from ..files import remove
+from ..fleeting import candidates
 from ..model import Command
 from ..process import Started
 
@@ -79,7 +80,7 @@ def _keeper(made: str) -> Command:
 def sweep(place: Path | None = None) -> list[str]:
     """Remove homes that nobody cares for any more, since their keepers were killed too; returns them."""
     gone = []
-    for folder in [place] if place else _candidates():
+    for folder in [place] if place else candidates():
         for left in folder.glob(PREFIX + "*"):
             try:
                 found = left.lstat()
@@ -113,19 +114,13 @@ def in_memory(path: Path, mounts: str = "") -> bool:
 
 
 def _place(secret: bool) -> Path:
-    for folder in _candidates():
+    for folder in candidates():
         if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK) and in_memory(folder):
             return folder
     if not secret:
         return Path(tempfile.gettempdir())
     raise LifeboatError(
         "there is no place in memory for the private key: "
-        + ", ".join(str(one) for one in _candidates()),
+        + ", ".join(str(one) for one in candidates()),
         hint="mount a tmpfs at /dev/shm; a private key is never written to a disk",
     )
-
-
-def _candidates() -> list[Path]:
-    """Short, since a socket's path may have 107 bytes."""
-    own = os.environ.get("XDG_RUNTIME_DIR") if os.geteuid() else "/run"
-    return [Path(one) for one in (own, "/run/lifeboat", "/dev/shm") if one]

@@ -6,16 +6,17 @@ Its members have the names that they have at a destination: extracted, it is one
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import tarfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import DestinationError, LifeboatError, SpoolError, UsageError, VerifyError
-from ..files import sync_directory
+from ..files import open_regular, sync_directory
 from ..manifest import sha256sums
 from ..model import Archive, Manifest
 from ..naming import RESTORE_NOTE, SUMS, archive_key, archive_prefix, catalog_prefix, manifest_key
@@ -41,38 +42,52 @@ def write_bundle(
     signers: Sequence[str] = (),
 ) -> str:
     """The SHA-256 of the bundle, which is complete and on disk then; nothing is there after a failure.
+    What a killed one left goes: until the bundle has its name there is none.
 
     Raises UsageError if there is a file of that name already, VerifyError if the copy is not right.
     """
     beside = path.with_name(path.name + ".sha256")
+    part = path.with_name(f".{path.name}.part")
+    if path.exists() and part.exists() and path.samefile(part):
+        _tidy(part)  # its writer was killed right after it had its name
     for there in (path, beside):
-        if there.exists():
+        if there.exists() and not (there is beside and part.exists()):
             raise UsageError(f"{there} is there already", hint="a bundle replaces no file")
     manifest, content = read_document(destination, host, job, id_, signers)
-    part = path.with_name(f".{path.name}.part")
     try:
-        with open(part, "xb", opener=_private) as out:
+        with _claimed(part, beside) as out:
             _write(out, destination, manifest, content, listener)
             out.flush()
             os.fsync(out.fileno())
-        digest = file_sha256(part)
-        os.link(part, path)  # not a rename: nothing is replaced
-        with open(beside, "x", opener=_private) as out_sum:
-            out_sum.write(f"{digest}  {path.name}\n")
-            out_sum.flush()
-            os.fsync(out_sum.fileno())
-        part.unlink()
+            digest = file_sha256(part)
+            with open(beside, "x", opener=_private) as out_sum:
+                out_sum.write(f"{digest}  {path.name}\n")
+                out_sum.flush()
+                os.fsync(out_sum.fileno())
+            os.link(part, path)  # not a rename: nothing is replaced
         sync_directory(path.parent)
     except OSError as exc:
-        hint = (
-            "remove it, if no other lifeboat writes it" if isinstance(exc, FileExistsError) else ""
-        )
-        _tidy(part)
-        raise SpoolError(f"{exc.filename or path}: {exc.strerror}", hint=hint) from exc
-    except BaseException:
-        _tidy(part)
-        raise
+        raise SpoolError(f"{exc.filename or path}: {exc.strerror}") from exc
     return digest
+
+
+@contextmanager
+def _claimed(part: Path, beside: Path) -> Iterator[BinaryIO]:
+    """`part`, empty and ours alone until the end; after a failure `beside` is not there either."""
+    with os.fdopen(open_regular(part, os.O_RDWR | os.O_CREAT), "r+b") as out:
+        try:
+            fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SpoolError(f"{part} is being written by another lifeboat") from None
+        _tidy(beside)  # of one that was killed
+        out.truncate()
+        try:
+            yield out
+        except BaseException:
+            _tidy(beside)
+            raise
+        finally:
+            _tidy(part)
 
 
 def check_sum(path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DestinationError, UsageError
-from ..files import make_private, write
+from ..files import make_private, remove, write
 from ..manifest import sha256sums
 from ..model import Cold, Manifest
 from ..naming import RESTORE_NOTE, SUMS, archive_key
@@ -23,6 +23,7 @@ from .plain import fetch
 from .restore_note import restore_note
 
 TIERS = ("expedited", "standard", "bulk")
+_BEGUN = ".lifeboat-fetching"  # beside what is not complete yet
 DAYS = 7  # that a thawed archive can be read: time to come back
 
 
@@ -47,24 +48,30 @@ def fetch_backup(
     listener: Listener = silent,
     signers: Sequence[str] = (),
 ) -> Fetched:
-    """Fetch into `directory`, which is empty or not there yet. With `thaw`, what is frozen is asked for;
-    to ask again is nothing. Raises VerifyError, and DestinationError for what is frozen without it."""
+    """Fetch into `directory`, which is empty or not there yet, or what a fetch that was cut off has left.
+    The manifest is the last to come.
+
+    With `thaw`, what is frozen is asked for; to ask again is nothing. Raises VerifyError, and DestinationError
+    for what is frozen without it.
+    """
     manifest, content = read_document(destination, host, job, id_, signers)
     waiting = _waiting(destination, manifest, thaw, tier)
     if waiting:
         return Fetched(manifest, (), tuple(waiting))
-    _require_empty(directory)
-    make_private(directory)
-    for archive in manifest.archives:
-        fetch(destination, manifest, archive, directory, listener)
     small = {
-        f"{id_}.json": content,
         SUMS: sha256sums(manifest),
         RESTORE_NOTE: restore_note(manifest),
+        f"{id_}.json": content,
     }
+    names = [*(archive.name for archive in manifest.archives), *small]
+    _require_empty(directory, names)
+    make_private(directory)
+    (directory / _BEGUN).touch()
+    for archive in manifest.archives:
+        fetch(destination, manifest, archive, directory, listener)
     for name, text in small.items():
         write(directory / name, text)
-    names = [*(archive.name for archive in manifest.archives), *small]
+    remove(directory / _BEGUN)
     return Fetched(manifest, tuple(sorted(names)))
 
 
@@ -91,13 +98,19 @@ def _waiting(destination: Destination, manifest: Manifest, thaw: bool, tier: str
     return [one for one in found if one.state != "thawed"]
 
 
-def _require_empty(directory: Path) -> None:
+def _require_empty(directory: Path, names: Sequence[str]) -> None:
+    """Raise UsageError unless it is so, but for what a fetch that was cut off may have left there."""
     try:
-        if any(directory.iterdir()):
-            raise UsageError(
-                f"{directory} is not empty", hint="name a directory that is, or a new one"
-            )
+        there = {one.name for one in directory.iterdir()}
     except FileNotFoundError:
-        pass
+        return
     except NotADirectoryError:
         raise UsageError(f"{directory} is not a directory") from None
+    begun = _BEGUN in there
+    halves = {
+        one for one in there if begun and one.startswith(tuple(f".{name[:40]}." for name in names))
+    }
+    if there - (({_BEGUN, *names} | halves) if begun else set()):
+        raise UsageError(f"{directory} is not empty", hint="name a directory that is, or a new one")
+    for name in halves:
+        remove(directory / name)

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 from ... import inventory
 from ...errors import ConfigError, LifeboatError, SourceError, VerifyError
+from ...fleeting import fleeting
 from ...inventory import Entry, InventoryWriter
 from ...model import Inventory, Needs, Option, SourceRecord, Stream, Swap, Target, Workspace
 from ...placement import HERE, Placement
@@ -213,8 +214,8 @@ class CommandSource:
     def _look(self) -> tuple[int, Mapping[str, int]]:
         """(bytes, totals) of what is there now; raises when it cannot be read."""
         size_bytes = self._whole(*self._programs.measure("dump", self._dump))
-        with tempfile.TemporaryDirectory(prefix="lifeboat-") as folder:
-            writer = InventoryWriter(Path(folder) / "now.jsonl")
+        with fleeting(Path(tempfile.gettempdir())) as folder:
+            writer = InventoryWriter(folder / "now.jsonl")
             for entry in self._counted().values():
                 add(writer, entry)
             return size_bytes, writer.close().totals

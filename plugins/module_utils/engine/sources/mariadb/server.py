@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +15,7 @@ from pathlib import Path
 
 from ...errors import ProcessError, SourceAbsent, SourceError
 from ...files import write
+from ...fleeting import fleeting
 from ...model import Command, Secret
 from ...placement import Placement
 from ...process import run
@@ -263,13 +262,9 @@ def _option_file(password: Secret | None, folder: Path | None) -> Iterator[str]:
     if password is None:
         yield ""
         return
-    private = tempfile.mkdtemp(prefix="lifeboat-", dir=folder)
-    try:
-        path = os.path.join(private, "client.cnf")
-        write(Path(path), option_file(str(password.reveal())).encode("utf-8"))
-        yield path
-    finally:
-        shutil.rmtree(private)
+    with fleeting(folder) as private:
+        write(private / "client.cnf", option_file(str(password.reveal())).encode("utf-8"))
+        yield str(private / "client.cnf")
 
 
 def _plain(field: str) -> str:

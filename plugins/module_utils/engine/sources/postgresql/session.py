@@ -7,11 +7,8 @@ No driver library: the client programs are needed for the dump anyway.
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,6 +17,7 @@ from typing import Any
 
 from ...errors import SourceAbsent, SourceError
 from ...files import write
+from ...fleeting import fleeting
 from ...model import Command, Secret
 from ...placement import Placement
 from ...process import Conversation
@@ -247,14 +245,9 @@ class Session:
 @contextmanager
 def password_file(password: Secret | None, folder: Path | None) -> Iterator[str]:
     """The path of a 0600 password file, "" where none is needed. It goes with the context."""
-    private = tempfile.mkdtemp(prefix="lifeboat-", dir=folder) if password is not None else ""
-    try:
-        if password is not None:
-            path = os.path.join(private, "pgpass")
-            write(Path(path), pgpass(str(password.reveal())).encode("utf-8"))
-            yield path
-        else:
-            yield ""
-    finally:
-        if private:
-            shutil.rmtree(private)
+    if password is None:
+        yield ""
+        return
+    with fleeting(folder) as private:
+        write(private / "pgpass", pgpass(str(password.reveal())).encode("utf-8"))
+        yield str(private / "pgpass")
