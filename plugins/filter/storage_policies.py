@@ -13,7 +13,10 @@ _ARN = "arn:{partition}:s3:::"
 # Without these an upload in parts cannot be taken up again, or away. They touch nothing that is stored.
 _UPLOADS = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
 _READ = ["s3:GetObject", "s3:GetObjectVersion"]
-_ALL = ["catalog/*", "archives/*"]
+_CATALOG = "catalog"
+_ALL = [f"{_CATALOG}/*", "archives/*"]
+# What a drill says beside a backup: docs/format.md#marks.
+_DRILL_MARKS = ("drilled", "bad")
 
 Statement = dict[str, Any]
 
@@ -23,15 +26,21 @@ def storage_identity_policy(
     identity: str,
     host: str = "",
     partition: str = "aws",
+    drilled: Mapping[str, list[str]] | None = None,
 ) -> dict[str, Any]:
-    """The policy of one identity at one destination of type s3: its least rights, as a mapping."""
+    """The policy of one identity at one destination of type s3: its least rights, as a mapping.
+
+    drilled: {host: its jobs} that a drill host restores from there.
+    """
     if identity not in _IDENTITIES:
         raise AnsibleFilterError(
             f"storage_identity_policy: {identity!r} is none of {', '.join(sorted(_IDENTITIES))}"
         )
     if identity == "append_only" and not host:
         raise AnsibleFilterError("storage_identity_policy: append_only needs the host's name")
-    place = _Place(destination, partition, host)
+    if identity == "drill" and not drilled:
+        raise AnsibleFilterError("storage_identity_policy: drill needs the jobs that are drilled")
+    place = _Place(destination, partition, host, drilled or {})
     statements = [*_IDENTITIES[identity](place), *_kms(destination, identity)]
     return {"Version": "2012-10-17", "Statement": statements}
 
@@ -53,12 +62,21 @@ def storage_bucket_policy(bucket: str, tls: bool = True, partition: str = "aws")
 class _Place:
     """Names of one destination as policies have them."""
 
-    def __init__(self, destination: Mapping[str, Any], partition: str, host: str) -> None:
+    def __init__(
+        self,
+        destination: Mapping[str, Any],
+        partition: str,
+        host: str,
+        drilled: Mapping[str, list[str]],
+    ) -> None:
         self.bucket = _ARN.format(partition=partition) + str(destination["bucket"])
         prefix = str(destination.get("prefix") or "").strip("/")
         self.prefix = f"{prefix}/" if prefix else ""
         self.tags, self.locks = destination.get("tags"), destination.get("object_lock")
         self.own = [f"catalog/{host}/*", f"archives/{host}/*"]
+        self.drilled = [
+            f"{host}/{job}" for host in sorted(drilled) for job in sorted(drilled[host])
+        ]
 
     def keys(self, names: list[str]) -> list[str]:
         return [f"{self.bucket}/{self.prefix}{name}" for name in names]
@@ -131,11 +149,25 @@ def _restorer(place: _Place) -> list[Statement]:
     ]
 
 
+def _drill(place: _Place) -> list[Statement]:
+    """Reads what it drills. Of what it writes, a name is all that there is room for: what a drill told."""
+    read = [f"{part}/{job}/*" for part in (_CATALOG, "archives") for job in place.drilled]
+    told = [f"{_CATALOG}/{job}/*.{mark}-*" for mark in _DRILL_MARKS for job in place.drilled]
+    absent = {"Null": {"s3:if-none-match": "false"}}
+    made = [
+        *place.lists(read)[:1],
+        _allow("Read", _READ, place.keys(read)),
+        _allow("Tell", ["s3:PutObject"], place.keys(told), absent),
+    ]
+    return [*made, *place.terms(told)]
+
+
 _IDENTITIES: dict[str, Callable[[_Place], list[Statement]]] = {
     "append_only": _append_only,
     "standard": _standard,
     "pruner": _pruner,
     "restorer": _restorer,
+    "drill": _drill,
 }
 
 

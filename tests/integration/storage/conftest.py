@@ -32,6 +32,7 @@ IDENTITIES = {
     "pruner": ("pruner", ""),
     "restorer": ("restorer", ""),
 }
+DRILLED = {"db1": ("append_only", "db1"), "drill": ("drill", "db1")}  # db1's job shop is
 # Condition keys that versitygw refuses a policy for, so its rules are without them: there a second put is
 # no refusal, but leaves the first one as a version. tests/unit/filter_plugins has the whole texts.
 UNKNOWN_TO_VERSITYGW = ("s3:if-none-match", "s3:ObjectCreationOperation")
@@ -74,7 +75,9 @@ def on_versitygw(
 
 def policy(bucket: str, kind: str, host: str, lock: dict[str, str] | None = None) -> dict[str, Any]:
     place = {"bucket": bucket, "object_lock": lock}
-    made: dict[str, Any] = policies.storage_identity_policy(place, kind, host=host)
+    made: dict[str, Any] = policies.storage_identity_policy(
+        place, kind, host=host, drilled={host: ["shop"]}
+    )
     return made
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.integration.rescue.host import Host
 from tests.integration.roles.inventory import RECIPIENT, ROOT, Ran, Site, job
 from tests.integration.s3.conftest import client_of
 from tests.lab import s3 as lab
@@ -167,6 +168,53 @@ def test_bucket_identity_and_key_are_made_used_and_replaced(
     keys_alone(site)
     third = held(site)["access_key_id"]
     assert keys(aws) == {second["access_key_id"]: "Active", third: "Active"}
+
+
+def test_a_drill_host_gets_an_identity_and_drills_with_it_what_another_host_backed_up(
+    site: Site, tmp_path: Path, aws: dict[str, Any], moto_root: dict[str, str]
+) -> None:
+    place = site.variables["lifeboat_destinations"]["offsite"]
+    place["bucket"] = "acme-drilled"
+    jobs = site.variables.pop("lifeboat_jobs")
+    site.hosts.append("drill1")
+    site.variables.update(
+        lifeboat_drill_host="drill1",
+        lifeboat_jobs="{{ {} if inventory_hostname == 'drill1' else theirs }}",
+        theirs=jobs,
+        lifeboat_root=str(tmp_path / "{{ inventory_hostname }}"),
+    )
+
+    ran = site.run(["backup_storage"], "--limit", "drill1")
+
+    assert ran.status == 0, ran.output[-4000:]
+    user = "lifeboat-drill1-acme_s3"
+    attached = aws["iam"].list_attached_user_policies(UserName=user)["AttachedPolicies"]
+    assert [one["PolicyName"] for one in attached] == [f"{user}-offsite-drill"]
+    assert aws["iam"].list_user_policies(UserName=user)["PolicyNames"] == []
+    hosts = {name: Host(tmp_path, name) for name in ("db1", "drill1")}
+    for host in hosts.values():
+        host.configuration["destinations"] = {"offsite": place}
+        host.configuration["jobs"] = jobs
+    root = {"access_key_id": moto_root["access_key"], "secret_access_key": moto_root["secret_key"]}
+    keep(hosts["db1"], "acme_s3", root)
+    hosts["db1"].configure()
+    made = hosts["db1"].run()
+    jobs["shop"]["drill"] = {"hosts": ["db1"], "identity": {"credential": "drill_key"}}
+    keep(hosts["drill1"], "drill_key", hosts["db1"].key.read_text())
+    hosts["drill1"].configure()
+    done = hosts["drill1"].lifeboat("drill", "shop", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (told,) = json.loads(done.stdout)
+    assert (told["host"], told["id"], told["mark"]) == ("db1", made, "drilled")
+    again = site.run(["backup_storage"], "--tags", "backup_storage_keys", "--limit", "drill1")
+    assert again.unchanged, again.output[-3000:]
+
+
+def keep(host: Host, name: str, secret: Any) -> None:
+    folder = host.root / "config" / "credentials"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / name).write_text(json.dumps(secret))
+    (folder / name).chmod(0o600)
 
 
 def test_nothing_is_touched_unless_it_is_asked_for(site: Site, aws: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from lifeboat.destinations.s3 import S3
 
 from tests.integration.s3.conftest import Bucket, s3_at
+from tests.integration.storage.conftest import DRILLED, on_versitygw
 from tests.lab import s3 as lab
 
 OWN = "catalog/db1/shop/20261121T020000Z-daily-7f3a.json"
@@ -132,6 +133,39 @@ def test_the_restorer_reads_and_changes_nothing(bucket: Bucket) -> None:
             assert stored.read() == b"first"
         assert refused(bucket, "restorer", "delete_object", Key=key)
         assert refused(bucket, "restorer", "put_object", Key=key, Body=b"x")
+
+
+@pytest.mark.parametrize("server", ["versitygw", "moto"])
+def test_a_drill_host_reads_what_it_drills_and_adds_what_its_drills_told(
+    server: str, request: pytest.FixtureRequest
+) -> None:
+    bucket: Bucket = (
+        on_versitygw(request.getfixturevalue("gateway"), DRILLED)
+        if server == "versitygw"
+        else request.getfixturevalue("on_moto")(DRILLED)
+    )
+    other = OWN.replace("/shop/", "/wiki/")
+    for key in (OWN, ARCHIVE, other):
+        at(bucket, "db1").put(key, b"first")
+    place = at(bucket, "drill")
+
+    for key in (OWN, ARCHIVE):
+        with place.open(key) as stored:
+            assert stored.read() == b"first"
+        assert refused(bucket, "drill", "delete_object", Key=key)
+        assert refused(bucket, "drill", "put_object", Key=key, Body=b"forged")
+    assert {one.key for one in place.list("catalog/db1/shop/")} == {OWN}
+    for mark in ("drilled", "bad"):
+        place.put(OWN.replace(".json", f".{mark}-20261122T050000Z"), b"")
+    for mark in ("intact", "pin", "pruned", "replaced"):
+        key = OWN.replace(".json", f".{mark}-20261122T050000Z")
+        assert refused(bucket, "drill", "put_object", Key=key, Body=b"")
+    for key in (NEW, f"{OWN}.sig", "elsewhere", other):
+        assert refused(bucket, "drill", "put_object", Key=key, Body=b"forged")
+    assert refused(bucket, "drill", "get_object", Key=other)
+    if server == "versitygw":  # moto passes over s3:prefix
+        assert refused(bucket, "drill", "list_objects_v2", Prefix="catalog/db1/wiki/")
+        assert refused(bucket, "drill", "list_objects_v2")
 
 
 def test_a_standard_host_uses_the_one_bucket_and_nothing_else(

@@ -17,7 +17,7 @@ BUCKET = "arn:aws:s3:::acme"
 OWN = [f"{BUCKET}/fleet/catalog/db1/*", f"{BUCKET}/fleet/archives/db1/*"]
 
 
-def of(identity: str, place: dict[str, Any] = PLACE, **words: str) -> list[dict[str, Any]]:
+def of(identity: str, place: dict[str, Any] = PLACE, **words: Any) -> list[dict[str, Any]]:
     made = policies.storage_identity_policy(place, identity, **words)
     assert made["Version"] == "2012-10-17"
     statements: list[dict[str, Any]] = made["Statement"]
@@ -99,7 +99,7 @@ def test_a_standard_host_has_the_classic_rights_on_the_one_bucket() -> None:
     ]
 
 
-def actions(identity: str, **words: str) -> dict[str, list[str]]:
+def actions(identity: str, **words: Any) -> dict[str, list[str]]:
     """{action: what it may be done to}"""
     return {action: one["Resource"] for one in of(identity, **words) for action in one["Action"]}
 
@@ -139,9 +139,40 @@ def test_the_restorer_reads_everything_and_changes_nothing() -> None:
     }
 
 
-@pytest.mark.parametrize("identity", ["append_only", "standard", "pruner", "restorer"])
+def test_a_drill_host_reads_what_it_drills_and_adds_what_the_drills_told() -> None:
+    drilled = {"db2": ["shop"], "db1": ["wiki", "shop"]}
+    jobs = ["db1/shop", "db1/wiki", "db2/shop"]
+    read = [f"fleet/{part}/{job}/*" for part in ("catalog", "archives") for job in jobs]
+    told = [
+        f"{BUCKET}/fleet/catalog/{job}/*.{mark}-*" for mark in ("drilled", "bad") for job in jobs
+    ]
+    assert of("drill", drilled=drilled) == [
+        {
+            "Sid": "List",
+            "Effect": "Allow",
+            "Action": ["s3:ListBucket", "s3:ListBucketVersions"],
+            "Resource": [BUCKET],
+            "Condition": {"StringLike": {"s3:prefix": read}},
+        },
+        {
+            "Sid": "Read",
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+            "Resource": [f"{BUCKET}/{one}" for one in read],
+        },
+        {
+            "Sid": "Tell",
+            "Effect": "Allow",
+            "Action": ["s3:PutObject"],
+            "Resource": told,
+            "Condition": {"Null": {"s3:if-none-match": "false"}},
+        },
+    ]
+
+
+@pytest.mark.parametrize("identity", ["append_only", "standard", "pruner", "restorer", "drill"])
 def test_nobody_may_take_versions_locks_or_the_bucket_away(identity: str) -> None:
-    allowed = set(actions(identity, host="db1"))
+    allowed = set(actions(identity, host="db1", drilled={"db1": ["shop"]}))
     assert not [one for one in allowed if "*" in one]
     for word in ("Version", "Bypass", "Retention", "LegalHold", "Lifecycle", "Policy"):
         assert not [
@@ -181,7 +212,7 @@ def test_other_partitions_have_their_own_names() -> None:
 
 
 def test_a_host_without_a_name_is_refused() -> None:
-    for words in (("append_only",), ("owner",)):
+    for words in (("append_only",), ("drill",), ("owner",)):
         with pytest.raises(AnsibleFilterError):
             policies.storage_identity_policy(PLACE, *words)
 
