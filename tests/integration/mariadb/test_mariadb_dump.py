@@ -404,6 +404,21 @@ def test_a_collation_that_the_server_does_not_know_is_a_refusal(
         source.target(taken.record, "mysql")
 
 
+def test_the_default_collation_of_newer_servers_is_known(
+    bank: Server, work: Workspace, tmp_path: Path
+) -> None:
+    """That of MariaDB 11.4 and later, which 10.11 has too: the server lists it under half of its name."""
+    newer = "CHARACTER SET utf8mb4 COLLATE utf8mb4_uca1400_ai_ci"
+    bank.sql(f"ALTER DATABASE bank {newer}")
+    bank.sql(f"CREATE TABLE word (w varchar(9)) {newer}; INSERT INTO word VALUES ('ß')", "bank")
+    source = bank.source("bank")
+    taken = Taken(source, work, tmp_path / "store")
+    assert source.target(taken.record, None).refusals == ()
+    swap = staged(source, taken, work, "bank_copy")
+    assert differences(source, taken, swap, work) == []
+    source.discard(swap)
+
+
 def test_tls_is_verified_when_asked(
     make_server: Callable[..., Server], work: Workspace, tmp_path: Path
 ) -> None:

@@ -32,9 +32,10 @@ def refusals(access: Access, wanted: Mapping[str, Any], name: str) -> list[str]:
             " (MySQL: SET_USER_ID or SET_ANY_DEFINER), or define views, routines, triggers and events"
             f" as {about.user} before the backup"
         )
-    known = {
-        row[0] for row in access.ask("SELECT COLLATION_NAME FROM information_schema.COLLATIONS")
-    }
+    # of MariaDB's newer ones the first column holds only what follows the character set: the name is
+    # the third (FULL_COLLATION_NAME), a column that neither MySQL nor MariaDB before 10.10 has
+    listed = access.ask("SELECT * FROM information_schema.COLLATION_CHARACTER_SET_APPLICABILITY")
+    known = {one for row in listed for one in row[0:1] + row[2:3]}
     unknown = [one for one in wanted["collations"] if one not in known]
     if unknown:
         told.append(
