@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kill the command, with all that it has started, at random moments, and judge what is left each time."""
+"""Kill the command, at times with all that it has started, at random moments, and judge what is left."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import subprocess
 import time
 import uuid
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +25,7 @@ STEPS = {  # of the journal, to wait for before the moment is chosen
     "undo": ("", "undoing", "undoing"),
     "confirm": ("", "discarding", "discarding"),
 }
+OPEN = ("staging", "stopping", "swapping", "returning", "undoing", "discarding")
 GRACE_S = 15.0  # what was started ends by itself, when who reads or writes it is gone
 
 
@@ -82,6 +84,7 @@ class Campaign:
         some = (self._kill_a_restore,) * 3 + (self._kill_an_undo,) * 2 + (self._kill_a_confirm,)
         for number in range(rounds - rounds // 4):
             some[number % len(some)]()
+        self._well("audit")
         return self.counts
 
     # -- one round each
@@ -150,9 +153,13 @@ class Campaign:
         return state
 
     def _nothing_temporary(self) -> None:
-        places = (self.host.root / "state" / "spool", self.host.root / "state" / "run")
-        found = [path for at in places for path in at.rglob("*") if path.is_file()]
+        until = time.monotonic() + GRACE_S
+        while self._orphans() and time.monotonic() < until:
+            time.sleep(0.05)
+        assert self._orphans() == []
         # what the last operation was about to do is one small file a job, for who watches
+        state = self.host.root / "state"
+        found = [*state.glob("spool/*/*"), *state.glob("spool/.*/*"), *state.glob("run/*")]
         assert [path for path in found if path.suffix != ".progress"] == []
 
     def _nothing_is_left(self) -> None:
@@ -160,10 +167,7 @@ class Campaign:
         assert self.ground.leftovers() == []
         kept = self.host.root / "state" / "restores"
         assert [path for path in kept.rglob("*") if path.is_file()] == []
-        until = time.monotonic() + GRACE_S
-        while self._orphans() and time.monotonic() < until:
-            time.sleep(0.05)
-        assert self._orphans() == []
+        self._nothing_temporary()
 
     def _nothing_that_counts_is_broken(self) -> None:
         self._well("verify", "shop")
@@ -173,13 +177,18 @@ class Campaign:
         assert [one for one in self.host.stored() if ".part" in one] == []
 
     def _orphans(self) -> list[str]:
-        found = []
+        return list(self._started().values())
+
+    def _started(self) -> dict[int, str]:
+        """{process: its words} of all that killed commands have started and that lives."""
+        found = {}
         for path in Path("/proc").glob("[0-9]*/environ"):
             try:
                 said = (path.parent / "comm").read_text().strip()
                 # a container that was started again runs on, and who holds it
                 if said != "conmon" and f"{OURS}={self.mark}".encode() in path.read_bytes():
-                    found.append((path.parent / "cmdline").read_bytes().decode(errors="replace"))
+                    words = (path.parent / "cmdline").read_bytes()
+                    found[int(path.parent.name)] = words.decode(errors="replace")
             except OSError:
                 pass  # it has ended
         return found
@@ -202,14 +211,50 @@ class Campaign:
         return done.stdout
 
     def _recover(self) -> str:
-        done = self.host.lifeboat("recover")
-        assert done.returncode == 0, done.stderr
+        """What is told by who comes next: `recover`, which may be killed too, or the next backup."""
+        self._status_tells()
+        if self.random.random() < 0.2 and "recover" in self.lasts:
+            operation = self.operation
+            self._killed("recover")
+            self.operation = operation
+        next_ = self.random.choice((("recover",), ("recover",), ("run", "shop")))
+        began = time.monotonic()
+        done = self.host.lifeboat(*next_)
+        assert done.returncode == 0, (next_, done.stdout, done.stderr)
+        if next_ == ("recover",):
+            self.lasts["recover"] = time.monotonic() - began
+        elif "in place" not in done.stderr:
+            return "nothing to recover"
         return done.stdout + done.stderr
 
+    def _status_tells(self) -> None:
+        """What the journal says, and what to type."""
+        steps = [
+            json.loads(path.read_bytes())["step"]
+            for path in (self.host.root / "state" / "restores").glob("shop.*.json")
+        ]
+        if not steps and self.random.random() < 0.8:
+            return
+        done = self.host.lifeboat("status", "shop", "--json")
+        told = [(one["state"], one["next"]) for one in json.loads(done.stdout) if one["next"]]
+        expected = dict.fromkeys(steps, ("warning", "lifeboat confirm shop"))
+        expected.update(
+            (step, ("critical", "lifeboat recover shop")) for step in steps if step in OPEN
+        )
+        if "undone" in expected:
+            expected["undone"] = ("good", "lifeboat confirm shop")
+        assert sorted(told) == sorted(expected[step] for step in steps), (steps, done.stdout)
+        if any(step in OPEN for step in steps):
+            assert done.returncode == 2
+
     def _killed(self, *words: str) -> int:
-        """Start it, kill it with its whole group at some moment; its status (0: it was faster)."""
+        """Start it, kill it at some moment; its status (0: it was faster).
+
+        It alone, as when memory is short: what it has started is in sessions of its own. Or at once all
+        of that too, as systemd does, or a power cut.
+        """
         self.operation = words[0]
-        lasts = self.lasts[words[0]]
+        lasts = self.lasts.get(words[0]) or self.lasts["run"]
         child = subprocess.Popen(
             self.host.argv(*words),
             stdin=subprocess.DEVNULL,
@@ -219,13 +264,17 @@ class Campaign:
             env={**os.environ, OURS: self.mark},
         )
         wait = self.random.uniform(lasts * 0.2, lasts)
-        step = self.random.choice(STEPS[words[0]])
+        step = self.random.choice(STEPS.get(words[0], ("",)))
         if step and self._until(child, step, lasts * 3):
             wait = self.random.choice((0.0, self.random.uniform(0.0, 0.05), wait / 3))
         try:
             child.wait(wait)
         except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
+            child.kill()
+            if self.random.random() < 0.3 and self.ground.source["type"] != "volume":
+                for pid in self._started():
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
         status = child.wait()
         self.counts[f"{self.operation}: " + ("killed" if status else "was faster")] += 1
         assert status in (0, -signal.SIGKILL), "the operation itself failed"

@@ -79,5 +79,5 @@ def test_old_or_new_and_nothing_left(host: Host, ground: Ground, request: pytest
         print(f"{name}: {error}", flush=True)  # whole
         raise
     finally:
-        rounds = sum(n for what, n in campaign.counts.items() if "recovered" not in what)
+        rounds = sum(n for what, n in campaign.counts.items() if "recover" not in what)
         print(f"{name}: {rounds} rounds, {dict(sorted(campaign.counts.items()))}", flush=True)
