@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -80,6 +81,7 @@ class Server:
                 "--innodb-flush-method=nosync" if self.mysql else "--debug-no-sync",
                 "--innodb-buffer-pool-size=64M",
                 "--event-scheduler=OFF",
+                *(["--secure-file-priv=NULL", "--mysqlx=OFF"] if self.mysql else []),
                 *self.options,
             ],
             cwd="/",
@@ -132,6 +134,9 @@ class Server:
         if database not in self.databases():
             return None
         words = ["--skip-comments", "--routines", "--events", "--triggers", "--hex-blob"]
+        words += ["--order-by-primary"]  # MySQL reads what is shorter, an index too
+        if self.mysql:
+            words += ["--set-gtid-purged=OFF"]  # all that it ever did
         done = subprocess.run(
             [*self.argv("mariadb-dump"), *words, "--single-transaction", "--", database],
             capture_output=True,
@@ -139,6 +144,8 @@ class Server:
         assert done.returncode == 0, done.stderr.decode()
         quoted = database.replace("`", "``")
         told = done.stdout.decode("utf-8", "surrogateescape").replace("`shop`.", "")  # of a trigger
+        if self.mysql:  # a COLLATE brings the CHARACTER SET with it that it implies
+            told = re.sub(r" CHARACTER SET (\w+?)( COLLATE \1_)", r"\2", told)
         return [self.sql(f"SHOW CREATE DATABASE `{quoted}`"), *told.split("\n")]
 
     def databases(self) -> list[str]:

@@ -37,6 +37,12 @@ INSERT INTO `book` VALUES (1,'a),(\'\\'),(2,'(;',NULL),(3,_binary 'x',0x28);
 INSERT INTO `book` (`id`, `a (b`) VALUES (4,'\\\\'),(5,'\'');
 /*!40000 ALTER TABLE `book` ENABLE KEYS */;
 UNLOCK TABLES;
+DELIMITER ;;
+/*!50003 CREATE*/ /*!50017 DEFINER=`a`@`b`*/ /*!50003 TRIGGER `t``u v` AFTER INSERT ON `book` FOR EACH ROW BEGIN
+  INSERT INTO `book` VALUES
+(9);
+END */;;
+DELIMITER ;
 DROP TABLE IF EXISTS `v`;
 /*!50001 DROP VIEW IF EXISTS `v`*/;
 /*!50003 DROP PROCEDURE IF EXISTS `p``q` */;
@@ -89,7 +95,8 @@ def moved(dump: bytes, size: int = 1 << 20) -> bytes:
 def test_rows_and_objects_of_mysql_are_counted_however_the_blocks_fall(size: int) -> None:
     found = scan(MYSQL_DUMP, size)
     assert found.rows == {"book": 5}
-    assert found.others == {("view", "v"), ("procedure", "p`q"), ("event", "e1"), ("event", "e2")}
+    programs = {("procedure", "p`q"), ("event", "e1"), ("event", "e2"), ("trigger", "t`u v")}
+    assert found.others == {("view", "v"), *programs}
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 17, 1 << 20])
@@ -174,7 +181,8 @@ def test_differences_between_the_families_are_told_to_their_programs() -> None:
     mariadb = Programs(MARIADB, "mariadb", "mariadb-dump", "10.11.19")
     assert mysql.dump_words(MYSQL, (8, 0)) == ("--set-gtid-purged=OFF",)
     assert "--column-statistics=0" in mysql.dump_words(MYSQL, (5, 7))
-    assert mariadb.dump_words(MYSQL, (8, 0)) == mariadb.dump_words(MARIADB, (10, 11)) == ()
+    dropped = ("--add-drop-trigger",)  # MySQL's writes their names without quotes
+    assert mariadb.dump_words(MYSQL, (8, 0)) == mariadb.dump_words(MARIADB, (10, 11)) == dropped
     assert flavour_of("10.11.19-MariaDB-0+deb12u1") == MARIADB
     assert flavour_of("8.0.36") == MYSQL
     assert FLAVOURS[MYSQL].tls["verify"] == ("--ssl-mode=VERIFY_IDENTITY",)

@@ -11,7 +11,7 @@ from ...errors import LifeboatError, MissingDependency
 from ...model import Command
 from ...process import run
 from ...throwaway import give, program, server_user, serving, socket_folder
-from .programs import MARIADB, flavour_of
+from .programs import MARIADB, MYSQL, flavour_of
 
 ADMIN = "root"
 _SOCKET = "mariadb.sock"
@@ -25,6 +25,8 @@ _SETTINGS = (
     "--event-scheduler=OFF",
     "--skip-log-bin",
 )
+# Its own two places for files and for another protocol's socket are on the host, or are not there.
+_OF_MYSQL = ("--secure-file-priv=NULL", "--mysqlx=OFF")
 
 
 @contextmanager
@@ -54,7 +56,8 @@ def server(source: str, directory: Path, version: str, folder: str) -> Iterator[
     run(Command(argv, cwd=str(directory), user=user), timeout_s=_INSTALL_S, dies_with_us=True)
     with socket_folder(directory, _SOCKET, user) as sockets:
         socket = sockets / _SOCKET
-        words = (f"--socket={socket}", f"--pid-file={directory / 'pid'}", *_SETTINGS)
+        settings = _SETTINGS + (_OF_MYSQL if flavour == MYSQL else ())
+        words = (f"--socket={socket}", f"--pid-file={directory / 'pid'}", *settings)
         command = Command((daemon, "--no-defaults", data, *words), cwd=str(directory), user=user)
         with serving(source, command, socket.exists):
             yield socket

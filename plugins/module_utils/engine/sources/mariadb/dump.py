@@ -117,7 +117,7 @@ class MariaDBDump:
 def dump(access: Access, *words: str) -> Command:
     """The dump program with what every dump takes."""
     own = access.programs.dump_words(access.about.flavour, access.about.number)
-    return access.command(access.programs.dump, *WORDS, *own, "--add-drop-trigger", *words)
+    return access.command(access.programs.dump, *WORDS, *own, *words)
 
 
 def complain(head: bytes, tail: bytes, size: int) -> str:

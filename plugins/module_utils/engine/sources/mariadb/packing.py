@@ -81,6 +81,7 @@ class Packer:
         text = self.text(database)
         try:
             if text:
+                self._drop_triggers(database, text)
                 self.feed(database, [text], *(() if strict else ("--force",)))
         except ProcessError as exc:
             problem = self._access.explain(exc, database)
@@ -104,6 +105,14 @@ class Packer:
         self.regrant(database, database)
         self._access.ask(f"DROP TABLE {identifier(database)}.{identifier(PACKED)}")
         return lost
+
+    def _drop_triggers(self, database: str, text: bytes) -> None:
+        """Those that `text` makes and an unpacking that was cut off has made: its text may drop none."""
+        made = set(facts.programs(self._access, database)) & _made(text)
+        where = identifier(database)
+        names = sorted(name for kind, name in made if kind == "trigger")
+        if names:
+            self._access.ask([f"DROP TRIGGER IF EXISTS {where}.{identifier(one)}" for one in names])
 
     def regrant(self, database: str, packed: str) -> None:
         """Give the rights in routines that the table in `packed` holds in `database`."""
@@ -160,9 +169,7 @@ class Packer:
 
     def _missing(self, database: str, text: bytes) -> set[tuple[str, str]]:
         """What the text makes and the database has not: {(kind, name)}."""
-        scanner = Scanner()
-        scanner(text)
-        missing = scanner.close().others - set(facts.programs(self._access, database))
+        missing = _made(text) - set(facts.programs(self._access, database))
         return missing - {
             ("sequence", name) for _kind, name in facts.tables(self._access, database)
         }
@@ -180,10 +187,8 @@ class Packer:
 
     def _broken_views(self, database: str, text: bytes) -> list[str]:
         """The views that a dump of them lacks, as statements, to be run in the database."""
-        scanner = Scanner()
-        scanner(text)
         there = {one for one in facts.programs(self._access, database) if one[0] == "view"}
-        lacking = sorted(there - scanner.close().others)
+        lacking = sorted(there - _made(text))
         asked = [f"SHOW CREATE VIEW {identifier(name)}" for _view, name in lacking]
         rows = self._access.ask(asked, database) if asked else []
         return [row[1].replace("CREATE ", "CREATE OR REPLACE ", 1) for row in rows]
@@ -224,3 +229,10 @@ class Packer:
         if told:
             raise SourceError(f"views and routines cannot be set aside: {told}")
         return text
+
+
+def _made(text: bytes) -> set[tuple[str, str]]:
+    """What the SQL of a dump makes, but for tables: {(kind, name)}."""
+    scanner = Scanner()
+    scanner(text)
+    return scanner.close().others

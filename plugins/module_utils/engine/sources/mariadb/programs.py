@@ -33,7 +33,7 @@ FLAVOURS = {
         ("mariadb", "mysql"),
         ("mariadb-dump", "mysqldump"),
         "mariadb-client",
-        (),
+        ("--add-drop-trigger",),
         "IDENTIFIED VIA unix_socket",
         {
             "disabled": ("--skip-ssl",),
@@ -45,7 +45,8 @@ FLAVOURS = {
         ("mysql",),
         ("mysqldump",),
         "mysql-client",
-        # of the replication, which a restore of one database must not touch
+        # Of the replication, which a restore of one database must not touch. Not --add-drop-trigger:
+        # it leaves out the quotes of a trigger's name.
         ("--set-gtid-purged=OFF",),
         "IDENTIFIED WITH auth_socket",
         {

@@ -167,9 +167,8 @@ class Scanner:
         line = bytes(self._held[:end])
         del self._held[: end + 1]
         if line == b"DELIMITER ;" and self._program.rstrip().endswith(b";;"):
-            if self._trigger and not _TRIGGER.search(self._program):
-                self.found.odd_triggers.append(self._trigger)
-            self._trigger, self._step = "", self._line
+            self._made_trigger()
+            self._step = self._line
             for event in _EVENT.finditer(self._program):
                 if event.group(3) and event.group(4):
                     self.found.passing.append(_text(event.group(2)))
@@ -181,6 +180,19 @@ class Scanner:
             if line.startswith(_LACKING):
                 self.found.lacking.append(line.decode("utf-8", "replace"))
         return True
+
+    def _made_trigger(self) -> None:
+        """Of the program that has ended. MySQL's dump program drops none before, and names it first."""
+        told = _TRIGGER.search(self._program)
+        dropped, self._trigger = self._trigger, ""
+        if dropped and not told:
+            self.found.odd_triggers.append(dropped)
+        elif not dropped and self._program.startswith(_TRIGGER_BEGINS):
+            name = told and re.match(_NAME, told.group(2))
+            if name:
+                self.found.others.add(("trigger", _text(name.group(1))))
+            else:
+                self.found.odd_triggers.append(self._program[:100].decode("utf-8", "replace"))
 
     def _begin_rows(self) -> bool:
         header = _INSERT.match(self._held)
