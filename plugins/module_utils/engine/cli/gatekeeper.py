@@ -8,7 +8,7 @@ import termios
 import time
 from dataclasses import replace
 
-from ..errors import GateRefused
+from ..errors import GateRefused, UsageError
 from ..gate import Ask, decide, words
 from .output import Output
 
@@ -34,7 +34,10 @@ def has_terminal() -> bool:
 
 
 def ask_secret(question: str) -> bytes:
-    """Lines typed or pasted at the terminal, not shown, up to the private key itself or Ctrl-D."""
+    """Lines typed or pasted at the terminal, not shown, up to the private key itself or Ctrl-D.
+
+    Raises UsageError at the first line that is of no private key: nobody sees what was pasted.
+    """
     terminal = sys.stdin.fileno()
     before = termios.tcgetattr(terminal)
     quiet = termios.tcgetattr(terminal)
@@ -43,17 +46,39 @@ def ask_secret(question: str) -> bytes:
         termios.tcsetattr(terminal, termios.TCSADRAIN, quiet)  # before anybody can answer
         sys.stderr.write(question)
         sys.stderr.flush()
-        lines = []
-        for line in sys.stdin.buffer:
+        lines: list[bytes] = []
+        for typed in sys.stdin.buffer:
+            line = typed.lstrip(b" \t")
+            if not lines and not line.strip():
+                sys.stderr.write("\n" + question)
+                sys.stderr.flush()
+                continue
             lines.append(line)
-            if line.startswith(b"AGE-SECRET-KEY-") or b"END " in line:
+            if line.startswith((b"AGE-SECRET-KEY-", b"-----END ")):
                 break
+            if not any(one.startswith(b"-----BEGIN ") for one in lines):
+                _refuse_what_is_no_key(line)
     finally:
         termios.tcsetattr(
             terminal, termios.TCSAFLUSH, before
         )  # what is pasted beyond is thrown away
         sys.stderr.write("\n")
     return b"".join(lines)
+
+
+def _refuse_what_is_no_key(line: bytes) -> None:
+    """Before a key there may be remarks, and the passphrase of one of gpg's."""
+    if not line.strip() or line.startswith((b"#", b"passphrase:")):
+        return
+    hint = (
+        "a private key is a line AGE-SECRET-KEY-…, or begins with -----BEGIN …; nothing was touched"
+    )
+    if line.startswith((b"age1", b"ssh-")):
+        raise UsageError("that is the public key, which opens nothing", hint=hint)
+    if line.startswith(b"$ANSIBLE_VAULT"):
+        hint = "show it with `ansible-vault view`, and paste that; nothing was touched"
+        raise UsageError("that key is still encrypted by ansible-vault", hint=hint)
+    raise UsageError("that is no private key", hint=hint)
 
 
 def _ask_terminal(question: str) -> str:

@@ -23,12 +23,13 @@ class Output:
         if self._as_json:
             text = json.dumps(self._select(mapping), indent=1, sort_keys=True, default=str)
         if text:
+            if sys.stdout.isatty():
+                _clear()
             sys.stdout.write(text.rstrip("\n") + "\n")
             sys.stdout.flush()
 
     def note(self, text: str) -> None:
-        if sys.stderr.isatty():
-            sys.stderr.write("\r\x1b[K")  # a progress line may stand there
+        _clear()
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
 
@@ -59,6 +60,13 @@ class Output:
             return jmespath.search(self._query, mapping)
         except JMESPathError as exc:
             raise UsageError(f"--query {self._query!r} is not JMESPath: {exc}") from None
+
+
+def _clear() -> None:
+    """A progress line may stand where the next text begins."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
