@@ -101,6 +101,7 @@ plan:
       expired: [{"id": "20261101T020000Z-daily-11aa", "why": "no rule keeps it"}]
       deferred: []
       sweeps: []
+      misdated: []
 pruned:
   description:
     - What was done at each destination. V(retained) is what it does not let go, as a lock on its objects says;

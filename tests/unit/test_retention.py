@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from lifeboat.errors import ConfigError
 from lifeboat.model import Copy, Keep, Mark, Stored
 from lifeboat.naming import backup_id
-from lifeboat.retention import Plan, plan
+from lifeboat.retention import SKEW, Plan, misdated, plan
 from lifeboat.sweeping import sweepable
-from lifeboat.units import parse_instant
+from lifeboat.units import iso, parse_instant
 
 NOW = parse_instant("2026-11-21 12:00")
 RULES = ("last", "hourly", "daily", "weekly", "monthly", "yearly")
@@ -318,6 +318,32 @@ def test_nothing_goes_while_a_restore_is_neither_confirmed_nor_undone() -> None:
     assert planned(restored, Mark("settled", restored.at + HOUR)).held == ""
     assert planned(Mark("restored", NOW - 7 * DAY)).held == ""  # forgotten
     assert planned(Mark("restored", NOW + DAY)).held == ""  # anybody's who may add a name
+
+
+@pytest.mark.parametrize("kind", ["settled", "restored"])
+def test_a_mark_from_the_future_ends_no_wait_and_is_told(kind: str) -> None:
+    newest, *others = daily(5)
+    marks = (Mark("restored", NOW - DAY), Mark(kind, NOW + SKEW + timedelta(seconds=1)))
+    copies = [replace(newest, marks=newest.marks + marks), *others]
+    said = "its mark %s of 2026-11-21T12:10:01Z is dated in the future"
+
+    assert "neither confirmed nor undone" in plan(copies, Keep(last=1), {}, NOW).held
+    assert misdated(copies, NOW) == ((newest.id, said % kind),)
+
+
+def test_a_settled_of_no_restore_is_told_and_ends_no_wait() -> None:
+    newest, *others = daily(5)
+    early, later = Mark("settled", NOW - 2 * DAY), Mark("settled", NOW - HOUR)
+    marks = (early, Mark("restored", NOW - DAY))
+    copies = [replace(newest, marks=newest.marks + marks), *others]
+
+    assert "neither confirmed nor undone" in plan(copies, Keep(last=1), {}, NOW).held
+    assert [why for _id, why in misdated(copies, NOW)] == [
+        f"its mark settled of {iso(early.at)} comes before any restore"
+    ]
+    sound = [replace(newest, marks=(*newest.marks, marks[1], later)), *others]
+    assert misdated(sound, NOW) == ()
+    assert plan(sound, Keep(last=1), {}, NOW).held == ""
 
 
 def test_a_newest_copy_that_is_not_proved_yet_holds_nothing_up() -> None:

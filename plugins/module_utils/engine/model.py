@@ -268,12 +268,6 @@ class Copy:
         return newest is not None and newest.kind == "suspect"
 
     @property
-    def restored_at(self) -> datetime | None:
-        """When it was restored, while that is neither confirmed nor undone; None = nothing waits."""
-        newest = self.latest("settled", "restored")
-        return newest.at if newest is not None and newest.kind == "restored" else None
-
-    @property
     def replaced(self) -> bool:
         """Its content is in another backup, encrypted anew, which was proved here."""
         return self.latest("replaced") is not None

@@ -7,13 +7,13 @@ Rules: docs/design.md#retention. Only good copies count for a rule; whatever is 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Callable
 
 from .errors import ConfigError
 from .model import Copy, Keep
-from .units import human_duration
+from .units import human_duration, iso
 
 STALE_AFTER = timedelta(hours=48)  # the freshness limit of a daily job
 SKEW = timedelta(minutes=10)  # of clocks; what is dated later is not from now
@@ -217,10 +217,39 @@ def undecided(there: Sequence[Copy], now: datetime) -> str:
     """Why nothing goes while somebody may have to choose another backup: "" = nobody has to."""
     said = [one for one in there for mark in one.marks if mark.kind == "restored"]
     for copy in (one for one in said if one.committed):
-        # One that is dated in the future holds nothing: it would do so for as long as it likes.
-        if copy.restored_at is not None and -SKEW <= now - copy.restored_at < UNDECIDED_FOR:
+        since = waiting_since(copy, now)
+        if since is not None and now - since < UNDECIDED_FOR:
             return "the restore of %s is neither confirmed nor undone" % copy.id
     return ""
+
+
+def waiting_since(copy: Copy, now: datetime) -> datetime | None:
+    """When it was restored, while that is neither confirmed nor undone; None = nothing waits.
+
+    Marks may be anybody's. Of those dated in the future `restored` would hold for as long as it likes,
+    and `settled` would end the wait for every restore to come: neither counts.
+    """
+    newest = replace(copy, marks=tuple(one for one in copy.marks if one.at <= now + SKEW)).latest(
+        "settled", "restored"
+    )
+    return newest.at if newest is not None and newest.kind == "restored" else None
+
+
+def misdated(there: Sequence[Copy], now: datetime) -> tuple[tuple[str, str], ...]:
+    """(id, why) of the marks about restores that count for nothing, by their date."""
+    found = []
+    for copy in (one for one in there if one.committed):
+        said = [mark for mark in copy.marks if mark.kind in ("restored", "settled")]
+        first = min((mark.at for mark in said if mark.kind == "restored"), default=None)
+        for mark in said:
+            why = ""
+            if mark.at > now + SKEW:
+                why = "is dated in the future"
+            elif first is None or mark.at < first:
+                why = "comes before any restore"
+            if why:
+                found.append((copy.id, "its mark %s of %s %s" % (mark.kind, iso(mark.at), why)))
+    return tuple(found)
 
 
 def _held(

@@ -60,6 +60,18 @@ def test_the_pruner_of_another_host_waits_for_the_decision(
     assert manifests(host) == [newer]
 
 
+def test_no_mark_from_the_future_ends_the_wait(host: Host, vault: Host) -> None:
+    older, newer = host.run(), host.run()
+    assert host.restore(older).returncode == 0
+    (host.disk / f"catalog/h1/shop/{older}.settled-20990101T000000Z").touch()
+
+    done = vault.lifeboat("prune", "--from-host", "h1", "shop", "--apply")
+
+    assert held(vault) == f"the restore of {older} {NOT_DECIDED}"
+    assert manifests(host) == [older, newer]
+    assert "its mark settled of 2099-01-01T00:00:00Z is dated in the future" in done.stderr
+
+
 def test_one_of_two_restores_that_is_taken_back_leaves_the_other_undecided(
     host: Host, vault: Host
 ) -> None:

@@ -126,6 +126,8 @@ def carry_out(
             out.note(f"{planned.destination}: {id_} takes no place: {why}")
         if len(planned.unsound) > _TOLD:
             out.note(f"{planned.destination}: {len(planned.unsound)} such: see the plan")
+        for id_, why in planned.misdated[:_TOLD]:
+            out.note(f"{planned.destination}: {id_}: {why}: it does not count, look who wrote it")
     done = prune.apply(job, ours, now, host=duty.host, limit=limit, listener=listener)
     for one in done:
         for id_, why in one.retained:
@@ -172,6 +174,7 @@ def planned_mapping(one: Planned, job: Job) -> dict[str, Any]:
         "expired": [{"id": copy.id, "why": why} for copy, why in made.expired] if made else [],
         "deferred": [{"id": copy.id, "why": why} for copy, why in made.deferred] if made else [],
         "sweeps": [{"id": sweep.id, "why": sweep.why} for sweep in one.sweeps],
+        "misdated": [{"id": id_, "why": why} for id_, why in one.misdated],
     }
 
 
@@ -194,6 +197,7 @@ def planned_lines(one: Planned, duty: Duty, prefix: str) -> list[str]:
     lines += [f"  wait    {late['id']}  {late['why']}" for late in told["deferred"]]
     lines += [f"  delete  {gone['id']}  {gone['why']}" for gone in told["expired"]]
     lines += [f"  sweep   {left['id']}  {left['why']}" for left in told["sweeps"]]
+    lines += [f"  ignored {odd['id']}  {odd['why']}" for odd in told["misdated"]]
     return lines
 
 

@@ -53,6 +53,7 @@ class Planned:
         tuple[str, str], ...
     ] = ()  # (id, why) of what looks like a backup and is not sound
     unfinished_before: datetime | None = None  # uploads that began then or later stay
+    misdated: tuple[tuple[str, str], ...] = ()  # (id, why) of a mark that does not count
 
 
 @dataclass(frozen=True)
@@ -116,11 +117,12 @@ def _plan_one(job: Job, destination: Destination, host: str, now: datetime, held
         made, unsound = placed.plan, placed.unsound
         # Also of one that takes no place: it was restored all the same.
         held = made.held or held or retention.undecided(there, now)
+        misdated = retention.misdated(there, now)
         held = held or _wrong_clock(destination, host, job.name, made)
         if held:
             late = tuple((copy, held) for copy, _why in made.expired)
             made = Plan(made.kept, (), made.deferred + late, held)
-            return Planned(destination.name, made, unsound=unsound)
+            return Planned(destination.name, made, unsound=unsound, misdated=misdated)
         # One that is committed while this is listed is no orphan: its last archive is hours young.
         stored = destination.list(archives_prefix(host, job.name))
         sweeps = sweepable(stored, there, now)
@@ -130,7 +132,7 @@ def _plan_one(job: Job, destination: Destination, host: str, now: datetime, held
     locked = _locked(destination, host, job.name, made)
     excess = retention.excess(made, orphans, locked, {id_ for id_, _why in unsound})
     unfinished = unfinished_before(there, now)
-    return Planned(destination.name, made, sweeps, "", excess, unsound, unfinished)
+    return Planned(destination.name, made, sweeps, "", excess, unsound, unfinished, misdated)
 
 
 def _locked(destination: Destination, host: str, job: str, made: Plan) -> list[str]:

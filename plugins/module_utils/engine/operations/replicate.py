@@ -14,6 +14,7 @@ from ..files import make_private, remove
 from ..model import Copy
 from ..ports import Destination
 from ..progress import Listener, silent
+from ..retention import waiting_since
 from .backup import empty
 from .catalog import copies_at, read_document, read_signature
 from .lanes import Lane, Outcome
@@ -65,7 +66,7 @@ def replicate(
         for archive in manifest.archives:
             path = fetch(from_, manifest, archive, make_private(spool), listener)
             lane.take(archive.name, Finished(path, archive.size_bytes), partial(remove, path))
-        carried = _carried(there) | ({"accepted"} if accepted else set())
+        carried = _carried(there, clock()) | ({"accepted"} if accepted else set())
         kept = [mark for mark in there.marks if mark.kind in carried]
         lane.commit(manifest, kept, document, signature)
         ended = True
@@ -76,6 +77,6 @@ def replicate(
             lane.outcome()
 
 
-def _carried(there: Copy) -> set[str]:
+def _carried(there: Copy, now: datetime) -> set[str]:
     passed = set() if there.pinned else {"pin"}
-    return set(_CARRIED) - passed - (set() if there.restored_at else {"restored"})
+    return set(_CARRIED) - passed - (set() if waiting_since(there, now) else {"restored"})
