@@ -185,6 +185,24 @@ def test_a_name_with_a_line_end_made_during_a_dump_is_an_error(
             stream.finish(0, "")
 
 
+def test_a_foreign_key_that_the_server_does_not_quote_is_refused_and_no_other(
+    shop: Server, work: Workspace, tmp_path: Path
+) -> None:
+    """MariaDB 11.8 writes `k`1`, and 10.11 `k``1`: an archive with that cannot be read, or runs what is in it."""
+    made = "CREATE TABLE `a``b` (`i``d` INT PRIMARY KEY, CONSTRAINT `k``1` FOREIGN KEY (`i``d`)"
+    as_app(shop, f"{made} REFERENCES `a``b` (`i``d`))".encode())
+    if "CONSTRAINT `k``1` FOREIGN KEY (`i``d`)" in shop.sql("SHOW CREATE TABLE shop.`a``b`"):
+        taken = Taken(shop.source(), work, tmp_path / "store")
+        staged(shop.source(), taken, work)
+        return
+    with pytest.raises(
+        SourceError, match=r"does not quote a ` in the names of foreign keys.*'k`1'"
+    ):
+        shop.source().check()
+    with shop.source().open(work) as dump, pytest.raises(SourceError, match="does not quote"):
+        next(iter(dump.streams())).finish(0, "")
+
+
 def test_an_event_that_the_dump_program_never_ends_with_is_refused(
     shop: Server, work: Workspace, tmp_path: Path
 ) -> None:

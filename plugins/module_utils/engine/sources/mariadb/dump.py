@@ -14,7 +14,7 @@ from ...errors import SourceError
 from ...files import write
 from ...inventory import InventoryWriter
 from ...model import Command, Inventory, Stream, Workspace
-from . import accounts, facts
+from . import accounts, facts, keys
 from .server import SQL_ALONE, Access
 from .stream import MISREAD, Found, Scanner
 
@@ -99,7 +99,8 @@ class MariaDBDump:
                 detail="\n".join(found.lacking),
                 hint="grant the user its rights: site.yml does",
             )
-        facts.refuse_names(self._access, self._source, self._database)  # made meanwhile
+        for refuse in (facts.refuse_names, keys.refuse):  # made meanwhile
+            refuse(self._access, self._source, self._database)
         told = tuple(self._warnings) + tuple(line for line in said.splitlines() if line.strip())
         if found.odd_triggers:
             told += (f"only by hand can be restored: the triggers {', '.join(found.odd_triggers)}",)

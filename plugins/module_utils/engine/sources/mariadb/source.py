@@ -17,7 +17,7 @@ from ...options import IDENTITIES
 from ...packages import loopback
 from ...placement import HERE, Placement
 from ...ports import Arena, Plain
-from . import accounts, arena, facts
+from . import accounts, arena, facts, keys
 from .dump import MariaDBDump, complain
 from .packing import PACKED, Packer
 from .server import Access, QueryError, Server, identifier
@@ -299,6 +299,7 @@ class MariaDB:
             )
         facts.refuse_unreadable(access, self.name, self.database)
         facts.refuse_names(access, self.name, self.database)
+        keys.refuse(access, self.name, self.database)
         facts.refuse_programs(access, self.name)
 
     def _load(self, access: Access, packer: Packer, database: str, lines: BinaryIO) -> set[bytes]:
