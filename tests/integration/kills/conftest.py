@@ -10,13 +10,14 @@ from tests.integration.mariadb.conftest import make_server as make_mariadb
 from tests.integration.mongodb.conftest import make_server as make_mongodb
 from tests.integration.postgresql.conftest import make_server as make_postgresql
 from tests.integration.redis.conftest import make_server as make_redis
-from tests.integration.s3.conftest import _no_chain, gateway
+from tests.integration.s3.conftest import _no_chain, bucket, gateway
 from tests.integration.s3_bucket.conftest import on_gateway
 
-pytest.register_assert_rewrite("tests.integration.kills.campaign")
+pytest.register_assert_rewrite("tests.integration.kills.campaign", "tests.integration.kills.upkeep")
 
 __all__ = [
     "_no_chain",
+    "bucket",
     "engines",
     "gateway",
     "make_container",

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.integration.rescue.host import Host
+from tests.integration.s3.conftest import Bucket
 
 from . import grounds
 from .campaign import Campaign, Ground
+from .upkeep import Upkeep
 
 NIGHTLY = 20
 ROUNDS = int(os.environ.get("LIFEBOAT_KILLS", NIGHTLY if "LIFEBOAT_NIGHTLY" in os.environ else 0))
@@ -69,15 +73,27 @@ def host(tmp_path: Path) -> Host:
 
 @pytest.mark.parametrize("ground", KINDS if ROUNDS else QUICK, indirect=True)
 def test_old_or_new_and_nothing_left(host: Host, ground: Ground, request: pytest.FixtureRequest):
+    campaign(request.node.callspec.id, lambda seed: Campaign(host, ground, seed))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("kind", ["upkeep"])
+def test_no_backup_is_lost_and_nothing_left(
+    host: Host, bucket: Bucket, make_redis: Any, kind: str
+) -> None:
+    ground = grounds.Redis(make_redis("redis"))
+    campaign(kind, lambda seed: Upkeep(host, ground, bucket, seed))
+
+
+def campaign(name: str, make: Callable[[int], Campaign]) -> None:
     seed = int(os.environ.get("LIFEBOAT_KILLS_SEED", time.time_ns() % 100000))
-    name = request.node.callspec.id
     print(f"\n{name}: seed {seed}", flush=True)
-    campaign = Campaign(host, ground, seed)
+    made = make(seed)
     try:
-        campaign.run(ROUNDS or SAMPLE)
+        made.run(ROUNDS or SAMPLE)
     except AssertionError as error:
         print(f"{name}: {error}", flush=True)  # whole
         raise
     finally:
-        rounds = sum(n for what, n in campaign.counts.items() if "recover" not in what)
-        print(f"{name}: {rounds} rounds, {dict(sorted(campaign.counts.items()))}", flush=True)
+        rounds = sum(n for what, n in made.counts.items() if "recover" not in what)
+        print(f"{name}: {rounds} rounds, {dict(sorted(made.counts.items()))}", flush=True)
