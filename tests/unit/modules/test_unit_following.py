@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from lifeboat.cli import unit, watch
-from lifeboat.errors import LifeboatError
+from lifeboat.errors import LifeboatError, LockedError, MissingDependency, SpoolError
 from lifeboat.paths import Paths, paths
 from lifeboat.progress import Event, silent
 
@@ -99,6 +99,33 @@ def test_control_characters_reach_no_terminal(
         "id": "a?[2J",
         "sources": [{"detail": "one\ntwo?", "rows": 3}],
     }
+
+
+@pytest.mark.parametrize("kind", [SpoolError, LockedError, MissingDependency])
+def test_why_a_unit_made_no_backup_is_said_where_it_was_asked_for(
+    places: Paths, kind: type[LifeboatError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = kind("the spool has no room", detail="0 bytes\x1b[2J free", hint="make room there")
+    monkeypatch.setattr(unit, "_follow", lambda *_all: unit.leave_failure(places, "shop", failed))
+    with pytest.raises(LifeboatError) as told:
+        unit.run_through_unit(places, "shop", {}, silent)
+    assert told.value.lines() == [
+        "the spool has no room",
+        "  | 0 bytes?[2J free",
+        "  hint: make room there",
+    ]
+    assert told.value.exit_code == kind.exit_code
+
+
+@pytest.mark.parametrize("odd", [{}, {"error": [1], "exit_code": "x"}, {"exit_code": 0}])
+def test_a_failure_that_our_unit_did_not_write_is_a_failure(
+    places: Paths, odd: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = {"failure": odd}
+    monkeypatch.setattr(unit, "_follow", lambda *_all: unit.leave_report(places, "shop", left))
+    with pytest.raises(LifeboatError) as told:
+        unit.run_through_unit(places, "shop", {}, silent)
+    assert told.value.exit_code == 1
 
 
 def test_the_progress_file_is_not_for_everybody_and_says_no_problem(tmp_path: Path) -> None:

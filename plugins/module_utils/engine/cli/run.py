@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import UsageError
+from ..errors import LifeboatError, UsageError
 from ..keys import key_findings
 from . import unit, watch
 from .output import Output
@@ -58,17 +58,21 @@ def _run_in_unit(session: Session, asked: Any, out: Output) -> int:
     _warn_of_keys(job, out)
     told_to = watch.UnitStatus(watch.listener(terminal=False))
     listener = watch.ProgressFile(session.paths.progress(name), told_to)
-    report = run_backup(
-        session,
-        job,
-        type_=str(request.get("type", type_)),
-        sources=request.get("sources", scheduled),
-        tags=request.get("tags", ()),
-        pin=bool(request.get("pin")),
-        # a timer waits for its turn rather than miss it
-        wait=type_ != "manual" or bool(request.get("wait")),
-        listener=listener,
-    )
+    try:
+        report = run_backup(
+            session,
+            job,
+            type_=str(request.get("type", type_)),
+            sources=request.get("sources", scheduled),
+            tags=request.get("tags", ()),
+            pin=bool(request.get("pin")),
+            # a timer waits for its turn rather than miss it
+            wait=type_ != "manual" or bool(request.get("wait")),
+            listener=listener,
+        )
+    except LifeboatError as exc:
+        unit.leave_failure(session.paths, name, exc)
+        raise
     told = report_mapping(job, report)
     unit.leave_report(session.paths, name, told)
     if report.exit_code == 0 and job.prunes:

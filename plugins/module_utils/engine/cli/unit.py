@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,10 @@ def run_through_unit(
             f"{unit} ended with status {status} and left no report",
             hint=f"see why with: journalctl -u '{unit}' -n 50",
         )
-    return _mapping(last_run, "report")
+    told = _mapping(last_run, "report")
+    if isinstance(told.get("failure"), dict):
+        raise _failed(told["failure"])
+    return told
 
 
 def take_request(paths: Paths, job: str) -> Mapping[str, Any]:
@@ -88,6 +92,27 @@ def leave_report(paths: Paths, job: str, report: Mapping[str, Any]) -> None:
     """In the unit: what came of the run, for whoever follows and for `status`."""
     make_private(paths.last_run(job).parent, 0o750)
     write(paths.last_run(job), json.dumps(dict(report), sort_keys=True).encode(), 0o640)
+
+
+def leave_failure(paths: Paths, job: str, exc: LifeboatError) -> None:
+    """In the unit: why there is no report, for whoever follows. Best effort: the journal has it too."""
+    told = {
+        "error": exc.message,
+        "detail": exc.detail,
+        "hint": exc.hint,
+        "exit_code": exc.exit_code,
+    }
+    with suppress(OSError, LifeboatError):
+        leave_report(paths, job, {"failure": told})
+
+
+def _failed(told: Mapping[str, Any]) -> LifeboatError:
+    """The error of the unit, as far as somebody else's file can say it."""
+    texts = {name: str(told.get(name) or "") for name in ("error", "detail", "hint")}
+    kinds = (LockedError, MissingDependency, LifeboatError)
+    code = told.get("exit_code")
+    kind: type[LifeboatError] = next((one for one in kinds if one.exit_code == code), LifeboatError)
+    return kind(texts["error"] or "the run failed", detail=texts["detail"], hint=texts["hint"])
 
 
 def _follow(paths: Paths, unit: str, job: str, listener: Listener) -> None:

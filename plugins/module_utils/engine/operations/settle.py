@@ -48,7 +48,11 @@ def undo(
     """
     swapped = [one for one in journals(directory, job.name) if one.step == SWAPPED]
     if not swapped:
-        raise UsageError(f"job {job.name} has no restore that can be undone")
+        raise UsageError(
+            f"job {job.name} has no restore that can be undone",
+            hint="either there was none, or what it replaced was let go of (`lifeboat history"
+            f" {job.name}`); another backup can be restored: `lifeboat list {job.name}`",
+        )
     journal = swapped.pop()
     swaps = [_undoing(_source(job, journal, swap), swap) for swap in journal.swaps]
     try:
