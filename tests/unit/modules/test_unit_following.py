@@ -77,6 +77,25 @@ def test_progress_that_our_unit_did_not_write_is_not_shown(
     assert followed(places) == []
 
 
+def test_what_the_run_before_was_doing_is_not_shown_as_done_now(
+    places: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    past = json.dumps({**EVENT.__dict__, "phase": "prune"})
+    places.progress("shop").write_text(past)
+
+    def systemctl(_paths: Paths, *words: str) -> bytes:
+        if "start" in words:
+            unit.leave_report(places, "shop", {"id": "x"})
+        return b"inactive\n"
+
+    monkeypatch.setattr(unit, "_systemctl", systemctl)
+    told: list[Event] = []
+    unit.run_through_unit(places, "shop", {}, told.append)
+    assert told == []
+    places.progress("shop").unlink()
+    followed(places)  # no progress at all is no event either
+
+
 @pytest.mark.parametrize("change", [{"done_bytes": "many"}, {"done_bytes": 1e999}, {"phase": None}])
 def test_progress_with_odd_values_breaks_no_follower(places: Paths, change: object) -> None:
     wrong = {**EVENT.__dict__, **dict(change)}  # type: ignore[call-overload]

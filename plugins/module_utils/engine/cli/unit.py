@@ -56,11 +56,11 @@ def run_through_unit(
         time.sleep(_POLL_S)
     make_private(paths.runtime, 0o755)
     last_run, wanted = paths.last_run(job), paths.request(job)
-    before = _stamp(last_run)
+    before, stale = _stamp(last_run), _progress(paths, job)
     write(wanted, json.dumps(dict(request)).encode(), 0o640, owner_of=last_run.parent)
     try:
         _systemctl(paths, "start", "--no-block", unit)
-        _follow(paths, unit, job, listener)
+        _follow(paths, unit, job, listener, stale)
     finally:
         remove(wanted)
     if _stamp(last_run) == before:
@@ -115,15 +115,19 @@ def _failed(told: Mapping[str, Any]) -> LifeboatError:
     return kind(texts["error"] or "the run failed", detail=texts["detail"], hint=texts["hint"])
 
 
-def _follow(paths: Paths, unit: str, job: str, listener: Listener) -> None:
-    seen = b""
+def _progress(paths: Paths, job: str) -> bytes:
+    try:
+        return read_small(paths.progress(job))
+    except (OSError, LifeboatError):
+        return b""
+
+
+def _follow(paths: Paths, unit: str, job: str, listener: Listener, seen: bytes = b"") -> None:
+    """`seen`: what the operation before this one has left there."""
     while True:
         state = _property(paths, unit, "ActiveState")
-        try:
-            told = read_small(paths.progress(job))
-        except (OSError, LifeboatError):
-            told = seen
-        if told != seen:
+        told = _progress(paths, job)
+        if told and told != seen:
             seen = told
             try:
                 event = event_of(json.loads(told))
