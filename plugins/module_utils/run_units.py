@@ -98,17 +98,15 @@ AccuracySec=1s
 WantedBy=timers.target
 """
 
-RECOVER = """\
+_RECOVER = """\
 [Unit]
 Description=Finish or take back restores that were cut off
 # Nothing to do without a journal, or a container that was stopped for a backup.
 ConditionDirectoryNotEmpty=|{journals}
 ConditionPathExistsGlob=|{stopped}
-# A journal is settled with the database servers' help, and before anybody backs up.
-After=local-fs.target network-online.target postgresql.service mariadb.service docker.service
-After=redis-server.service redis.service valkey-server.service valkey.service
-Wants=network-online.target
-{before}
+"""
+
+_RECOVERS = """\
 [Service]
 Type=oneshot
 ExecStart={command} recover
@@ -118,8 +116,36 @@ TimeoutStartSec=1h
 # A container that podman starts again may be left in this unit, and has to outlive it.
 KillMode=process
 UMask=0077
+"""
+
+RECOVER = (
+    _RECOVER
+    + """\
+# A journal is settled with the database servers' help, and before anybody backs up.
+After=local-fs.target network-online.target postgresql.service mariadb.service docker.service
+After=redis-server.service redis.service valkey-server.service valkey.service
+Wants=network-online.target
+{before}
+"""
+    + _RECOVERS
+    + """\
 # No sandbox: a restore writes wherever the data belongs, as its owner.
 
 [Install]
 WantedBy=multi-user.target
 """
+)
+
+USER_RECOVER = (
+    _RECOVER
+    + """\
+# The user's systemd begins at boot, with linger; of the system's units it knows none.
+{before}
+"""
+    + _RECOVERS
+    + """\
+
+[Install]
+WantedBy=default.target
+"""
+)

@@ -147,7 +147,7 @@ def _linked(folder: Path) -> list[str]:
     found = [one for ours in _OURS for one in folder.glob(f"timers.target.wants/{ours}.timer")]
     found += folder.glob(f"timers.target.wants/{WATCH_TIMER}")
     found += folder.glob(f"timers.target.wants/{PRUNE_TIMER}")
-    found += folder.glob(f"multi-user.target.wants/{RECOVER}")
+    found += folder.glob(f"*.target.wants/{RECOVER}")
     return [path.name for path in found if path.is_symlink()]
 
 

@@ -4,7 +4,7 @@
 lifeboat-run@.service, lifeboat-run@.timer      for all jobs
 lifeboat-run@JOB:TYPE.service.d/10-lifeboat.conf   user, credentials, writable paths
 lifeboat-run@JOB:TYPE.timer.d/10-lifeboat.conf     calendar
-lifeboat-recover.service                        at boot, in system scope
+lifeboat-recover.service                        at boot
 lifeboat-drill@.service, lifeboat-drill@.timer  where a job has drills; with drop-ins as those of runs
 lifeboat-watch@.service, lifeboat-watch.timer   looks at jobs: after each run, and every six hours
 lifeboat-prune.service, lifeboat-prune.timer    on a host that prunes for others
@@ -55,7 +55,8 @@ class Units:
 
     @property
     def boot(self) -> list[str]:
-        return [RECOVER] if RECOVER in self.files else []
+        """Started with the machine, or with the user's systemd."""
+        return [RECOVER]
 
 
 def units(configuration: Configuration, paths: Paths, encrypted: Callable[[str], bool]) -> Units:
@@ -63,14 +64,13 @@ def units(configuration: Configuration, paths: Paths, encrypted: Callable[[str],
     files = {SERVICE: _HEAD + _service(configuration, paths), TIMER: _HEAD + run_units.TIMER}
     files[watch_units.SERVICE_NAME] = _HEAD + _watch(configuration, paths)
     files[watch_units.TIMER_NAME] = _HEAD + watch_units.TIMER
-    if paths.scope == "system":
-        spool = configuration.spool or paths.spool
-        files[RECOVER] = _HEAD + run_units.RECOVER.format(
-            journals=_word(paths.journals),
-            stopped=_escape(str(spool / "*" / "stopped-*.json")),
-            command=_program(paths),
-            before=_before(configuration),
-        )
+    recover = run_units.RECOVER if paths.scope == "system" else run_units.USER_RECOVER
+    files[RECOVER] = _HEAD + recover.format(
+        journals=_word(paths.journals),
+        stopped=_escape(str((configuration.spool or paths.spool) / "*" / "stopped-*.json")),
+        command=_program(paths),
+        before=_before(configuration),
+    )
     calendars, written = {}, {}
     for name, job in sorted(configuration.jobs.items()):
         own = _job_drop_in(job, configuration.credentials[name], paths, encrypted)

@@ -239,6 +239,7 @@ def test_a_lock_or_a_log_is_never_a_second_name_of_another_file(tmp_path: Path) 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_roots_lock_does_not_shut_out_the_user_of_the_job(tmp_path: Path) -> None:
     os.chown(tmp_path, 12345, 23456)
+    tmp_path.chmod(0o770)
     before = os.umask(0o077)
     try:
         with files.lock(tmp_path / "shop.lock", "root's"):

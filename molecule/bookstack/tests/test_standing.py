@@ -29,8 +29,8 @@ def test_the_timers_run_without_a_login_and_as_nobody_else(wiki1: Host) -> None:
 
 def test_files_are_closed_to_others_and_credentials_to_all_but_their_owner(wiki1: Host) -> None:
     assert wiki1.check_output(f"find {OURS} -maxdepth 0 -perm /0077") == ""
-    open_below = "! -name RUNBOOK.md ! -name watch"  # they hold no secret
-    assert wiki1.check_output(f"find {OURS} -perm /0007 {open_below}") == ""
+    assert wiki1.check_output(f"find {OURS} -type f -perm /0137") == ""  # 0640 or less
+    assert wiki1.check_output(f"find {OURS} -type d -perm /0027") == ""  # 0750 or less
     credentials = wiki1.file("/home/wiki/.config/lifeboat/credentials").listdir()
     assert sorted(credentials) == ["wiki_db_root", "wiki_discord", "wiki_s3"]
     for name in credentials:
@@ -47,3 +47,12 @@ def test_nothing_temporary_is_left(wiki1: Host, sql: Callable[[str], str]) -> No
 def test_every_job_is_good(wiki1: Host) -> None:
     found = users.told("wiki1", "wiki", "lifeboat status --json")
     assert [one["state"] for one in found] == ["good"]
+
+
+def test_what_a_power_cut_left_of_a_restore_is_settled_when_the_users_systemd_begins() -> None:
+    unit = "lifeboat-recover.service"
+    asked = users.systemctl("wiki1", "wiki", "show", "-P", "WantedBy", unit).stdout.strip()
+    assert asked == "default.target"
+    assert users.systemctl("wiki1", "wiki", "start", unit).returncode == 0
+    told = users.systemctl("wiki1", "wiki", "show", "-P", "Result", unit).stdout.strip()
+    assert told == "success"

@@ -153,7 +153,7 @@ def remove(path: Path) -> None:
 
 
 def make_private(path: Path, mode: int = 0o700) -> Path:
-    """Make a directory (and its parents) of this mode, whatever the umask; an existing one is kept as it is.
+    """Make a directory, and its parents, of this mode, whatever the umask; an existing one is kept as it is.
 
     Raises LifeboatError for a symbolic link: whoever put it there would choose where we write.
     """
@@ -162,12 +162,18 @@ def make_private(path: Path, mode: int = 0o700) -> Path:
         raise LifeboatError(
             f"{path} is {what}", hint="look who put it there, and put a real directory in its place"
         )
-    if not path.is_dir():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir(exist_ok=True)
-        path.chmod(mode)
-        adopt(path)
+    for one in reversed([path, *path.parents]):
+        if not one.exists():
+            one.mkdir(exist_ok=True)
+            one.chmod(mode)
+            adopt(one)
     return path
+
+
+def within(folder: Path, mode: int) -> int:
+    """`mode`, for a file in `folder`, without what the folder itself grants nobody: what lies in a user's own
+    directory is not for others to read or write, should it ever be moved out of it."""
+    return mode & os.stat(folder).st_mode
 
 
 def adopt(path: Path) -> None:
@@ -230,7 +236,8 @@ def holder(path: Path) -> str:
 
 def _open_lock(path: Path) -> BinaryIO:
     try:
-        descriptor = open_regular(path, os.O_RDWR | os.O_CREAT, 0o660)
+        mode = within(path.parent, 0o660)
+        descriptor = open_regular(path, os.O_RDWR | os.O_CREAT, mode)
     except OSError as exc:
         raise LifeboatError(
             f"the lock {path} cannot be opened: {exc.strerror}",
@@ -239,7 +246,7 @@ def _open_lock(path: Path) -> BinaryIO:
     if os.geteuid() == 0:  # root's lock must not shut out the user that the job runs as
         owner = os.stat(path.parent)
         os.fchown(descriptor, owner.st_uid, owner.st_gid)
-        os.fchmod(descriptor, 0o660)  # who may be another one, of this group; the umask had its say
+        os.fchmod(descriptor, mode)  # who may be another one, of this group; the umask had its say
     return os.fdopen(descriptor, "r+b", 0)
 
 

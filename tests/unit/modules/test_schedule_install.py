@@ -124,6 +124,7 @@ def test_an_operators_own_drop_in_stays(install: Any, folder: Path) -> None:
     own.write_text("[Timer]\nAccuracySec=1min\n")
     install({})
     assert files(folder) == [
+        "lifeboat-recover.service",
         "lifeboat-run@.service",
         "lifeboat-run@.timer",
         "lifeboat-run@shop:daily.timer.d/override.conf",
@@ -263,6 +264,19 @@ def test_what_a_killed_run_has_stopped_is_started_by_its_unit(engine: str) -> No
     assert "\nExecStopPost=/usr/local/bin/lifeboat recover shop --quiet\n" in of_volume(engine)
     recover = texts(shop=JOB).files["lifeboat-recover.service"]
     assert "ConditionPathExistsGlob=|/var/lib/lifeboat/spool/*/stopped-*.json\n" in recover
+
+
+def test_in_user_scope_it_is_settled_when_the_users_systemd_begins(tmp_path: Path) -> None:
+    configuration = parse(mapping(shop=JOB), lambda name: Secret(lambda: name, name))
+    own = paths("user", str(tmp_path))
+    made = unit_texts.units(configuration, own, bool)
+    recover = made.files["lifeboat-recover.service"]
+    assert f"\nConditionDirectoryNotEmpty=|{tmp_path}/state/restores\n" in recover
+    assert recover.endswith("\n[Install]\nWantedBy=default.target\n")
+    assert made.boot == ["lifeboat-recover.service"]
+    for of_the_system in (".target network", "postgresql.service", "multi-user"):
+        assert of_the_system not in recover
+    assert scheduling._verify(made, own) == (True, ())
 
 
 def test_a_unit_that_starts_podman_s_containers_does_not_end_them_with_itself() -> None:

@@ -54,7 +54,7 @@ class Lookout:
     @contextmanager
     def held(self) -> Iterator[None]:
         """One at a time reads and writes what is here."""
-        make_private(self._folder, 0o755)
+        make_private(self._folder, 0o750)
         with lock(self._folder / "watch.lock", "freshness", wait=True):
             yield
 

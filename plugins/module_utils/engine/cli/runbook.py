@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LifeboatError
-from ..files import write
+from ..files import within, write
 from ..operations.drill_report import drills, restore_seconds
 from ..operations.runbook import runbook
 from .output import Output
@@ -34,7 +34,7 @@ def put(path: Path, page: str) -> bool:
     except (OSError, ValueError):
         pass
     try:
-        write(path, page.encode(), 0o644)
+        write(path, page.encode(), within(path.parent, 0o644), owner_of=path.parent)
     except OSError as exc:
         raise LifeboatError(
             f"the runbook {path} cannot be written: {exc.strerror}", hint="see that directory"

@@ -54,7 +54,7 @@ def run_through_unit(
                 f"{unit} is already running", hint=f"see it with: systemctl status {unit}"
             )
         time.sleep(_POLL_S)
-    make_private(paths.runtime, 0o755)
+    make_private(paths.runtime, 0o750)
     last_run, wanted = paths.last_run(job), paths.request(job)
     before, stale = _stamp(last_run), _progress(paths, job)
     write(wanted, json.dumps(dict(request)).encode(), 0o640, owner_of=last_run.parent)

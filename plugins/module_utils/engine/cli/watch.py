@@ -73,7 +73,7 @@ class ProgressFile:
         if self._seldom.due(event):
             told = replace(event, problem="see the report") if event.problem else event
             try:
-                make_private(self._path.parent, 0o755)  # gone since the host was started
+                make_private(self._path.parent, 0o750)  # gone since the host was started
                 write(self._path, json.dumps(asdict(told)).encode(), 0o640, lasting=False)
             except OSError:
                 return  # progress never fails an operation

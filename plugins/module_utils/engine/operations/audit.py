@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FormatError, LifeboatError
-from ..files import make_private, open_regular
+from ..files import make_private, open_regular, within
 from ..units import iso
 
 NAME = "audit.jsonl"
@@ -49,7 +49,9 @@ class Chain:
 def append(path: Path, event: str, job: str, at: datetime, facts: Mapping[str, Any]) -> str:
     """Add one line, synced; its hash. Raises LifeboatError, OSError."""
     make_private(path.parent, 0o750)
-    descriptor = open_regular(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o660)
+    descriptor = open_regular(
+        path, os.O_RDWR | os.O_APPEND | os.O_CREAT, within(path.parent, 0o660)
+    )
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         _belong(descriptor, path)
@@ -213,7 +215,7 @@ def _belong(descriptor: int, path: Path) -> None:
     if there.st_size == 0 and os.geteuid() in (0, there.st_uid):
         if os.geteuid() == 0:
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
-        os.fchmod(descriptor, 0o660)
+        os.fchmod(descriptor, within(path.parent, 0o660))
 
 
 def _who() -> dict[str, str]:

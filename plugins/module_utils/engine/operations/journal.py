@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FormatError
-from ..files import make_private, remove, write
+from ..files import make_private, remove, within, write
 from ..model import SourceRecord, Swap
 from ..units import iso, parse_instant
 
@@ -82,8 +82,12 @@ def advance(
 
 def save(directory: Path, journal: Journal) -> None:
     body = dict(asdict(journal), version=1, begun_at=iso(journal.begun_at))
-    make_private(directory, 0o755)
-    write(_path(directory, journal), json.dumps(body, indent=1, sort_keys=True).encode(), 0o644)
+    make_private(directory, 0o750)
+    write(
+        _path(directory, journal),
+        json.dumps(body, indent=1, sort_keys=True).encode(),
+        within(directory, 0o644),
+    )
 
 
 def forget(directory: Path, journal: Journal) -> None:
