@@ -56,3 +56,20 @@ def test_of_others_nothing_is_removed(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, "geteuid", lambda: left.stat().st_uid + 1)
     fleeting.sweep(tmp_path)
     assert left.exists()
+
+
+def test_a_place_where_others_could_replace_it_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, sticky = tmp_path / "shared", tmp_path / "sticky"
+    for folder, mode in ((shared, 0o775), (sticky, 0o1777)):
+        folder.mkdir()
+        folder.chmod(mode)
+    monkeypatch.setattr(fleeting, "candidates", lambda: [shared, sticky])
+    assert fleeting.memory() == sticky
+
+    sticky.chmod(0o700)
+    assert fleeting.memory() == sticky
+    monkeypatch.setattr(os, "geteuid", lambda: sticky.stat().st_uid + 1)
+    if sticky.stat().st_uid:  # what belongs to root, root alone renames
+        assert fleeting.memory() not in (shared, sticky)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -49,11 +50,20 @@ def sweep(place: Path) -> None:
 
 
 def memory() -> Path:
-    """Where nothing reaches a disk, if there is such a place that we may write to."""
+    """Where nothing reaches a disk, if there is such a place that we may write to, and where nobody else
+    can put a directory of his in the place of ours."""
     for folder in candidates():
-        if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
+        if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK) and _stays(folder.stat()):
             return folder
     return Path(tempfile.gettempdir())
+
+
+def _stays(folder: os.stat_result) -> bool:
+    """Whether only we, or root, may rename what is ours there."""
+    shared = folder.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return folder.st_uid in (0, os.geteuid()) and (
+        not shared or bool(folder.st_mode & stat.S_ISVTX)
+    )
 
 
 def candidates() -> list[Path]:
