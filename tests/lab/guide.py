@@ -6,12 +6,14 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 
 from tests.lab import hosts, users
 from tests.typed import blocks, typed
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTHING: Mapping[str, str] = {}
+_REMEMBER = Lock()
 _TELL = "trap 'echo \"ended with $?: $BASH_COMMAND\"' ERR\n"  # which of a block's lines it was
 
 
@@ -67,7 +69,8 @@ class Guide:
 
     def _block(self, title: str, number: int, instead: Mapping[str, str]) -> str:
         found = blocks(self.text, f"\n## {title}\n")[number]
-        self._typed.write_text(json.dumps([*self._done(), found]))
+        with _REMEMBER:  # two hosts may be typed at, at once
+            self._typed.write_text(json.dumps([*self._done(), found]))
         for word, other in instead.items():
             assert word in found, f"{word} is not in what is typed: {found}"
             found = found.replace(word, other)
