@@ -73,7 +73,7 @@ def undone(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool) 
     swapped = [one for one in done if one.step == SWAPPED]
     asked = _asked(given)
     if not swapped or (asked.id != "latest" and swapped[-1].backup_id != asked.id):
-        raise UsageError(f"job {job.name} has no such restore that can be undone")
+        raise settle.nothing_to_undo(job, "" if asked.id == "latest" else asked.id)
     ask = undo_ask(job, swapped[-1], asked, given["confirm"], False)
     if dry_run:
         return {"changed": True, "gate": _would_say(ask), "restore": journal_mapping(swapped[-1])}

@@ -40,7 +40,7 @@ def configure(host: Host, text: str, place: Path) -> None:
     def looked_up(found: re.Match[str]) -> str:
         return (place / found.group(1)).read_text().strip()
 
-    rendered = re.sub(r"\{\{ lookup\('file', '([^']+)'\) \}\}", looked_up, text)
+    rendered = re.sub(r"\{\{ lookup\('file', inventory_dir ~ '/([^']+)'\) \}\}", looked_up, text)
     host.configuration["encryption"] = yaml.safe_load(rendered)["lifeboat_encryption"]
     host.configure()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,6 +98,13 @@ def test_every_variable_that_the_roles_read_is_in_the_table() -> None:
         read.update(re.findall(r"(?<![\w.])lifeboat_[a-z]+(?:_[a-z]+)*", text))
     written = {cells[0].strip("`") for cells in markdown.tables(CONFIGURATION)["Variables"]}
     assert written == read
+
+
+@pytest.mark.parametrize("page", markdown.PAGES, ids=markdown.name)
+def test_files_are_looked_up_beside_the_inventory(page: Path) -> None:
+    """A name alone would be looked for beside the playbook, which lies in the collection."""
+    named = re.findall(r"lookup\('(?:ansible\.builtin\.)?file', '([^']*)'", page.read_text())
+    assert [one for one in named if not one.startswith("/")] == []
 
 
 EXAMPLES = [

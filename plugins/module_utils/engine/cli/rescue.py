@@ -114,11 +114,7 @@ def undo(session: Session, asked: Any, out: Output) -> int:
     with session.hold(job, "undo", listener=listener):
         done = [one for one in journals(session.paths.journals, job.name) if one.step == SWAPPED]
         if not done or (asked.id and done[-1].backup_id != asked.id):
-            raise UsageError(
-                f"job {job.name} has no restore "
-                + (f"of {asked.id} " if asked.id else "")
-                + "that can be undone"
-            )
+            raise settle.nothing_to_undo(job, asked.id)
         last = done[-1]
         for swap in last.swaps:
             before = f"before {iso(last.begun_at)}"

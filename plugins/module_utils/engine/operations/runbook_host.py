@@ -13,7 +13,8 @@ Breathe. Three things hold, whatever you type here:
 - A restore builds beside what is there, compares, and only then swaps. If anything fails, what was
   there is there again.
 - What it replaced is kept. `lifeboat undo JOB` puts it back.
-- Nothing on this page deletes a backup.
+- Nothing on this page deletes a backup, but what retention would let go of anyway, after a good
+  `lifeboat run`. What you may need, pin: `lifeboat pin ID`.
 
 If a restore was cut off (power, Ctrl-C, a lost connection), this ends it and says which state
 holds:

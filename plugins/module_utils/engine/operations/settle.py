@@ -48,17 +48,22 @@ def undo(
     """
     swapped = [one for one in journals(directory, job.name) if one.step == SWAPPED]
     if not swapped:
-        raise UsageError(
-            f"job {job.name} has no restore that can be undone",
-            hint="either there was none, or what it replaced was let go of (`lifeboat history"
-            f" {job.name}`); another backup can be restored: `lifeboat list {job.name}`",
-        )
+        raise nothing_to_undo(job)
     journal = swapped.pop()
     swaps = [_undoing(_source(job, journal, swap), swap) for swap in journal.swaps]
     try:
         return _undo(job, directory, journal, swaps, services)
     finally:
         undecided.settled(job, [journal], directory, now, listener)
+
+
+def nothing_to_undo(job: Job, id_: str = "") -> UsageError:
+    """`id_`: of the backup whose restore was to be undone, where one was named."""
+    return UsageError(
+        f"job {job.name} has no restore {f'of {id_} ' if id_ else ''}that can be undone",
+        hint="there was none, or what it replaced was let go of (confirmed, or a later restore after"
+        f" 7 days: `lifeboat history {job.name}`); restore a backup instead: `lifeboat list {job.name}`",
+    )
 
 
 def _undo(
