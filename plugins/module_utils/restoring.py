@@ -17,7 +17,7 @@ from .engine.cli.watch import ProgressFile
 from .engine.errors import GateRefused, UsageError
 from .engine.gate import Ask, answer, decide
 from .engine.job import Job
-from .engine.operations import planning, restore, settle
+from .engine.operations import planning, restore, settle, undecided
 from .engine.operations.journal import SWAPPED, UNDONE, journals
 from .engine.progress import silent
 from .engine.registry import FILTERS
@@ -62,7 +62,7 @@ def restored(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool
             time.sleep(decide(ask).pause_s)
             journal = work.apply(secrets.token_hex(3), now())
     remember(session, silent, "restore", job.name, **told, token=journal.token)
-    return dict(facts, restore=journal_mapping(journal))
+    return dict(facts, restore=journal_mapping(journal), warn=undecided.unheld(journal))
 
 
 def undone(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool) -> Facts:

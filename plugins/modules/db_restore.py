@@ -177,7 +177,9 @@ gate:
   type: str
   sample: "restore of 20261121T020000Z-daily-7f3a on db1 refused: production needs the phrase RESTORE PRODUCTION"
 restore:
-  description: The journal of the restore, with what was put where.
+  description:
+    - The journal of the restore, with what was put where. V(unheld) names the destinations that could not be told,
+      as with an identity that may only read. Who prunes there does not wait for its end; each is a warning too.
   returned: when something was restored or taken back
   type: dict
   sample:
@@ -185,6 +187,8 @@ restore:
     job: shop
     token: a1b2c3
     step: swapped
+    lost: []
+    unheld: []
     swaps: [{"source": "db", "target": "shop", "side": "shop_a1b2c3_new", "kept": "shop_a1b2c3_old"}]
 confirmed:
   description: The restores that were let go of (in check mode, would be).
@@ -223,6 +227,8 @@ def main() -> None:
         job = session.job(module.params["job"])
         with jobs.hold(module, session, job, module.params["state"]):
             facts = STATES[module.params["state"]](session, job, module.params, module.check_mode)
+        for sentence in facts.pop("warn", ()):
+            module.warn(sentence)
         module.exit_json(**facts)
 
 

@@ -245,7 +245,7 @@ def misdated(there: Sequence[Copy], now: datetime) -> tuple[tuple[str, str], ...
             why = ""
             if mark.at > now + SKEW:
                 why = "is dated in the future"
-            elif first is None or mark.at < first:
+            elif first is not None and mark.at < first:
                 why = "comes before any restore"
             if why:
                 found.append((copy.id, "its mark %s of %s %s" % (mark.kind, iso(mark.at), why)))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 
 import pytest
@@ -102,6 +103,76 @@ def test_a_restore_that_is_taken_back_holds_nobody(host: Host, vault: Host) -> N
     assert failed.returncode == 1, failed.stderr
     assert [name for name in host.stored() if ".restored-" in name]
     assert held(vault) == ""
+
+
+KILL = "__import__('os').kill(__import__('os').getpid(), 9)"
+KILLED = {
+    "right after the mark": f"""
+import lifeboat.operations.undecided as undecided
+real = undecided._put
+def put(*given):
+    real(*given)
+    {KILL}
+undecided._put = put
+""",
+    "in the swap": f"""
+from lifeboat.sources.sqlite.source import SQLite
+def swap(self, swap):
+    {KILL}
+SQLite.swap = swap
+""",
+}
+
+
+@pytest.mark.parametrize("when", KILLED)
+def test_recovery_of_a_restore_that_it_takes_back_ends_the_wait(
+    host: Host, vault: Host, when: str
+) -> None:
+    older = host.run()
+    host.run()
+    killed = host.restore(older, before=KILLED[when])
+    assert killed.returncode == -signal.SIGKILL
+    assert held(vault) == f"the restore of {older} {NOT_DECIDED}"
+
+    recovered = host.lifeboat("recover")
+
+    assert "is taken back" in recovered.stdout, recovered.stderr
+    assert held(vault) == ""
+
+
+def test_a_confirm_that_is_killed_ends_the_wait_once_it_is_complete(
+    host: Host, vault: Host
+) -> None:
+    older = host.run()
+    host.run()
+    assert host.restore(older).returncode == 0
+    fault = f"""
+import lifeboat.operations.settle as settle
+def forget(directory, journal):
+    {KILL}
+settle.forget = forget
+from lifeboat.sources.sqlite.source import SQLite
+"""
+    cut = fault + f"def discard(self, swap):\n    {KILL}\nSQLite.discard = discard\n"
+    assert host.lifeboat("confirm", "shop", before=cut).returncode == -signal.SIGKILL
+    assert held(vault) == f"the restore of {older} {NOT_DECIDED}"
+    assert host.lifeboat("recover", before=fault).returncode == -signal.SIGKILL
+    assert held(vault) == ""
+    assert host.lifeboat("recover").returncode == 0
+
+
+def test_recovery_goes_on_where_the_destination_takes_no_mark(host: Host, vault: Host) -> None:
+    older = host.run()
+    assert host.restore(older, before=KILLED["in the swap"]).returncode == -signal.SIGKILL
+    away = host.disk.rename(host.base / "away")
+
+    recovered = host.lifeboat("recover")
+
+    assert "is taken back" in recovered.stdout, recovered.stderr
+    assert recovered.returncode == 1  # somebody has to know that the pruner waits on
+    assert "disk could not be told: " in recovered.stdout
+    away.rename(host.disk)
+    assert host.rows() == 1000
 
 
 def test_a_restore_of_a_backup_that_nobody_signed_is_waited_for_too(

@@ -30,7 +30,10 @@ def recover(session: Session, asked: Any, out: Output) -> int:
 
     def hear(one: Event) -> None:
         nonlocal failed
-        told.append(one.what)
+        not_said = (
+            one.phase == "mark"
+        )  # to a destination: its pruner waits for as long as it would have
+        told.append(f"{one.what} could not be told: {one.problem}" if not_said else one.what)
         failed = failed or (1 if one.problem else 0)
 
     for name in names:

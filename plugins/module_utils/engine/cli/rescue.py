@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..gate import Ask, answer, decide
 from ..job import Job
 from ..manifest import commit
-from ..operations import planning, restore, settle
+from ..operations import planning, restore, settle, undecided
 from ..operations.catalog import Wanted
 from ..operations.journal import SWAPPED, Journal, journals
 from ..operations.losses import losses
@@ -101,6 +101,8 @@ def restore_(session: Session, asked: Any, out: Output) -> int:
         for record, target in planned.targets
     ]
     out.result(journal_mapping(journal), "\n".join(lines))
+    for sentence in undecided.unheld(journal):
+        out.note(sentence)
     out.note(
         f"`lifeboat undo {job.name}` takes it back; `lifeboat confirm {job.name}` lets go of the old"
     )
@@ -267,6 +269,7 @@ def journal_mapping(journal: Journal) -> dict[str, Any]:
         "token": journal.token,
         "step": journal.step,
         "lost": list(journal.lost),
+        "unheld": list(journal.deaf),
         "swaps": [
             {"source": one.source, "target": one.target, "side": one.side, "kept": one.kept}
             for one in journal.swaps

@@ -139,7 +139,7 @@ class Session:
         if not os.access(self.paths.journals, os.W_OK):  # the user, or the sandbox, of a backup
             raise LockedError(f"{cut_off} and is not ended yet", hint=f"run `{recover}` as root")
         try:
-            for told in settle.recover(job, self.paths.journals):
+            for told in settle.recover(job, self.paths.journals, now(), listener):
                 _tell(listener, told)
                 self._remember_recovery(job, listener, told, told.well)
         except LifeboatError as exc:
@@ -163,7 +163,8 @@ class Session:
     def _let_go(self, job: Job, left: Sequence[Journal], listener: Listener) -> None:
         """Complete what was confirmed; where that cannot be, only space is at stake."""
         try:
-            for told in settle.recover(job, self.paths.journals) if left else ():
+            ended = settle.recover(job, self.paths.journals, now(), listener) if left else ()
+            for told in ended:
                 _tell(listener, told)
         except (LifeboatError, OSError) as exc:
             listener(Event("recover", job.name, problem=str(exc)))

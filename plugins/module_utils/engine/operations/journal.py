@@ -42,6 +42,7 @@ class Journal:
     lost: tuple[str, ...] = ()  # what an undo could not put back, in words
     backup_host: str = ""  # whose backup it is from
     told: tuple[str, ...] = ()  # destinations that hold retention meanwhile
+    deaf: tuple[str, ...] = ()  # those that do not, and somebody else may prune there
 
     @property
     def open(self) -> bool:
@@ -132,6 +133,7 @@ def _read(path: Path) -> Journal:
             lost=tuple(str(told) for told in body.get("lost", ())),
             backup_host=str(body.get("backup_host", "")),
             told=tuple(str(name) for name in body.get("told", ())),
+            deaf=tuple(str(name) for name in body.get("deaf", ())),
         )
     except (ValueError, KeyError, TypeError) as exc:
         raise FormatError(

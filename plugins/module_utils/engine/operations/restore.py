@@ -137,7 +137,7 @@ class Restore:
                 for (record, _target), swap in zip(self._plan.targets, swaps):
                     self._stage(record, swap, work)
             there = [name for name, copy in self._plan.holding.copies if copy.committed]
-            journal = undecided.announce(self._job, journal, there, self._listener)
+            journal = undecided.announce(self._job, journal, there, directory, self._listener)
             running = around.running(self._job) if self._plan.services else ()
             if running:
                 journal = advance(directory, journal, STOPPING, stopped=running)
@@ -152,8 +152,7 @@ class Restore:
             try:
                 if journal.step == SWAPPING:  # also what is all swapped goes back
                     journal = advance(directory, journal, RETURNING)
-                verdict = settle(self._job, journal, directory)
-                undecided.settled(self._job, [journal], directory, self._clock(), self._listener)
+                verdict = settle(self._job, journal, directory, self._clock(), self._listener)
             except (LifeboatError, OSError) as also:
                 raise RestoreError(
                     f"{exc}; and taking it back failed: {also}",

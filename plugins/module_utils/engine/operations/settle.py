@@ -53,8 +53,10 @@ def undo(
     swaps = [_undoing(_source(job, journal, swap), swap) for swap in journal.swaps]
     try:
         return _undo(job, directory, journal, swaps, services)
-    finally:
-        undecided.settled(job, [journal], directory, now, listener)
+    finally:  # also where it was undone, and then something did not work
+        for one in journals(directory, job.name):
+            if one.token == journal.token and one.step == UNDONE:
+                undecided.settled(job, one, directory, now, listener)
 
 
 def nothing_to_undo(job: Job, id_: str = "") -> UsageError:
@@ -96,8 +98,7 @@ def confirm(job: Job, directory: Path, now: datetime, listener: Listener = silen
     """Let go of what restores replaced (or of what was restored, where undone). Returns those journals."""
     done = journals(directory, job.name)
     for journal in done:
-        _let_go(job, directory, journal)
-    undecided.settled(job, done, directory, now, listener)
+        _let_go(job, directory, journal, now, listener)
     return done
 
 
@@ -106,42 +107,55 @@ def expire(job: Job, directory: Path, now: datetime) -> list[Journal]:
     done = []
     for journal in journals(directory, job.name):
         if not journal.open and now - journal.begun_at > KEPT_FOR:
-            _let_go(job, directory, journal)
+            _let_go(job, directory, journal, None)  # nobody waits for it any more
             done.append(journal)
     return done
 
 
-def _let_go(job: Job, directory: Path, journal: Journal) -> None:
-    """Discard what is not in place; once begun it is only ever completed, never undone."""
+def _let_go(
+    job: Job,
+    directory: Path,
+    journal: Journal,
+    now: datetime | None,
+    listener: Listener = silent,
+) -> None:
+    """Discard what is not in place; once begun it is only ever completed, never undone. Destinations are
+    told so, at `now`, while the journal is there for whoever comes after a kill."""
     sources = [_source(job, journal, swap) for swap in journal.swaps]
     journal = advance(directory, journal, DISCARDING)
     for source, swap in zip(sources, journal.swaps):
         source.discard(swap)
+    if now is not None:
+        undecided.settled(job, journal, directory, now, listener)
     forget(directory, journal)
 
 
-def recover(job: Job, directory: Path) -> list[Told]:
+def recover(job: Job, directory: Path, now: datetime, listener: Listener = silent) -> list[Told]:
     """Finish or take back every restore that was cut off; one sentence for each, saying which state holds."""
     told = []
     for journal in journals(directory, job.name):
         if journal.open:
-            told.append(settle(job, journal, directory))
+            told.append(settle(job, journal, directory, now, listener))
     return told
 
 
-def settle(job: Job, journal: Journal, directory: Path) -> Told:
+def settle(
+    job: Job, journal: Journal, directory: Path, now: datetime, listener: Listener = silent
+) -> Told:
     """Bring one open journal to an end. Only a restore whose every source is swapped is the new state.
 
-    Services that the restore had stopped run again in any case.
+    Services that the restore had stopped run again in any case. Where it is taken back, destinations
+    that were told of the restore are told of that, at `now`.
     """
     where = f"restore {journal.token} of job {journal.job} from {journal.backup_id}"
     if journal.step == DISCARDING:
-        _let_go(job, directory, journal)
+        _let_go(job, directory, journal, now, listener)
         return Told(f"{where}: letting go of what it replaced was cut off and is now complete")
     if journal.step == UNDOING:
         around.stop(job, journal.stopped)  # a boot, or somebody, may have started them
         lost = _back(job, journal)
         left = around.start(job, journal.stopped)
+        undecided.settled(job, journal, directory, now, listener)
         advance(directory, journal, UNDONE, stopped=(), lost=lost)
         return _told(f"{where}: its undo was cut off and is now complete; {_old(lost)}", left)
     if journal.step == SWAPPING and all(
@@ -157,6 +171,7 @@ def settle(job: Job, journal: Journal, directory: Path) -> Told:
     left = around.start(job, journal.stopped)
     for swap in journal.swaps:
         _source(job, journal, swap).discard(swap)
+    undecided.settled(job, journal, directory, now, listener)
     forget(directory, journal)
     return _told(f"{where} was cut off and is taken back; {_old(lost)}", left)
 

@@ -190,7 +190,7 @@ def test_taking_back_what_was_not_kept_says_that_it_is_empty(tmp_path: Path) -> 
     job = Job("shop", "h1", "dev", (app.source,), (), ())
     app.source.back(swap)  # cut off before it was noted: it is asked again, and says the same
 
-    told = settle(job, journal, tmp_path)
+    told = settle(job, journal, tmp_path, begun)
 
     assert told.endswith(
         "is taken back; the old state is in place, but nothing of app was kept: it is empty now"
