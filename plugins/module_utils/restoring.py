@@ -14,7 +14,7 @@ from .engine.cli.incidents import incidents, used
 from .engine.cli.rescue import ask_of, journal_mapping, plan_lines, plan_mapping, undo_ask
 from .engine.cli.session import Session, now, remember
 from .engine.cli.watch import ProgressFile
-from .engine.errors import GateRefused, UsageError
+from .engine.errors import GateRefused
 from .engine.gate import Ask, answer, decide
 from .engine.job import Job
 from .engine.operations import planning, restore, settle, undecided
