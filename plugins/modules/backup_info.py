@@ -87,12 +87,14 @@ backups:
 jobs:
   description:
     - The jobs with their newest good backup; empty if they have none.
+    - C(newest_whole) is the newest good one that holds every source of the job, or C(newest_good) where none does.
     - C(lacking) names the destinations that have no good copy of any backup; one that could not be asked is named
       only where no run of this host has ever stored anything there.
   returned: success
   type: list
   elements: dict
-  sample: [{"job": "shop", "newest_good": "20261121T020000Z-daily-7f3a", "lacking": [], "backups": 12}]
+  sample: [{"job": "shop", "newest_good": "20261121T020000Z-daily-7f3a", "newest_whole": "20261121T020000Z-daily-7f3a",
+      "lacking": [], "backups": 12}]
 packages:
   description:
     - The packages, with their versions, that brought the programs of the sources of O(packages_of), and their
@@ -154,11 +156,13 @@ def main() -> None:
             listed, silent = holdings(job, host, given["at"] or "")
             lost += [{"job": name, "destination": at, "error": str(exc)} for at, exc in silent]
             runs = past(session.paths.history, name)
-            newest = next((one.id for one in listed if one.good), "")
+            good = [one for one in listed if one.good]
+            newest = next((one.id for one in good), "")
             standing.append(
                 {
                     "job": name,
                     "newest_good": newest,
+                    "newest_whole": next((one.id for one in good if not one.subset), newest),
                     "lacking": listing.lacking(job, listed, silent, runs, given["at"] or ""),
                     "backups": len(listed),
                 }

@@ -44,7 +44,13 @@ def test_a_backup_is_made_and_listed(host: Host) -> None:
     listed = host.call("backup_info")
     assert not listed["changed"]
     assert listed["jobs"] == [
-        {"job": "shop", "newest_good": made["id"], "lacking": [], "backups": 1}
+        {
+            "job": "shop",
+            "newest_good": made["id"],
+            "newest_whole": made["id"],
+            "lacking": [],
+            "backups": 1,
+        }
     ]
     assert listed["backups"][0]["tags"] == ["v1.2.3"]
     assert listed["backups"][0]["copies"] == {"disk": "intact"}
@@ -70,6 +76,16 @@ def test_a_destination_that_never_took_anything_is_lacking_also_while_it_is_sile
     assert not host.call("backup_run", job="shop")["failed"]
     (host.root / "away").rename(host.root / "gone")
     assert host.call("backup_info")["jobs"][0]["lacking"] == []  # it worked once: an outage
+
+
+def test_what_a_host_is_rebuilt_from_holds_every_source(host: Host) -> None:
+    part = host.call("backup_run", job="shop", only=["db"])["id"]
+    standing = host.call("backup_info")["jobs"][0]
+    assert (standing["newest_good"], standing["newest_whole"]) == (part, part)
+    whole = host.call("backup_run", job="shop", type="a")["id"]
+    later = host.call("backup_run", job="shop", type="hourly", only=["db"])["id"]
+    standing = host.call("backup_info")["jobs"][0]
+    assert (standing["newest_good"], standing["newest_whole"]) == (max(later, whole), whole)
 
 
 def test_backups_are_listed_newest_first(host: Host) -> None:
