@@ -40,7 +40,8 @@ def binary() -> str:
 class Server:
     """A server on a free loopback port over a folder; ends when the block does."""
 
-    def __init__(self, folder: Path, *, port: int = 0) -> None:
+    def __init__(self, folder: Path, *, port: int = 0, keep_alive: bool = False) -> None:
+        self._more = ["--keep-alive"] if keep_alive else []
         self.folder = folder.resolve()
         self.port = port or _free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
@@ -64,6 +65,7 @@ class Server:
                     f"--iam-dir={self.folder / 'users'}",
                     "--iam-cache-disable",
                     "--quiet",
+                    *self._more,
                     "posix",
                     f"--versioning-dir={self.folder / 'versions'}",
                     str(self.objects),

@@ -104,6 +104,7 @@ class Connection:
                 response_checksum_validation=self.checksums,
                 s3={"addressing_style": "path" if self.path_style else "auto"},
                 tcp_keepalive=True,
+                user_agent="lifeboat",  # the SDK's own is put together anew for each request
             )
         except TypeError as exc:
             raise MissingDependency(

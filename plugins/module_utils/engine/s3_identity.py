@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 _STS_REGION = "us-east-1"  # where the SDK is told none; a role is the same in each
@@ -81,7 +83,26 @@ def _core() -> Any:
         _loaders.append(botocore.loaders.create_loader())
     core = botocore.session.get_session()
     core.register_component("data_loader", _loaders[0])
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_instant)
     return core
+
+
+def _instant(told: Any) -> datetime:
+    """As the SDK reads it, in a tenth of the time: each object of a listing has one."""
+    from botocore.utils import parse_timestamp
+
+    for read in (_iso, parsedate_to_datetime):
+        try:
+            instant = read(told)
+        except (AttributeError, TypeError, ValueError):
+            continue
+        if instant.tzinfo is not None:
+            return instant
+    return parse_timestamp(told)  # type: ignore[no-any-return]
+
+
+def _iso(told: str) -> datetime:
+    return datetime.fromisoformat(told.replace("Z", "+00:00"))
 
 
 AS_GIVEN = Identity()

@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from lifeboat.sources.s3_bucket import load as s3_load
 from lifeboat.sources.s3_bucket import objects as s3_objects
 from lifeboat.sources.s3_bucket import stream as s3_stream
 from lifeboat.sources.s3_bucket.objects import Objects
+from lifeboat.sources.s3_bucket.source import S3Bucket
 
 from tests.integration.s3_bucket.conftest import HOSTILE_KEYS, ODD_KEYS, Place
 from tests.integration.s3_bucket.cutter import Cutter
@@ -197,20 +198,29 @@ def test_a_wrong_key_is_named_and_not_shown(on_gateway: Place) -> None:
 
 
 @contextmanager
-def reader(place: Place, gateway: lab.Server, *actions: str) -> Iterator[dict[str, str]]:
-    """An identity that may only do these things, all below the bucket."""
+def reader(
+    place: Place,
+    gateway: lab.Server,
+    *actions: str,
+    below: Mapping[str, tuple[str, ...]] | None = None,
+) -> Iterator[dict[str, str]]:
+    """An identity that may only do these things, in the bucket or only `below` some prefixes."""
     lab.provision(
         place.endpoint,
         gateway.root,
         {"bucket": place.bucket, "users": {"r": {"access_key": "r", "secret_key": "r" * 20}}},
     )
-    allow = {
-        "Effect": "Allow",
-        "Principal": {"AWS": ["r"]},
-        "Action": list(actions),
-        "Resource": [f"arn:aws:s3:::{place.bucket}", f"arn:aws:s3:::{place.bucket}/*"],
-    }
-    document = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    bucket = f"arn:aws:s3:::{place.bucket}"
+    allow = [
+        {
+            "Effect": "Allow",
+            "Principal": {"AWS": ["r"]},
+            "Action": list(allowed),
+            "Resource": [f"{bucket}/{prefix}*", *([] if prefix else [bucket])],
+        }
+        for prefix, allowed in (below or {"": actions}).items()
+    ]
+    document = json.dumps({"Version": "2012-10-17", "Statement": allow})
     place.owner.put_bucket_policy(Bucket=place.bucket, Policy=document)
     yield {"access_key": "r", "secret_key": "r" * 20}
 
@@ -233,6 +243,61 @@ def test_rights_that_are_missing_are_named(
             on_gateway.source(key).check()
         assert "or set tags: false" in failed.value.hint
         assert Taken(on_gateway.source(key, tags=False), work, tmp_path / "store").entries
+
+
+def tags_asked(source: S3Bucket) -> tuple[dict[str, Any], list[str]]:
+    """({key: its tags}, the keys whose tags were asked for) of a reading in the listing's order."""
+    objects = source._objects(source._place)
+    asked: list[str] = []
+    objects.client.meta.events.register(
+        "before-parameter-build.s3.GetObjectTagging",
+        lambda params, **_more: asked.append(params["Key"]),
+    )
+    tags = {}
+    for listed in objects.current():
+        record, body = objects.get(listed)
+        body.close()
+        tags[record.key] = record.tags
+    return tags, asked
+
+
+def test_tags_are_not_asked_for_where_the_server_says_that_there_are_none(
+    on_gateway: Place,
+) -> None:
+    for key in ("a/1", "a/3", "a/4", "b/1", "b/2"):
+        on_gateway.put(key, b"x")
+    on_gateway.put("a/2", b"x", Tagging="kind=invoice")
+
+    tags, asked = tags_asked(on_gateway.source())
+
+    assert {key: found for key, found in tags.items() if found} == {"a/2": {"kind": "invoice"}}
+    # a/1: whether it says so is not known; b/1: whether this identity may know
+    assert asked == ["a/1", "a/2", "b/1"]
+
+
+def test_tags_are_asked_for_each_object_where_nothing_says_how_many_there_are(
+    on_gateway: Place,
+) -> None:
+    for number in range(3):
+        on_gateway.put(f"a/{number}", b"x")
+    assert tags_asked(on_gateway.source())[1] == ["a/0", "a/1", "a/2"]
+
+
+def test_tags_that_may_be_read_in_one_folder_and_not_in_another_are_denied(
+    on_gateway: Place, gateway: lab.Server
+) -> None:
+    """An identity without the right is told no number, as if there were none."""
+    for key in ("a/1", "b/1"):
+        on_gateway.put(key, b"x")
+    on_gateway.put("a/2", b"x", Tagging="kind=invoice")
+    rights = {"": ("s3:ListBucket", "s3:GetObject"), "a/": ("s3:GetObjectTagging",)}
+    with (
+        reader(on_gateway, gateway, below=rights) as key,
+        pytest.raises(
+            SourceError, match="cannot read the tags of 'b/1': GetObjectTagging is denied"
+        ),
+    ):
+        tags_asked(on_gateway.source(key))
 
 
 def test_what_may_only_read_cannot_restore_and_leaves_the_old_state(
