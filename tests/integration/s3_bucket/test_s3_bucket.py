@@ -21,6 +21,7 @@ from lifeboat.sources.s3_bucket import objects as s3_objects
 from lifeboat.sources.s3_bucket import stream as s3_stream
 from lifeboat.sources.s3_bucket.objects import Objects
 from lifeboat.sources.s3_bucket.source import S3Bucket
+from lifeboat.sources.s3_bucket.stream import ObjectStream
 
 from tests.integration.s3_bucket.conftest import HOSTILE_KEYS, ODD_KEYS, Place
 from tests.integration.s3_bucket.cutter import Cutter
@@ -314,6 +315,16 @@ def test_what_may_only_read_cannot_restore_and_leaves_the_old_state(
             source.swap(swap)
         assert not source.swapped(swap)
     assert on_gateway.one("a")[0] == b"new"
+
+
+def test_small_objects_are_read_a_block_at_a_time(on_gateway: Place) -> None:
+    """Who reads a feed waits for more after each small piece: it takes it for all there is now."""
+    for number in range(5):
+        on_gateway.put(f"{number}", b"x")
+    source = on_gateway.source()
+    with ObjectStream(source._objects(source._place), False, 2, lambda *_seen: None) as stream:
+        assert len(stream.read(MIB)) == 20480
+        assert stream.read(MIB) == b""
 
 
 # -- versions

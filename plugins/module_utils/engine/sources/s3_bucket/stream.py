@@ -42,15 +42,19 @@ class ObjectStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        while not self._left:
-            block = next(self._blocks, None)
-            if block is None:
-                return 0
-            self._left = memoryview(block)
-        count = min(len(buffer), len(self._left))
-        buffer[:count] = self._left[:count]
-        self._left = self._left[count:]
-        return count
+        """Fills `buffer`, but for the end: who reads takes little for all there is now, and waits."""
+        done = 0
+        while done < len(buffer):
+            while not self._left:
+                block = next(self._blocks, None)
+                if block is None:
+                    return done
+                self._left = memoryview(block)
+            count = min(len(buffer) - done, len(self._left))
+            buffer[done : done + count] = self._left[:count]
+            self._left = self._left[count:]
+            done += count
+        return done
 
     def close(self) -> None:
         self._blocks.close()

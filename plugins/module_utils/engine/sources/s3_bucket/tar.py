@@ -7,7 +7,7 @@ import hashlib
 import json
 import tarfile
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any, BinaryIO
 
 from ...errors import VerifyError
@@ -30,7 +30,7 @@ def header(record: Record, number: int) -> bytes:
     """The header blocks of an object's member. `number` is unique in the archive."""
     member = tarfile.TarInfo(member_name(record.key, number))
     member.size, member.mtime, member.mode = record.size_bytes, record.modified_at, 0o600
-    told = {key: value for key, value in asdict(record).items() if value}
+    told = {key: value for key, value in vars(record).items() if value}
     told.update(key=record.key, latest=record.latest)
     member.pax_headers = {RECORD: json.dumps(told, sort_keys=True)}
     return member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
