@@ -16,7 +16,7 @@ _READ = ["s3:GetObject", "s3:GetObjectVersion"]
 _CATALOG = "catalog"
 _ALL = [f"{_CATALOG}/*", "archives/*"]
 # What a drill says beside a backup: docs/format.md#marks.
-_DRILL_MARKS = ("drilled", "bad")
+_DRILL_MARKS = ("drilled", "bad", "report")
 
 Statement = dict[str, Any]
 

@@ -145,7 +145,8 @@ def _watch(configuration: Configuration, paths: Paths) -> str:
     writable = [_word(one) for one in (paths.state / "watch", paths.log)]
     writable.append(_word(configuration.textfile or TEXTFILES, optional=True))
     sandbox = watch_units.SANDBOX.format(writable=" ".join(writable))
-    service = watch_units.SERVICE.format(command=_program(paths))
+    unconfined = "+" if paths.scope == "system" else ""
+    service = watch_units.SERVICE.format(command=_program(paths), unconfined=unconfined)
     return service + (sandbox if paths.scope == "system" else "")
 
 

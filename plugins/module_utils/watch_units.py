@@ -16,6 +16,8 @@ After=network-online.target
 [Service]
 Type=oneshot
 ExecStart={command} freshness --unit %i --quiet
+# The page says how long a restore takes, also where another host has drilled, and lies where a look may not write.
+ExecStartPost=-{unconfined}{command} runbook --refresh --quiet
 # A destination that hangs is given up before the next check is due.
 TimeoutStartSec=1h
 UMask=0077

@@ -44,6 +44,7 @@ TOP = (
     Option("prunes", "mapping"),
     Option("signing", "mapping"),
     Option("signers", "texts", default=()),
+    Option("drill_signers", "texts", default=()),
     Option("runbook", "mapping", default={}),
 )
 RUNBOOK = (Option("contacts", "mapping", default={}), Option("notes", default=""))

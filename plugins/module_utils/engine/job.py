@@ -90,6 +90,7 @@ class Job:
     drilling: Drilling = field(default_factory=Drilling)
     signing_key: Secret | None = None  # signs the manifests that this host writes
     signers: tuple[str, ...] = ()  # public keys; one of them signed whatever is restored
+    drill_signers: tuple[str, ...] = ()  # others that are believed what they say of a drill
     repository: Repository | None = None
 
     def source(self, name: str) -> Source:

@@ -27,21 +27,22 @@ def check_signer(text: object) -> str:
     return text.strip()
 
 
-def sign(document: bytes, key: Secret) -> bytes:
+def sign(document: bytes, key: Secret, namespace: str = NAMESPACE) -> bytes:
     """The armoured signature of a document; raises ConfigError where the key does not sign."""
-    return _with(key, document)
+    return _with(key, document, namespace)
 
 
 def public(key: Secret) -> str:
     """The public key of a private one, as a line of `signers`; raises ConfigError."""
-    return check_signer(_with(key, b"", public=True).decode())
+    return check_signer(_with(key, b"").decode())
 
 
-def _with(key: Secret, document: bytes, public: bool = False) -> bytes:
+def _with(key: Secret, document: bytes, namespace: str = "") -> bytes:
+    """Its signature of the document; without a namespace, its public half."""
     text = key.reveal()
     if not isinstance(text, str):
         raise ConfigError(f"signing.key: the credential {key.name!r} is not a text")
-    words = ("-y", "-P", "") if public else ("-Y", "sign", "-n", NAMESPACE)
+    words = ("-Y", "sign", "-n", namespace) if namespace else ("-y", "-P", "")
     command = Command(
         ("ssh-keygen", *words, "-f", DESCRIPTOR),
         secret=text.strip().encode() + b"\n",
@@ -57,15 +58,21 @@ def _with(key: Secret, document: bytes, public: bool = False) -> bytes:
         ) from exc
 
 
-def check(document: bytes, signature: bytes | None, signers: Sequence[str], what: str) -> None:
+def check(
+    document: bytes,
+    signature: bytes | None,
+    signers: Sequence[str],
+    what: str,
+    namespace: str = NAMESPACE,
+) -> None:
     """Return if one of `signers` signed exactly this document; raises UnsignedError."""
     if signature is None:
         raise UnsignedError(f"the manifest {what} is not signed", hint=_ALLOW)
-    lines = [f'lifeboat namespaces="{NAMESPACE}" {one}' for one in signers]
+    lines = [f'lifeboat namespaces="{namespace}" {one}' for one in signers]
     with fleeting() as place:  # nothing secret is in it
         (place / "signers").write_text("\n".join(lines) + "\n", encoding="utf-8")
         (place / "sig").write_bytes(signature)
-        argv = ["ssh-keygen", "-Y", "verify", "-n", NAMESPACE, "-I", "lifeboat"]
+        argv = ["ssh-keygen", "-Y", "verify", "-n", namespace, "-I", "lifeboat"]
         argv += ["-f", str(place / "signers"), "-s", str(place / "sig")]
         try:
             run(Command(tuple(argv)), stdin=document)

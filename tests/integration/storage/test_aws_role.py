@@ -206,6 +206,12 @@ def test_a_drill_host_gets_an_identity_and_drills_with_it_what_another_host_back
     assert done.returncode == 0, done.stdout + done.stderr
     (told,) = json.loads(done.stdout)
     assert (told["host"], told["id"], told["mark"]) == ("db1", made, "drilled")
+    (line,) = [
+        one
+        for one in json.loads(hosts["db1"].lifeboat("status", "--json").stdout)
+        if one["source"] == "drill"
+    ]
+    assert line["reason"].startswith(f"drill1, {made} from offsite: the last passed")
     again = site.run(["backup_storage"], "--tags", "backup_storage_keys", "--limit", "drill1")
     assert again.unchanged, again.output[-3000:]
 

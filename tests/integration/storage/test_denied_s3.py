@@ -155,7 +155,7 @@ def test_a_drill_host_reads_what_it_drills_and_adds_what_its_drills_told(
         assert refused(bucket, "drill", "delete_object", Key=key)
         assert refused(bucket, "drill", "put_object", Key=key, Body=b"forged")
     assert {one.key for one in place.list("catalog/db1/shop/")} == {OWN}
-    for mark in ("drilled", "bad"):
+    for mark in ("drilled", "bad", "report"):
         place.put(OWN.replace(".json", f".{mark}-20261122T050000Z"), b"")
     for mark in ("intact", "pin", "pruned", "replaced"):
         key = OWN.replace(".json", f".{mark}-20261122T050000Z")

@@ -144,7 +144,9 @@ def test_a_drill_host_reads_what_it_drills_and_adds_what_the_drills_told() -> No
     jobs = ["db1/shop", "db1/wiki", "db2/shop"]
     read = [f"fleet/{part}/{job}/*" for part in ("catalog", "archives") for job in jobs]
     told = [
-        f"{BUCKET}/fleet/catalog/{job}/*.{mark}-*" for mark in ("drilled", "bad") for job in jobs
+        f"{BUCKET}/fleet/catalog/{job}/*.{mark}-*"
+        for mark in ("drilled", "bad", "report")
+        for job in jobs
     ]
     assert of("drill", drilled=drilled) == [
         {

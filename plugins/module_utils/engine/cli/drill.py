@@ -10,10 +10,11 @@ from typing import Any
 
 from ..errors import LifeboatError, UsageError
 from ..job import Job
+from ..operations import drill_record
 from ..operations.catalog import Wanted
 from ..operations.drill import RANDOM, Asked, drill
 from ..operations.drill_report import EVENT, failure, mapping
-from ..progress import Listener
+from ..progress import Event, Listener
 from ..registry import FILTERS
 from ..units import human_duration
 from . import rescue, runbook, watch
@@ -71,6 +72,11 @@ def drilled(
         facts = {name: value for name, value in told.items() if name != "job"}
         facts["key"] = used(key)
         remember(session, listener, EVENT, job.name, **facts)
+        if told["sources"] and told["what"] != "partial":
+            try:
+                drill_record.leave(job, told, session.configuration.host, now())
+            except LifeboatError as exc:  # an identity that may only read cannot say so there
+                listener(Event("report", told["destination"], problem=str(exc)))
     return told
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from ..errors import LifeboatError
 from ..files import lock, make_private, read_small, remove, write
 from ..job import Job
-from ..operations import alarms, audit, denied, drill_report, history, metrics, observe, status
+from ..operations import alarms, audit, denied, drill_record, history, metrics, observe, status
 from ..operations.alarms import Known, Message
 from .session import Session, now
 from .standing import of_job
@@ -76,6 +76,11 @@ class Lookout:
             if mapping.get("job") == path.stem:
                 found.append(mapping)
         return found
+
+    def drilled_elsewhere(self, job: str) -> Mapping[str, Any] | None:
+        """The newest report of a drill by another host, as the last look at the job found it."""
+        told = self._read(self._folder / f"{job}.json").get("elsewhere")
+        return told if isinstance(told, dict) and isinstance(told.get("at"), str) else None
 
     def told(self) -> Told:
         mapping = self._read(self._folder / _TOLD)
@@ -138,17 +143,18 @@ class Lookout:
 def look(session: Session, job: Job) -> observe.Observation:
     """Ask the job's destinations, read its history, try its encryption."""
     moment, there = now(), status.asked(job)
-    past = session.paths.history
+    past, elsewhere = session.paths.history, drill_record.newest(job, there, moment)
     looked = observe.Looked(
         there=there,
-        standings=of_job(session, job, there, moment),
+        standings=of_job(session, job, there, moment, elsewhere),
         runs=history.past(past, job.name),
-        drills=drill_report.drills(past, job.name, job.host),
+        drills=drill_record.known(past, job, elsewhere),
         prunes=history.past(past, job.name, "prune"),
         attempts=[one for event in _ATTEMPTS for one in history.past(past, job.name, event)],
         places=_places(session, job),
         exposed=_exposed(session, job),
         timers=_timers(session, job),
+        elsewhere=elsewhere,
     )
     return observe.observe(job, looked, moment)
 

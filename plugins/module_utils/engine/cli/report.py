@@ -19,7 +19,7 @@ from ..files import write
 from ..job import Job
 from ..keys import key_findings
 from ..model import Manifest
-from ..operations import audit, drill_report, evidence, history, status
+from ..operations import audit, drill_record, evidence, history, status
 from ..operations.catalog import read_manifest
 from ..operations.coverage import TREES, coverage
 from ..operations.evidence import Evidence, Period
@@ -82,12 +82,12 @@ def gather(session: Session, month: str = "", only: str = "") -> Evidence:
 
 def _job(session: Session, job: Job, during: Period, moment: datetime) -> Evidence:
     there = status.asked(job)
-    past = session.paths.history
+    past, elsewhere = session.paths.history, drill_record.newest(job, there, moment)
     found = evidence.Gathered(
         there=there,
-        standings=of_job(session, job, there, moment),
+        standings=of_job(session, job, there, moment, elsewhere),
         runs=history.past(past, job.name),
-        drills=drill_report.drills(past, job.name, job.host),
+        drills=drill_record.known(past, job, elsewhere),
         newest=_newest(job, there),
         findings=[*_findings(job, moment)],
         stored_here={

@@ -9,8 +9,10 @@ from typing import Any
 
 from ..errors import LifeboatError
 from ..files import within, write
-from ..operations.drill_report import drills, restore_seconds
+from ..operations.drill_record import known
+from ..operations.drill_report import restore_seconds
 from ..operations.runbook import runbook
+from .lookout import Lookout
 from .output import Output
 from .session import Session
 
@@ -19,8 +21,9 @@ def text(session: Session) -> str:
     """The page as it would be now."""
     jobs = [one for one in session.configuration.jobs.values() if not one.only_drilled]
     timed: dict[str, dict[str, float]] = {}
+    lookout = Lookout(session)
     for job in jobs:
-        past = drills(session.paths.history, job.name)
+        past = known(session.paths.history, job, lookout.drilled_elsewhere(job.name))
         took = {one.name: restore_seconds(past, one.name) for one in job.sources}
         timed[job.name] = {name: seconds for name, seconds in took.items() if seconds is not None}
     return runbook(session.configuration.host, jobs, session.configuration.runbook, timed)

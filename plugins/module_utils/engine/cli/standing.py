@@ -3,11 +3,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from ..job import Job
-from ..operations import drill_report, drill_standing, history, objectives, repository, status
+from ..operations import (
+    drill_record,
+    drill_report,
+    drill_standing,
+    history,
+    objectives,
+    repository,
+    status,
+)
 from ..operations.claims import CLAIMS
 from ..operations.status import Standing
 from ..units import human_duration, parse_instant
@@ -23,7 +32,7 @@ def status_(session: Session, asked: Any, out: Output) -> int:
     """good, warning or critical for each job's destinations, objectives and open restores."""
     jobs = [session.job(asked.job)] if asked.job else list(session.configuration.jobs.values())
     moment = now()
-    found = [one for job in jobs for one in of_job(session, job, status.asked(job), moment)]
+    found = [one for job in jobs for one in _asked(session, job, moment)]
     if not asked.job:
         found += of_pruner(session, moment)
     rows = [_row(one, moment) for one in found]
@@ -31,13 +40,25 @@ def status_(session: Session, asked: Any, out: Output) -> int:
     return status.worst(found)
 
 
-def of_job(session: Session, job: Job, there: status.Told, moment: datetime) -> list[Standing]:
-    """All that is to be said of one job, whose destinations told what is `there`."""
+def _asked(session: Session, job: Job, moment: datetime) -> list[Standing]:
+    there = status.asked(job)
+    return of_job(session, job, there, moment, drill_record.newest(job, there, moment))
+
+
+def of_job(
+    session: Session,
+    job: Job,
+    there: status.Told,
+    moment: datetime,
+    elsewhere: Mapping[str, Any] | None = None,
+) -> list[Standing]:
+    """All that is to be said of one job, whose destinations told what is `there`, and of its newest drill
+    `elsewhere`: drill_record.newest."""
     copies = [copy for _name, held in there if isinstance(held, list) for copy in held]
     drills = drill_report.drills(session.paths.history, job.name)
-    ours = [one for one in drills if one.get("host") == job.host]
     if job.only_drilled:
         return drill_standing.standings(job, copies, drills, moment)
+    ours = drill_record.known(session.paths.history, job, elsewhere)
     measured = objectives.measure(job, copies, ours, moment)
     return [
         *restores(session, job),
@@ -45,6 +66,7 @@ def of_job(session: Session, job: Job, there: status.Told, moment: datetime) -> 
         *objectives.standings(job.name, measured, moment),
         *repository.standings(job),
         *drill_standing.standings(job, copies, drills, moment),
+        *drill_standing.elsewhere(job, ours[-1] if ours else None, moment),
     ]
 
 

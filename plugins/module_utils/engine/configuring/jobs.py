@@ -84,15 +84,16 @@ def job(reading: Reading, name: str, body: Any) -> Job:
         ),
         signing_key=_signing_key(reading),
         signers=signers(reading),
+        drill_signers=signers(reading, "drill_signers"),
         around=around(f"{where}.restore", given["restore"], reading.scope, sources),
         repository=_repository(f"{where}.repository", given["repository"]),
     )
 
 
-def signers(reading: Reading) -> tuple[str, ...]:
+def signers(reading: Reading, key: str = "signers") -> tuple[str, ...]:
     return tuple(
-        told_at(f"{reading.at}signers, entry {place}", check_signer, one)
-        for place, one in enumerate(reading.top["signers"], 1)
+        told_at(f"{reading.at}{key}, entry {place}", check_signer, one)
+        for place, one in enumerate(reading.top[key], 1)
     )
 
 

@@ -49,6 +49,16 @@ def standings(
     return told
 
 
+def elsewhere(job: Job, newest: Mapping[str, Any] | None, now: datetime) -> list[Standing]:
+    """A line for the newest drill, where another host made it. newest: as drill_record.newest."""
+    by = str(newest.get("by", job.host)) if newest else job.host
+    if newest is None or by == job.host:
+        return []
+    state, why = _judge([newest], (), _LIMIT, now)
+    restored = f"{newest['id']} from {newest['destination']}"
+    return [Standing(job.name, "", state, f"{by}, {restored}: {why}", source="drill")]
+
+
 def _judge(
     drills: Sequence[Mapping[str, Any]], copies: Sequence[Copy], limit: timedelta, now: datetime
 ) -> tuple[str, str]:

@@ -44,7 +44,7 @@ METRICS = {  # name -> help; all are gauges but those that end in _total
     "lifeboat_recovery_point_timestamp_seconds": "The instant of the newest good backup that holds the source.",
     "lifeboat_objective_rto_seconds": "How long a restore may take, as promised.",
     "lifeboat_measured_rto_seconds": "How long it took in the last drill.",
-    "lifeboat_last_drill_timestamp_seconds": "When this host's last drill of the job ended.",
+    "lifeboat_last_drill_timestamp_seconds": "When the last drill of what this host backed up ended.",
     "lifeboat_last_drill_success": "Whether it went well.",
     "lifeboat_last_drill_duration_seconds": "How long it took.",
     "lifeboat_last_prune_timestamp_seconds": "When this host pruned last.",

@@ -28,7 +28,8 @@ class Measured:
     rto: timedelta | None
     point: datetime | None  # of the newest good copy that holds the source
     rto_measured_s: float | None
-    drilled: datetime | None = None  # when a copy of the job was restored last, by whatever host
+    drilled: datetime | None = None  # when a copy of the job was restored last, as a mark says
+    signed: bool = False  # only what is signed is believed of a drill, and a mark is not
 
 
 def measure(
@@ -44,7 +45,10 @@ def measure(
         held = [copy.taken_at for copy in good if _holds(job, copy, source.name)]
         seconds = restore_seconds(drills, source.name)
         point = max(held, default=None)
-        told.append(Measured(source.name, promised.rpo, promised.rto, point, seconds, drilled))
+        signed = bool(job.signers or job.drill_signers)
+        told.append(
+            Measured(source.name, promised.rpo, promised.rto, point, seconds, drilled, signed)
+        )
     return told
 
 
@@ -69,8 +73,12 @@ def _standing(job: str, one: Measured, now: datetime) -> Standing:
             told.append(f"{promised} {'missed' if missed else 'met'}: {_short(age)}")
     if one.rto:
         promised = f"RTO {_short(one.rto)}"
-        if one.rto_measured_s is None and one.drilled and now - one.drilled < _DRILLED_LATELY:
+        marked = one.drilled is not None and now - one.drilled < _DRILLED_LATELY
+        if one.rto_measured_s is None and one.drilled and marked and not one.signed:
             told.append(f"{promised}: measured by its drill host, {_short(now - one.drilled)} ago")
+        elif one.rto_measured_s is None and marked:
+            state = max(state, WARNING, key=[GOOD, WARNING, CRITICAL].index)
+            told.append(f"{promised}: a mark says it was drilled, and none of drill_signers does")
         elif one.rto_measured_s is None:
             state = max(state, WARNING, key=[GOOD, WARNING, CRITICAL].index)
             told.append(f"{promised}: never measured by a drill")

@@ -34,12 +34,13 @@ class Looked:
     there: status.Told
     standings: Sequence[Standing]  # of destinations, objectives, restores
     runs: Entries  # of the history, oldest first
-    drills: Entries
+    drills: Entries  # of this host's backups, by whatever host
     prunes: Entries
     attempts: Entries  # to restore, and to take a restore back
     places: Mapping[str, Path]  # directories that may fill up: {"spool": …}
     exposed: Sequence[str]  # what others could read or change
     timers: Mapping[str, bool]  # {type: whether its timer is enabled}
+    elsewhere: Mapping[str, Any] | None = None  # the newest drill that any host left a report of
 
 
 def observe(job: Job, looked: Looked, now: datetime) -> Observation:
@@ -60,6 +61,7 @@ def observe(job: Job, looked: Looked, now: datetime) -> Observation:
         "runs": _runs(looked.runs, now),
         "success_at": _success(looked.runs),
         "drill": _drill(looked.drills),
+        "elsewhere": dict(looked.elsewhere) if looked.elsewhere else None,
         "prune": _prune(looked.prunes),
         "encryption": _encryption(job),
         "disks": _disks(looked.places),
@@ -142,7 +144,7 @@ def _success(runs: Entries) -> float | None:
 
 
 def _drill(drills: Entries) -> Observation | None:
-    """The newest drill that this host made."""
+    """The newest drill that is known here."""
     if not drills:
         return None
     last = drills[-1]
