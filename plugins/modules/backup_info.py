@@ -93,8 +93,8 @@ jobs:
   returned: success
   type: list
   elements: dict
-  sample: [{"job": "shop", "newest_good": "20261121T020000Z-daily-7f3a", "newest_whole": "20261121T020000Z-daily-7f3a",
-      "lacking": [], "backups": 12}]
+  sample: [{"job": "shop", "newest_good": "20261121T020000Z-daily-7f3a", "lacking": [],
+      "newest_whole": "20261121T020000Z-daily-7f3a", "backups": 12}]
 packages:
   description:
     - The packages, with their versions, that brought the programs of the sources of O(packages_of), and their
