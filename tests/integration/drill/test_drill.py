@@ -180,6 +180,29 @@ def test_the_copy_at_the_destination_is_restored_and_no_other(
     assert told["mark"] == "bad"
 
 
+@pytest.mark.parametrize("left", ["clear", "restore"])
+def test_no_program_of_the_live_data_is_part_of_a_place_for_drills(
+    host: DrillHost, tmp_path: Path, left: str
+) -> None:
+    real, stand_in = tmp_path / "real", tmp_path / "stand-in"
+    real.write_text("all of it\n")
+
+    def programs(place: Path) -> dict[str, list[str]]:
+        load = ["sh", "-c", f"cat >{place}"]
+        return {"dump": ["cat", str(place)], "restore": load, "clear": ["rm", "-f", str(place)]}
+
+    host.job["sources"] = {"app": {"type": "command", **programs(real)}}
+    host.configure()
+    assert host.lifeboat("run", "shop").returncode == 0
+    own = {key: value for key, value in programs(stand_in).items() if key != left}
+    host.job["drill"] = {"sources": {"app": {**own, "restore_without_copy": True}}}
+    host.configure()
+    done = host.drill()
+    assert real.read_text() == "all of it\n"
+    assert done.returncode == 2
+    assert f"drill.sources.app: give its `{left}` too" in done.stderr
+
+
 def test_a_place_that_the_user_names_is_restored_into_in_a_measured_time_and_left_empty(
     host: DrillHost, tmp_path: Path
 ) -> None:

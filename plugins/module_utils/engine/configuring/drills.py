@@ -29,6 +29,9 @@ DRILLS = (
     Option("spread", "duration"),
 )
 
+_PROGRAMS = ("dump", "restore", "clear")  # of a command: they say which place it is
+_SAME_PLACE = {"check", "count", "extension", "trailer", "restore_without_copy"}
+
 
 def drilled(reading: Reading, job: Job, body: Mapped) -> Job:
     """The same job with how it is drilled."""
@@ -47,6 +50,7 @@ def drilled(reading: Reading, job: Job, body: Mapped) -> Job:
         if not isinstance(own, Mapping) or "type" in own:
             raise ConfigError(f"{at}: write what is different of this source in a drill")
         shared = {k: v for k, v in body["sources"][name].items() if k != "objectives"}
+        _require_own_programs(at, shared, own)
         stand_ins.append(source(reading, at, name, {**shared, **own}, job.user or ""))
     return replace(
         job,
@@ -61,6 +65,17 @@ def drilled(reading: Reading, job: Job, body: Mapped) -> Job:
             schedules=_schedules(f"jobs.{job.name}.drills", body.get("drills") or {}),
         ),
     )
+
+
+def _require_own_programs(at: str, shared: Mapped, own: Mapped) -> None:
+    """A program that is left would read, fill or empty the live data: a drill ends with `clear`."""
+    left = [one for one in _PROGRAMS if shared.get(one) and one not in own]
+    elsewhere = set(own) - _SAME_PLACE  # such as another `env`: then the same programs may do
+    if shared["type"] == "command" and left and (elsewhere & {*_PROGRAMS} or not elsewhere):
+        raise ConfigError(
+            f"{at}: give its `{left[0]}` too: that of the job is of the live data",
+            hint="name `dump`, `restore` and `clear` of a place for drills, or another `env` or `cwd` for all",
+        )
 
 
 def _schedules(where: str, bodies: Mapped) -> tuple[DrillSchedule, ...]:
