@@ -137,7 +137,7 @@ def _without_secrets(source: Any) -> Any:
     if not isinstance(source, Mapping):
         return source
     return {
-        key: value
+        key: _without_secrets(value)  # `env` has some below
         for key, value in source.items()
         if not (isinstance(value, Mapping) and "credential" in value)
         and key not in ("credential", "restore_credential")

@@ -50,6 +50,12 @@ def test_a_job_is_drilled_where_the_drill_host_reaches_it_without_its_secrets() 
     assert on_cellar(db1=host()) == {"shop": DRILLED}
 
 
+def test_a_secret_in_an_environment_stays_away_from_the_drill_host_too() -> None:
+    app = {"type": "command", "dump": ["dump"], "env": {"PW": {"credential": "app"}, "LANG": "C"}}
+    told = on_cellar(db1=host(app={**SHOP, "sources": {"app": app}}))
+    assert told["app"]["sources"] == {"app": {**app, "env": {"LANG": "C"}}}
+
+
 def test_a_host_that_another_one_drills_for_does_not_drill_itself() -> None:
     db1 = host()
     told = drilled_jobs(db1["lifeboat_jobs"], {"cellar": CELLAR, "db1": db1}, "db1")
