@@ -22,7 +22,7 @@ from ..model import Archive, Manifest
 from ..naming import RESTORE_NOTE, SUMS, archive_key, archive_prefix, catalog_prefix, manifest_key
 from ..ports import Destination
 from ..progress import Event, Listener, silent
-from .catalog import openings, read_document
+from .catalog import openings, read_document, read_signature
 from .restore_note import restore_note
 
 _BLOCK = 1 << 20
@@ -54,9 +54,10 @@ def write_bundle(
         if there.exists() and not (there is beside and part.exists()):
             raise UsageError(f"{there} is there already", hint="a bundle replaces no file")
     manifest, content = read_document(destination, host, job, id_, signers)
+    signature = read_signature(destination, manifest, content, signers)
     try:
         with _claimed(part, beside) as out:
-            _write(out, destination, manifest, content, listener)
+            _write(out, destination, manifest, content, signature, listener)
             out.flush()
             os.fsync(out.fileno())
             digest = file_sha256(part)
@@ -114,12 +115,13 @@ def _write(
     destination: Destination,
     manifest: Manifest,
     content: bytes,
+    signature: bytes | None,
     listener: Listener,
 ) -> None:
     key, below = manifest_key(manifest.host, manifest.job, manifest.id), ""
     _small(out, manifest, key, content)
-    with suppress(DestinationError), destination.open(key + ".sig") as signature:
-        _small(out, manifest, key + ".sig", signature.read(_BLOCK))
+    if signature is not None:
+        _small(out, manifest, key + ".sig", signature)
     prefix = catalog_prefix(manifest.host, manifest.job) + manifest.id + "."
     for stored in destination.list(prefix):
         if stored.key[len(prefix) :].split("-")[0] in _MARKS:

@@ -192,10 +192,18 @@ def read_document(
     raise failure or FormatError(f"there is no manifest {key} at {destination.name}")
 
 
-def read_signature(destination: Destination, host: str, job: str, id_: str) -> bytes | None:
-    """The signature beside a manifest, whoever made it; None where there is none."""
+def read_signature(
+    destination: Destination, manifest: Manifest, document: bytes, signers: Sequence[str] = ()
+) -> bytes | None:
+    """The signature beside a manifest, whoever made it; None where there is none.
+
+    With `signers`, the one by which one of them signed `document`; somebody may have laid another over it.
+    """
+    key = signature_key(manifest.host, manifest.job, manifest.id)
+    if signers:
+        return _check_signature(destination, key, document, signers)
     try:
-        with destination.open(signature_key(host, job, id_)) as stream:
+        with destination.open(key) as stream:
             return stream.read(signing.LIMIT)
     except DestinationError as exc:
         if exc.missing:
@@ -205,14 +213,16 @@ def read_signature(destination: Destination, host: str, job: str, id_: str) -> b
 
 def _check_signature(
     destination: Destination, key: str, document: bytes, signers: Sequence[str]
-) -> None:
+) -> bytes:
+    """The signature that is right; raises UnsignedError."""
     failure: UnsignedError | None = None
     what = f"{key[: -len('.sig')]} at {destination.name}"
     for opened in openings(destination, key):
         try:
             with opened as stream:
                 signature = stream.read(signing.LIMIT)
-            return signing.check(document, signature, signers, what)
+            signing.check(document, signature, signers, what)
+            return signature
         except UnsignedError as exc:
             failure = failure or exc
         except DestinationError as exc:

@@ -57,7 +57,7 @@ def replicate(
     UnsignedError unless one of them signed that. `accepted`: its size was accepted on this host.
     """
     manifest, document = read_document(from_, host, job, id_, signers)
-    signature = read_signature(from_, host, job, id_)
+    signature = read_signature(from_, manifest, document, signers)
     there = next(copy for copy in copies_at(from_, host, job) if copy.id == id_)
     empty(spool)
     lane = Lane(to, (host, job, id_), clock, listener)
