@@ -19,6 +19,9 @@ from ..units import human_size
 
 _SECONDS = 0.2  # between two drawings
 _WIDTH = 24
+_NARROW = 8  # a bar of fewer signs tells nothing
+_COLUMNS = 80  # of a terminal that does not say
+_ENDS_ALONE = ("dump", "read-back", "verify")  # are told once, with their size
 _MOST = 1 << 62  # bytes; more is not what our unit wrote
 
 
@@ -133,9 +136,9 @@ def shown(text: object, keep: str = "") -> str:
 def _line(event: Event) -> None:
     """Only beginnings, ends and problems: a journal is not a terminal."""
     if event.ended or event.problem or not event.done_bytes:
-        if not event.ended and not event.problem and event.phase in ("dump", "read-back"):
+        if not event.ended and not event.problem and event.phase in _ENDS_ALONE:
             return
-        sys.stderr.write(sentence(event) + "\n")
+        sys.stderr.write(shown(sentence(event), "\n") + "\n")
         sys.stderr.flush()
 
 
@@ -154,20 +157,32 @@ class _Bar:
     def __call__(self, event: Event) -> None:
         moment = time.monotonic()
         key = f"{event.phase} {event.what}"
+        new = key not in self._since  # is shown at once: nothing more may come of it for long
         begun = self._since.setdefault(key, moment)
         if event.ended or event.problem:
             self._since.pop(key, None)
-            sys.stderr.write("\r\x1b[K" + sentence(event) + "\n")
-        elif moment - self._drawn >= _SECONDS:
+            sys.stderr.write("\r\x1b[K" + shown(sentence(event), "\n") + "\n")
+        elif new or moment - self._drawn >= _SECONDS:
             self._drawn = moment
             sys.stderr.write("\r\x1b[K" + self._draw(event, moment - begun))
         sys.stderr.flush()
 
     def _draw(self, event: Event, seconds: float) -> str:
-        text = sentence(event)
+        """One line that fits: what wraps could not be drawn over."""
+        text, columns = shown(sentence(event)), _columns()
         if event.done_bytes and seconds > 0:
             text += f", {human_size(int(event.done_bytes / seconds))}/s"
         if event.total_bytes:
             part = min(1.0, event.done_bytes / event.total_bytes)
-            text = "[" + ("#" * int(part * _WIDTH)).ljust(_WIDTH, ".") + f"] {part:4.0%} " + text
-        return text
+            text = f"{part:4.0%} {text}"
+            width = min(_WIDTH, columns - len(text) - len("[] ") - 1)
+            if width >= _NARROW:
+                text = "[" + ("#" * int(part * width)).ljust(width, ".") + f"] {text}"
+        return text[: columns - 1]
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or _COLUMNS
+    except (OSError, ValueError):
+        return _COLUMNS

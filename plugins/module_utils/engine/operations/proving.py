@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import BinaryIO
 
@@ -20,14 +20,22 @@ _SAMPLES = 8  # of an archive: the first, the last, and others at random
 _BLOCK = 1 << 20
 
 
-def prove_archive(destination: Destination, manifest: Manifest, archive: Archive) -> None:
-    """Read every stored byte of an archive back; raises VerifyError unless it is what was sent."""
+def prove_archive(
+    destination: Destination,
+    manifest: Manifest,
+    archive: Archive,
+    read: Callable[[int], None] = lambda _size: None,
+) -> None:
+    """Read every stored byte of an archive back; raises VerifyError unless it is what was sent.
+
+    read: told how many bytes were, again and again.
+    """
     key = archive_key(manifest.host, manifest.job, manifest.id, archive.name)
     where = f"{archive.name} of {manifest.id} at {destination.name}"
     failure: VerifyError | None = None
     for opened in openings(destination, key, archive.size_bytes):
         try:
-            _prove(opened, archive, where)
+            _prove(opened, archive, where, read)
         except VerifyError as exc:
             failure = failure or exc
             continue
@@ -40,7 +48,12 @@ def prove_archive(destination: Destination, manifest: Manifest, archive: Archive
         raise failure
 
 
-def _prove(opened: AbstractContextManager[BinaryIO], archive: Archive, where: str) -> None:
+def _prove(
+    opened: AbstractContextManager[BinaryIO],
+    archive: Archive,
+    where: str,
+    read: Callable[[int], None],
+) -> None:
     digest, size = hashlib.sha256(), 0
     try:
         with opened as stream:
@@ -50,6 +63,7 @@ def _prove(opened: AbstractContextManager[BinaryIO], archive: Archive, where: st
                     break
                 digest.update(block)
                 size += len(block)
+                read(size)
     except DestinationError as exc:
         if exc.missing:
             raise VerifyError(f"the archive {where} is missing") from exc

@@ -127,8 +127,10 @@ def _one(
         return Finding(id_, destination.name, state, _told(exc), exc.hint)
     try:
         for archive in manifest.archives:
-            listener(Event("verify", f"{archive.name} at {destination.name}"))
-            prove_archive(destination, manifest, archive)
+            begun = Event("verify", f"{archive.name} at {destination.name}", 0, archive.size_bytes)
+            listener(begun)
+            prove_archive(destination, manifest, archive, _telling(listener, begun))
+            listener(replace(begun, done_bytes=archive.size_bytes, ended=True))
         if content is not None:
             prove_beside(manifest, destination)
             _content(job, destination, manifest, content, listener)
@@ -155,6 +157,10 @@ def _one(
     )
 
 
+def _telling(listener: Listener, begun: Event) -> Callable[[int], None]:
+    return lambda size: listener(replace(begun, done_bytes=size))
+
+
 def _content(
     job: Job,
     destination: Destination,
@@ -173,6 +179,7 @@ def _content(
                 one.name: fetch(destination, manifest, one, work.bulk, listener) for one in archives
             }
             parts = plains(archives, paths, decoders, identity)
+            listener(Event("read", record.name))
             job.source(record.name).check_content(parts, work)
             if "inventory" in parts:
                 parts["inventory"].read(lambda stream: stream.read(1))
