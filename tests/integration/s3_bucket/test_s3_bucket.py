@@ -20,6 +20,7 @@ from lifeboat.sources.s3_bucket import load as s3_load
 from lifeboat.sources.s3_bucket import objects as s3_objects
 from lifeboat.sources.s3_bucket import stream as s3_stream
 from lifeboat.sources.s3_bucket.objects import Objects
+from lifeboat.sources.s3_bucket.records import Gone
 from lifeboat.sources.s3_bucket.source import S3Bucket
 from lifeboat.sources.s3_bucket.stream import ObjectStream
 
@@ -91,6 +92,29 @@ def test_what_vanishes_before_it_is_read_is_a_warning(
     assert taken.warnings == ["1 objects vanished while the bucket was read"]
     assert [one["name"] for one in taken.entries] == ["a", "c"]
     source.check_content(taken.plains, work)
+
+
+@pytest.mark.parametrize("versions", ["current", "all"])
+def test_what_is_listed_and_cannot_be_read_has_not_vanished(
+    on_moto: Place,
+    work: Workspace,
+    tmp_path: Path,
+    versions: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A server that lost an object, and not its name, is no reason for a good backup without it."""
+    for key in ("a", "b", "c"):
+        on_moto.put(key, b"x")
+    real = Objects.get
+
+    def get(self: Objects, listed: Any) -> Any:
+        if listed.key == "b":
+            raise Gone("there is no b")
+        return real(self, listed)
+
+    monkeypatch.setattr(Objects, "get", get)
+    with pytest.raises(SourceError, match="'b' is listed, and is not there to be read"):
+        Taken(on_moto.source(versions=versions), work, tmp_path / "store")
 
 
 def test_under_a_constant_writer_each_object_is_of_one_instant(

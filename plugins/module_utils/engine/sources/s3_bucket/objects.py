@@ -96,6 +96,17 @@ class Objects:
             found = self.client.get_bucket_versioning(Bucket=self.connection.bucket)
         return bool(found.get("Status") == "Enabled")
 
+    def lists(self, listed: Listed) -> bool:
+        """Whether a listing shows that object, or that version, now."""
+        at = {"Bucket": self.connection.bucket, "Prefix": self.connection.prefix + listed.key}
+        with self.faults("list"):
+            if listed.version:
+                page = self.client.list_object_versions(**at)
+                there = {(one["Key"], one["VersionId"]) for one in page.get("Versions", [])}
+                return (at["Prefix"], listed.version) in there
+            page = self.client.list_objects_v2(**at, MaxKeys=1)  # the key itself comes first
+            return any(one["Key"] == at["Prefix"] for one in page.get("Contents", []))
+
     # -- one object
 
     def get(self, listed: Listed) -> tuple[Record, Any]:

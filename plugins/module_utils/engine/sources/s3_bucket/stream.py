@@ -107,7 +107,17 @@ class ObjectStream(io.RawIOBase):
                 record, body = again(lambda: self._objects.get(listed))
                 yield record, self._objects.content(record, body)
         except Gone:
-            self.vanished += 1
+            if not self._objects.lists(listed):
+                self.vanished += 1
+                return
+            try:  # it may have come back in between
+                record, body = again(lambda: self._objects.get(listed))
+            except Gone as exc:
+                raise SourceError(
+                    f"{self._objects.connection.whose}: {listed.key!r} is listed, and is not there to be read",
+                    hint="the server has lost it, or its index is wrong: mend or delete it there, then run again",
+                ) from exc
+            yield record, self._objects.content(record, body)
 
     def _small(self, listed: Listed) -> tuple[Record, bytes] | None:
         """An object and its content; None when it is too large to be kept in memory."""
