@@ -144,6 +144,13 @@ def test_triggers_lose_the_name_of_their_database(
     assert b"(1);\n-- DELIMITER ;\nEND */;;\nDELIMITER ;\n" in out
 
 
+def test_routines_use_the_libraries_that_come_with_them() -> None:
+    made = b"\nDELIMITER ;;\nCREATE LIBRARY `a b`\n    LANGUAGE JAVASCRIPT\nAS $$ x $$ ;;\nDELIMITER ;\n"
+    uses = b"\nDELIMITER ;;\nCREATE FUNCTION `f`() RETURNS int\n    USING (%s)\nAS $$ y $$ ;;\nDELIMITER ;\n"
+    told = uses % b"`shop`.`a b` AS `l`, `else`.`where` AS `m`"
+    assert moved(made + told, 7) == made + uses % b"`a b` AS `l`, `else`.`where` AS `m`"
+
+
 def test_a_trigger_that_cannot_be_read_is_told_and_never_run() -> None:
     odd = MARIADB_ROWS + TRIGGER % b"TRIGGER ? BEFORE"
     assert scan(odd).odd_triggers == ["added"]

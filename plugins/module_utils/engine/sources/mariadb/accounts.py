@@ -27,6 +27,11 @@ _STATEMENT = re.compile(
     r"(?:(?:CREATE|ALTER) (?:USER|ROLE)|GRANT|REVOKE|SET DEFAULT ROLE) (?:[^'\"`;\\\r\n]"
     r"|'(?:[^'\\\r\n]|\\[^\r\n]|'')*'|\"(?:[^\"\\\r\n]|\\[^\r\n]|\"\")*\"|`(?:[^`\r\n]|``)*`)*"
 )
+# on one table or routine, which is made after the accounts
+_ON_ONE = re.compile(
+    r"GRANT .+ ON (?:(?:TABLE|PROCEDURE|FUNCTION|LIBRARY|PACKAGE(?: BODY)?) )?"
+    r"`(?:[^`]|``)+`\.`(?:[^`]|``)+` TO "
+)
 _DENIED = (1044, 1142, 1143, 1227)
 
 
@@ -78,7 +83,32 @@ def concerned(access: Access, database: str) -> list[str]:
         if exc.code in _DENIED:
             return []
         raise
-    return sorted({f"{user}@{host}" for user, host in rows})
+    found = {f"{user}@{host}" for user, host in rows}
+    members = _members(access) if found else []
+    for _depth in members:  # a role may be a member of another one
+        found |= {member for role, member in members if role in found}
+    return sorted(found)
+
+
+def _members(access: Access) -> list[tuple[str, str]]:
+    """[(role, who has it)], without those who only administer it."""
+    query = (
+        "SELECT CONCAT(Role, '@'), CONCAT(User, '@', Host) FROM mysql.roles_mapping"
+        " WHERE Admin_option = 'N'"
+    )
+    if access.about.flavour != MARIADB:
+        if access.about.number < (8,):
+            return []
+        query = (
+            "SELECT CONCAT(FROM_USER, '@', FROM_HOST), CONCAT(TO_USER, '@', TO_HOST)"
+            " FROM mysql.role_edges WHERE WITH_ADMIN_OPTION = 'N'"
+        )
+    try:
+        return [(row[0], row[1]) for row in access.ask(query)]
+    except QueryError as exc:
+        if exc.code in _DENIED:
+            return []
+        raise
 
 
 def read(lines: BinaryIO) -> dict[str, list[str]]:
@@ -100,11 +130,13 @@ def missing(access: Access, wanted: Collection[str]) -> list[str]:
 
 def create_missing(
     access: Access, source: str, wanted: Collection[str], known: Mapping[str, list[str]]
-) -> list[str]:
+) -> tuple[list[str], list[str]]:
     """Make those of `wanted` that the server lacks, with their grants; alter no other. Those that
-    cannot be made are told: the data is restored all the same. The accounts that are made.
+    cannot be made are told: the data is restored all the same. The accounts that are made, and the
+    statements that give them rights in what is not there yet: single tables and routines.
     """
-    made = []
+    made: list[str] = []
+    problems: dict[str, SourceError] = {}
     for account in missing(access, wanted):
         if account not in known:
             log.warning("source=%s account=%s missing here and in the backup", source, account)
@@ -118,11 +150,17 @@ def create_missing(
             )
             continue
         made.append(account)
-        try:
-            access.ask(known[account])
-        except SourceError as exc:
-            log.warning("source=%s account=%s not made: %s", source, account, exc)
-    return made
+    for todo in (made, problems):  # again: who has a role may have come before it
+        for account in list(todo):
+            try:
+                access.ask([one for one in known[account] if not _ON_ONE.match(one)])
+                problems.pop(account, None)
+            except SourceError as exc:
+                problems[account] = exc
+    for account, problem in problems.items():
+        log.warning("source=%s account=%s not made: %s", source, account, problem)
+    whole = [one for account in made if account not in problems for one in known[account]]
+    return made, [one for one in whole if _ON_ONE.match(one)]
 
 
 def drop(access: Access, made: Collection[str]) -> None:

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from ...errors import MissingDependency, SourceError
-from .programs import FLAVOURS, MARIADB
+from .programs import FLAVOURS, MARIADB, MYSQL
 from .server import About, Access, identifier, literal
 
 _TRANSACTIONAL = ("InnoDB", "ROCKSDB", "TokuDB", "ndbcluster")
@@ -27,6 +27,8 @@ _KINDS = (
     ("ROUTINES", "ROUTINE_SCHEMA", "ROUTINE_NAME", "REPLACE(LOWER(ROUTINE_TYPE), ' ', '_')"),
     ("EVENTS", "EVENT_SCHEMA", "EVENT_NAME", "'event'"),
 )
+_LIBRARIES = ("LIBRARIES", "LIBRARY_SCHEMA", "LIBRARY_NAME", "'library'")  # of JavaScript
+_HAS_LIBRARIES = (9, 2)  # since when MySQL has them
 
 
 def same(column: str, name: str) -> str:
@@ -52,10 +54,12 @@ def tables(access: Access, database: str) -> list[tuple[str, str]]:
 
 
 def programs(access: Access, database: str) -> list[tuple[str, str]]:
-    """[(kind, name)] of what is text: views, triggers, routines, events."""
+    """[(kind, name)] of what is text: views, triggers, routines, events, libraries."""
+    about = access.about
+    has_libraries = about.flavour == MYSQL and about.number >= _HAS_LIBRARIES
     asked = [
         f"SELECT {kind}, {name} FROM information_schema.{table} WHERE {same(schema, database)}"
-        for table, schema, name, kind in _KINDS
+        for table, schema, name, kind in (*_KINDS, *([_LIBRARIES] if has_libraries else []))
     ]
     return [(row[0], row[1]) for row in access.ask(asked)]
 
@@ -225,7 +229,23 @@ def warnings(access: Access, name: str) -> list[str]:
     return told
 
 
-def refuse_programs(access: Access, source: str) -> None:
+def libraries_unknown(access: Access, name: str) -> list[str]:
+    """["library L"] where the programs are MariaDB's, which do not know what MySQL has of these."""
+    if access.programs.flavour == access.about.flavour:
+        return []
+    return [f"library {one}" for kind, one in programs(access, name) if kind == "library"]
+
+
+def _generated(access: Access, name: str) -> list[str]:
+    """["column TABLE.COLUMN"] of a MySQL server: MariaDB's dump program writes values for them."""
+    rows = access.ask(
+        "SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.COLUMNS"
+        f" WHERE {same('TABLE_SCHEMA', name)} AND GENERATION_EXPRESSION <> ''"
+    )
+    return sorted(f"column {table}.{column}" for table, column in rows)
+
+
+def refuse_programs(access: Access, source: str, name: str) -> None:
     """Raise where the dump program would leave out what it does not know."""
     about, programs_ = access.about, access.programs
     package = FLAVOURS[about.flavour].package
@@ -235,6 +255,15 @@ def refuse_programs(access: Access, source: str) -> None:
             f" {programs_.flavour}, which do not know all of it",
             hint=f"install the package {package}",
         )
+    if programs_.flavour != about.flavour:
+        unknown = _generated(access, name) + libraries_unknown(access, name)
+        if unknown:
+            raise MissingDependency(
+                f"source {source}: the server is {about.version} of {about.flavour}, and the client"
+                f" programs here are those of {programs_.flavour}, whose dump of this could not be"
+                f" restored: {_first(unknown)}",
+                hint=f"install {about.flavour}'s own {package}, and set `programs_path` to where it is",
+            )
     if programs_.flavour == about.flavour and programs_.number[:2] < about.number[:2]:
         raise MissingDependency(
             f"source {source}: the client programs are {programs_.version}, older than the server's"

@@ -50,14 +50,18 @@ class Packer:
             )
         )
 
-    def pack(self, database: str, awake: Collection[bytes] = ()) -> None:
+    def pack(
+        self, database: str, awake: Collection[bytes] = (), later: Collection[str] = ()
+    ) -> None:
         """Turn what is text in a database into rows of a table. Goes on where it was cut off. Those of
-        its events that are `awake` will be enabled when it is unpacked.
+        its events that are `awake` will be enabled when it is unpacked, and the grants `later` given.
         """
         table = f"{identifier(database)}.{identifier(PACKED)}"
         if not self.packed(database) or self._access.value(f"SELECT COUNT(*) FROM {table}") == "0":
             text = awakened(self._programs(database), awake)
-            grants = "\n".join(accounts.of_routines(self._access, database)).encode(*_TEXT)
+            grants = "\n".join([*accounts.of_routines(self._access, database), *later]).encode(
+                *_TEXT
+            )
             pieces = [text[at : at + _PIECE] for at in range(0, len(text), _PIECE)]
             rows = [
                 f"INSERT INTO {table} VALUES ({n}, 0x{piece.hex()})"

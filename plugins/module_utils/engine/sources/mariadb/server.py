@@ -46,6 +46,11 @@ _HINTS = {
     2003: "see that the server runs and that `host`, `port` and `socket` are its own",
     2005: "see that the server runs and that `host`, `port` and `socket` are its own",
     2013: "see the server's log: it may have ended",
+    1418: "set log_bin_trust_function_creators=1 on the server",
+    1419: "set log_bin_trust_function_creators=1 on the server, or `restore_user` to one with SUPER",
+    2059: "these programs no longer know, or do not know yet, how to log in here: install the ones of the"
+    " server's family, MariaDB's or MySQL's, and set `programs_path`",
+    2061: "set `tls: required`: the server takes this password over TLS alone",
     2026: "see `tls` and `tls_ca`, and whether the server offers TLS",
 }
 

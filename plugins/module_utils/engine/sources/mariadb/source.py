@@ -176,7 +176,7 @@ class MariaDB:
             raise SourceError(f"source {self.name}: {name} is the server's own, and not a target")
         with self._server.access(admin=True) as access:
             exists = facts.exists(access, name)
-            told = refusals(access, record.facts, name)
+            told = refusals(access, record.facts, record.totals, name)
             size_bytes, totals, tables = 0, {}, []
             if exists:
                 told += [
@@ -187,6 +187,11 @@ class MariaDB:
                     f"event {one} of the live database has ;; in it, with which the dump program never"
                     " ends: write it without"
                     for one in facts.endless_events(access, name)
+                ]
+                told += [
+                    f"{one} of the live database is not known to {access.programs.flavour}'s programs,"
+                    " which are those here: set `programs_path` to MySQL's own"
+                    for one in facts.libraries_unknown(access, name)
                 ]
                 size_bytes, totals = facts.size_bytes(access, name), facts.totals(access, name)
                 tables = [one for kind, one in facts.tables(access, name) if kind == "table"]
@@ -213,12 +218,12 @@ class MariaDB:
             clause = facts.options((wanted["character_set"], wanted["collation"]))
             mover.drop(swap.side)
             access.ask(f"CREATE DATABASE {identifier(swap.side)} {clause}")
-            made = accounts.create_missing(access, self.name, _accounts(record), known)
+            made, later = accounts.create_missing(access, self.name, _accounts(record), known)
             try:
                 awake = plains["database"].read(
                     lambda lines: self._load(access, packer, swap.side, lines)
                 )
-                packer.pack(swap.side, awake)
+                packer.pack(swap.side, awake, later)
             except BaseException:
                 accounts.drop(access, made)
                 mover.drop(swap.side)
@@ -300,7 +305,7 @@ class MariaDB:
         facts.refuse_unreadable(access, self.name, self.database)
         facts.refuse_names(access, self.name, self.database)
         keys.refuse(access, self.name, self.database)
-        facts.refuse_programs(access, self.name)
+        facts.refuse_programs(access, self.name, self.database)
 
     def _load(self, access: Access, packer: Packer, database: str, lines: BinaryIO) -> set[bytes]:
         try:

@@ -20,7 +20,7 @@ _INSERT = re.compile(
     rb"INSERT INTO %s(?: \((?:%s(?:, )?)+\))? VALUES(\s)" % (_NAME, _NAME.replace(b"(", b"(?:", 1))
 )
 _DROP = re.compile(
-    rb"(?:/\*!\d+ )?DROP (TABLE|SEQUENCE|VIEW|TRIGGER|FUNCTION|PROCEDURE|EVENT|PACKAGE(?: BODY)?)"
+    rb"(?:/\*!\d+ )?DROP (TABLE|SEQUENCE|VIEW|TRIGGER|FUNCTION|PROCEDURE|EVENT|LIBRARY|PACKAGE(?: BODY)?)"
     rb" IF EXISTS %s ?(?:\*/)? ?;" % _NAME
 )
 _LOCK = re.compile(rb"LOCK TABLES %s WRITE;$" % _NAME)
@@ -44,6 +44,10 @@ _EVENT = re.compile(
     % _NAME,
     re.MULTILINE,
 )
+# MySQL's routines in JavaScript name the libraries that they use with their database
+_LIBRARY = re.compile(rb"CREATE LIBRARY %s" % _NAME)
+_USES = re.compile(rb"^    USING \(`.*`\)$", re.MULTILINE)
+_USED = re.compile(_NAME + rb"\." + _NAME)
 _PROGRAM = b"\nDELIMITER ;;\n"
 _PROGRAM_ENDS = b";;\nDELIMITER ;\n"
 
@@ -256,8 +260,9 @@ class Moved:
     """A dump's SQL on its way into a database of another name: triggers lose the name of theirs.
 
     The server keeps a trigger's text as it was typed. With its database in it, it would be made in
-    the live one. Give it blocks, each gives what may go on; `close()` gives the rest. `asleep` disables
-    events, which the server would run where they are not yet to run.
+    the live one. So do routines lose it that use a library of the same dump. Give it blocks, each gives
+    what may go on; `close()` gives the rest. `asleep` disables events, which the server would run where
+    they are not yet to run.
     """
 
     def __init__(self, asleep: bool = False) -> None:
@@ -267,6 +272,7 @@ class Moved:
         self._inside = False  # of the statement of a trigger, a routine or an event
         self._begun = False
         self._misread = Misread()
+        self._libraries: set[bytes] = set()
 
     def __call__(self, block: bytes) -> bytes:
         if self._misread(block):
@@ -295,7 +301,15 @@ class Moved:
         if self._asleep:
             self.awake.update(one.group(2) for one in _EVENT.finditer(piece) if one[5] == b"ENABLE")
             piece = _EVENT.sub(rb"\1DISABLE", piece)
+        library = _LIBRARY.match(piece)
+        if library:
+            self._libraries.add(library.group(1))
+        elif self._libraries:
+            piece = _USES.sub(lambda uses: _USED.sub(self._own, uses[0]), piece, 1)
         return _without_database(piece)
+
+    def _own(self, used: re.Match[bytes]) -> bytes:
+        return b"`%s`" % used[2] if used[2] in self._libraries else used[0]
 
     def close(self) -> bytes:
         return self._after_first(bytes(self._held))

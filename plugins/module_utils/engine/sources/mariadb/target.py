@@ -7,14 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import facts
+from .programs import MYSQL
 from .server import Access
 
 # any of these: to make a view, a routine, a trigger or an event in another account's name
 _ANY_DEFINER = {"ALL PRIVILEGES", "ALL", "SUPER", "SET USER", "SET_USER_ID", "SET_ANY_DEFINER"}
 
 
-def refusals(access: Access, wanted: Mapping[str, Any], name: str) -> list[str]:
-    """Why the backup with the facts `wanted` cannot become database `name` here, in sentences."""
+def refusals(
+    access: Access, wanted: Mapping[str, Any], totals: Mapping[str, int], name: str
+) -> list[str]:
+    """Why the backup with the facts `wanted` and its `totals` cannot become database `name` here, in
+    sentences.
+    """
     about, told = access.about, []
     if about.read_only:
         told.append("the server is read only, as replicas are: restore on its primary")
@@ -32,6 +37,9 @@ def refusals(access: Access, wanted: Mapping[str, Any], name: str) -> list[str]:
             " (MySQL: SET_USER_ID or SET_ANY_DEFINER), or define views, routines, triggers and events"
             f" as {about.user} before the backup"
         )
+    kinds = {kind for kind, _name in facts.programs(access, name)}
+    if {"trigger", "function"} & kinds or totals.get("triggers") or totals.get("functions"):
+        told += _distrusted(access, given)
     # of MariaDB's newer ones the first column holds only what follows the character set: the name is
     # the third (FULL_COLLATION_NAME), a column that neither MySQL nor MariaDB before 10.10 has
     listed = access.ask("SELECT * FROM information_schema.COLLATION_CHARACTER_SET_APPLICABILITY")
@@ -60,3 +68,15 @@ def refusals(access: Access, wanted: Mapping[str, Any], name: str) -> list[str]:
         )
     ]
     return told
+
+
+def _distrusted(access: Access, given: set[str]) -> list[str]:
+    """Why this user's triggers and functions are refused by a server that logs them."""
+    if access.about.flavour != MYSQL or given & {"ALL PRIVILEGES", "ALL", "SUPER"}:
+        return []
+    if access.ask("SELECT @@log_bin, @@log_bin_trust_function_creators") != [["1", "0"]]:
+        return []
+    return [
+        f"the user {access.about.user} may not make triggers and functions while the server has a binary"
+        " log: set log_bin_trust_function_creators=1 there, or set `restore_user` to one with SUPER"
+    ]
