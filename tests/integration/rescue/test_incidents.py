@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import Any
 
 from .host import PHRASE, Host
@@ -28,6 +29,21 @@ def test_a_refusal_of_the_gate_is_remembered(host: Host) -> None:
     assert (one["id"], one["exit_code"], one["job"]) == (id_, 6, "shop")
     assert "production needs the phrase RESTORE PRODUCTION" in one["errors"][0]
     assert f"shop restore {id_} REFUSED" in spoken(host)
+
+
+def test_a_key_that_does_not_open_the_backup_is_remembered(host: Host) -> None:
+    id_ = host.run()
+    other = subprocess.run(["age-keygen"], capture_output=True, text=True, check=True).stdout
+    stranger = host.base / "stranger.key"
+    stranger.write_text(other)
+    right = ("--confirm", PHRASE, "--target-host", "h1")
+    words = ("restore", "shop", id_, "--identity", str(stranger), *right)
+    assert host.lifeboat(*words).returncode == 2
+    (one,) = remembered(host, "restore")
+    assert (one["id"], one["exit_code"]) == (id_, 2)
+    assert "does not open backup" in one["errors"][0]
+    assert f"shop restore {id_} FAILED" in spoken(host)
+    assert other.splitlines()[-1] not in (host.root / "state/log/history.jsonl").read_text()
 
 
 def test_an_undo_that_is_refused_is_remembered(host: Host) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..errors import LifeboatError, UsageError
+from ..operations.unlocking import WrongIdentity
 from ..progress import Listener
 from .session import Session, remember
 
@@ -23,13 +24,14 @@ def incidents(
 ) -> Iterator[None]:
     """What is raised within goes on, after a line with `facts`, the exit code and the reason.
 
-    A request that is wrong in itself (UsageError: no such backup) is no incident.
+    A request that is wrong in itself (UsageError: no such backup) is no incident; somebody with a key
+    that does not open the backup is one.
     """
     try:
         yield
-    except UsageError:
-        raise
     except (LifeboatError, OSError, KeyboardInterrupt) as exc:
+        if isinstance(exc, UsageError) and not isinstance(exc, WrongIdentity):
+            raise
         code = 130 if isinstance(exc, KeyboardInterrupt) else getattr(exc, "exit_code", 1)
         reason = str(exc) or "interrupted"
         remember(session, listener, event, job, **facts, exit_code=code, errors=[reason])
