@@ -92,14 +92,25 @@ def count(
     told: Mapping[str, Any],
     plain: str,
     writer: InventoryWriter,
+    pages: bool,
 ) -> None:
+    """Write down what is there. `pages`: see server.counts_pages."""
     if told.get("type") == "view":
         writer.add("view", plain)
         return
-    # By reading, not from the server's statistics, which may be off.
-    counting = {"aggregate": name, "pipeline": [{"$count": "rows"}], "cursor": {}}
-    answer = next(iter(session.rows(database, counting)), {"rows": 0})
+    rows = (count_by_pages if pages else count_by_reading)(session, database, name)
     made = definition(told.get("options") or {})
-    writer.add("collection", plain, rows=int(answer["rows"]), definition=made)
+    writer.add("collection", plain, rows=rows, definition=made)
     for one in session.rows(database, {"listIndexes": name}):
         writer.add("index", f"{plain} {one['name']}", definition=definition(one))
+
+
+def count_by_reading(session: Session, database: str, name: str) -> int:
+    """Of documents: by the server, but not from its statistics, which may be off."""
+    counting = {"aggregate": name, "pipeline": [{"$count": "rows"}], "cursor": {}}
+    return int(next(iter(session.rows(database, counting)), {"rows": 0})["rows"])
+
+
+def count_by_pages(session: Session, database: str, name: str) -> int:
+    """The same where `counts_pages`, without a document being built: a thirtieth of the time."""
+    return int(session.ask(database, {"collStats": name})["count"])

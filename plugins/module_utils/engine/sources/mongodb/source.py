@@ -34,7 +34,7 @@ from . import chosen as choosing
 from . import restore as restoring
 from .archive import OURS, walk
 from .dump import EXTENSION, MongoDBDump
-from .server import Server
+from .server import Server, counts_pages
 from .session import Session
 from .swap import Room
 
@@ -300,11 +300,12 @@ class MongoDB:
         os.close(descriptor)
         writer = InventoryWriter(Path(path))
         with self._server.session(admin=True) as session:
+            pages = counts_pages(session)
             for origin, database in swap.note["databases"].items():
                 for name, told in session.collections(database).items():
                     if name.startswith(swap.side):
                         plain = f"{origin}.{name[len(swap.side) :]}"
-                        restoring.count(session, database, name, told, plain, writer)
+                        restoring.count(session, database, name, told, plain, writer, pages)
         return writer.close()
 
     def swap(self, swap: Swap) -> None:
