@@ -127,7 +127,9 @@ def measure(bench: Bench, rounds: int, limit: Limit) -> bool:
 def measure_restore(bench: Bench, rounds: int, limit: Limit) -> bool:
     root = bench.folder / "to-disk"
     bench.lifeboat(root)
-    return judge("restore", bench, rounds, bench.restore_floor, lambda: bench.restore(root), limit)
+    kept = judge("restore", bench, rounds, bench.restore_floor, lambda: bench.restore(root), limit)
+    row("of it compare", bench.compared, "counted where it lies, set against the inventory")
+    return kept
 
 
 def judge(

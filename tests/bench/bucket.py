@@ -25,7 +25,9 @@ class Bucket:
             raise SystemExit("the floor of a bucket is rclone: install the package rclone")
         self.size_mb = size_mb
         self._between = str(folder / "between")
-        self._server = s3.Server(folder / "s3-source", keep_alive=True)  # as servers in the field do
+        self._server = s3.Server(
+            folder / "s3-source", keep_alive=True
+        )  # as servers in the field do
 
     def __enter__(self) -> Bucket:
         self._server.start()

@@ -61,6 +61,7 @@ class Measured(Protocol):
 class Bench:
     def __init__(self, folder: Path, database: Measured) -> None:
         self.folder, self.database = folder, database
+        self.compared: list[float] = []  # seconds of each restore in which it counts and compares
         subprocess.run(["age-keygen", "-o", str(folder / "key")], check=True, capture_output=True)
         self.recipient = subprocess.run(
             ["age-keygen", "-y", str(folder / "key")], check=True, capture_output=True, text=True
@@ -138,12 +139,20 @@ class Bench:
         return ("restore", "bench", newest, "--identity", str(self.folder / "key"), *gate, *words)
 
     def restore(self, root: Path) -> tuple[float, float]:
-        """(seconds, own peak memory in MB) of a restore, and let go of it."""
+        """(seconds, own peak memory in MB) of a restore, and let go of it; see `compared`."""
         into = self.database.into("bench_new")
-        measured = self.lifeboat(root, *self.restoring(*(("--into", into) if into else ())))
+        words = self.restoring(*(("--into", into) if into else ()))
+        begun = moment = time.monotonic()
+        phase, compared = "", 0.0
+        for line, at in self.heard(root, *words):
+            compared += at - moment if phase == "compare" else 0.0
+            moment, phase = at, line.partition(" ")[0]
+        seconds = time.monotonic() - begun
+        self.compared.append(compared)
+        peak = int((self.folder / "peak").read_text()) / 1024
         self.lifeboat(root, "confirm", "bench")
         self.database.drop("bench_new")
-        return measured
+        return seconds, peak
 
     def argv(self, root: Path, *words: str) -> list[str]:
         code = PRELUDE.format(

@@ -24,6 +24,7 @@ def shop(server):
         book.create_index("note")
         book.delete_many({"_id": {"$gte": 1000, "$lt": 1700}})
         client.counted.create_collection("empty")
+        client.counted["odd \\ name"].insert_one({"_id": 1})
     yield server.source("counted")
     with server.client() as client:
         for name in ("counted", "counted_new"):
@@ -33,7 +34,7 @@ def shop(server):
 def test_pages_hold_as_many_documents_as_are_read(shop, server):
     with shop._server.session() as session:
         assert counts_pages(session)
-        for name, rows in (("book", 2320), ("empty", 0)):
+        for name, rows in (("book", 2320), ("empty", 0), ("odd \\ name", 1)):
             assert count_by_reading(session, "counted", name) == rows
             assert count_by_pages(session, "counted", name) == rows
 

@@ -10,7 +10,7 @@ from typing import Any
 from ...inventory import InventoryWriter
 from .archive import OURS, SYSTEM, Collection, definition, read_extended
 from .chosen import patterns
-from .session import Session
+from .session import CommandRefused, Session
 from .swap import Room
 
 # By servers on some system, or by patterns of the tools.
@@ -113,4 +113,7 @@ def count_by_reading(session: Session, database: str, name: str) -> int:
 
 def count_by_pages(session: Session, database: str, name: str) -> int:
     """The same where `counts_pages`, without a document being built: a thirtieth of the time."""
-    return int(session.ask(database, {"collStats": name})["count"])
+    try:
+        return int(session.ask(database, {"collStats": name})["count"])
+    except CommandRefused:  # FerretDB does not find the pages of a name with a backslash
+        return count_by_reading(session, database, name)
