@@ -6,17 +6,23 @@ from pathlib import Path
 
 WEB = 33  # www-data on every Debian
 
-cache = Redis("cache-secret-of-the-lab")  # noqa: F821 (resp.py comes before)
-for number in range(5000):
-    cache.ask("SET", f"key:{number}", f"value {number}")
-cache.ask("SET", b"odd\x00\xff", b"\x00\r\n\xfe")
-cache.ask("SET", "session", "until", "EX", 100000)
-cache.ask("RPUSH", "list", "one", "two")
-cache.ask("HSET", "hash", "field", "grün 🚀")
-cache.ask("ZADD", "ranked", "1.5", "one")
-cache.ask("XADD", "stream", "1-1", "field", "value")
-cache.ask("SELECT", 5)
-cache.ask("SET", "elsewhere", "5")
+
+def fill(server, keys):
+    for number in range(keys):
+        server.ask("SET", f"key:{number}", f"value {number}")
+    server.ask("SET", b"odd\x00\xff", b"\x00\r\n\xfe")
+    server.ask("SET", "session", "until", "EX", 100000)
+    server.ask("RPUSH", "list", "one", "two")
+    server.ask("HSET", "hash", "field", "grün 🚀")
+    server.ask("ZADD", "ranked", "1.5", "one")
+    server.ask("XADD", "stream", "1-1", "field", "value")
+    server.ask("SELECT", 5)
+    server.ask("SET", "elsewhere", "5")
+
+
+fill(Redis("cache-secret-of-the-lab"), 5000)  # noqa: F821 (resp.py comes before)
+if VALKEY:  # noqa: F821
+    fill(Redis("visits-secret-of-the-lab", 6380), 3000)  # noqa: F821
 
 notes = Path("/srv/notes/kept")
 for number in range(20):

@@ -1,11 +1,14 @@
-"""Speak with the Redis server of this host, for those who fill it and those who look at it."""
+"""Speak with the Redis and the Valkey server of this host, for those who fill them and those who look at them."""
 
+import os
 import socket
+
+VALKEY = os.path.exists("/usr/bin/valkey-server")  # Debian 12 has none
 
 
 class Redis:
-    def __init__(self, password):
-        self._lines = socket.create_connection(("127.0.0.1", 6379)).makefile("rwb")
+    def __init__(self, password, port=6379):
+        self._lines = socket.create_connection(("127.0.0.1", port)).makefile("rwb")
         self.ask("AUTH", password)
 
     def ask(self, *words):

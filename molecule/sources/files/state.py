@@ -32,13 +32,20 @@ def shop():
 
 
 def cache():
-    redis = Redis("cache-secret-of-the-lab")  # noqa: F821 (resp.py comes before)
+    return keys(Redis("cache-secret-of-the-lab"))  # noqa: F821 (resp.py comes before)
+
+
+def visits():
+    return keys(Redis("visits-secret-of-the-lab", 6380))  # noqa: F821
+
+
+def keys(server):
     found = []
     for database in (0, 5):
-        redis.ask("SELECT", database)
-        for key in sorted(redis.ask("KEYS", "*")):
+        server.ask("SELECT", database)
+        for key in sorted(server.ask("KEYS", "*")):
             found.append(
-                f"{database} {key!r} {redis.ask('EXPIRETIME', key)} {redis.ask('DUMP', key)!r}"
+                f"{database} {key!r} {server.ask('EXPIRETIME', key)} {server.ask('DUMP', key)!r}"
             )
     return found
 
@@ -95,5 +102,5 @@ def box():
 
 
 ALL = (wiki, shop, cache, notes, settings, uploads, events, extra)
-ASKED = (box,) if sys.argv[1:] == ["box"] else ALL
+ASKED = (box,) if sys.argv[1:] == ["box"] else ALL + ((visits,) if VALKEY else ())  # noqa: F821
 json.dump({look.__name__: look() for look in ASKED}, sys.stdout)

@@ -12,7 +12,7 @@ INSERT INTO page (title, body, picture, changed, price, marks, facts) VALUES
 CREATE TABLE word (id int PRIMARY KEY, word text);
 INSERT INTO word SELECT seq, CONCAT('word ', seq, REPEAT('x', seq % 50)) FROM seq_1_to_20000;
 CREATE TABLE empty_one (id int);
-CREATE TABLE `odd ``name` (`select` int PRIMARY KEY, page int, FOREIGN KEY (page) REFERENCES page (id));
+CREATE TABLE `odd ``name` (`select` int PRIMARY KEY, page int, CONSTRAINT odd_page FOREIGN KEY (page) REFERENCES page (id));
 INSERT INTO `odd ``name` VALUES (1, 1);
 CREATE TABLE audit (id int AUTO_INCREMENT PRIMARY KEY, what text);
 CREATE VIEW titles AS SELECT id, title FROM page;

@@ -8,6 +8,7 @@ from tests.lab.hosts import on, told
 
 SECRETS = (
     "cache-secret",
+    "visits-secret",
     "dumps-secret",
     "wiki-secret",
     "root-secret-of-the-lab",
