@@ -40,6 +40,7 @@ class Server:
     folder: Path
     port: int
     killed: bool = False
+    programs: str = BIN
 
     @property
     def data(self) -> Path:
@@ -47,7 +48,7 @@ class Server:
 
     def control(self, *words: str) -> None:
         done = subprocess.run(
-            as_server_user(BIN + "/pg_ctl", "-D", str(self.data), "-w", "-s", *words),
+            as_server_user(self.programs + "/pg_ctl", "-D", str(self.data), "-w", "-s", *words),
             cwd="/",
             capture_output=True,
             text=True,
@@ -77,7 +78,7 @@ class Server:
         }
 
     def sql(self, text: str, database: str = "postgres", user: str = "postgres") -> str:
-        argv = [BIN + "/psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
+        argv = [self.programs + "/psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
         done = subprocess.run(
             as_server_user(*argv) if user == "postgres" else argv,
             input=text,
@@ -92,7 +93,7 @@ class Server:
     def psql(self, database: str) -> subprocess.Popen[bytes]:
         """A session that stays: write to its stdin; close it to end it."""
         return subprocess.Popen(
-            as_server_user(BIN + "/psql", "-X", "-q", "-A", "-t"),
+            as_server_user(self.programs + "/psql", "-X", "-q", "-A", "-t"),
             env={**self.environment(), "PGDATABASE": database},
             cwd="/",
             stdin=subprocess.PIPE,
@@ -112,24 +113,24 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def make_server() -> Iterator[Callable[[], Server]]:
+def make_server() -> Iterator[Callable[..., Server]]:
     """Servers, all stopped and removed at the end. A unix socket's path must be short: not tmp_path."""
     if not os.path.exists(BIN + "/pg_ctl"):
         pytest.skip("no PostgreSQL server programs here")
     made: list[Server] = []
 
-    def make() -> Server:
+    def make(programs: str = BIN) -> Server:
         folder = Path(tempfile.mkdtemp(prefix="lb-pg-", dir="/tmp"))
         folder.chmod(0o755)
         if OS_USER:
             shutil.chown(folder, OS_USER)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            server = Server(folder, probe.getsockname()[1])
+            server = Server(folder, probe.getsockname()[1], programs=programs)
         made.append(server)
         words = ("-D", str(server.data), "-U", "postgres", "-A", "trust", "-E", "UTF8")
         subprocess.run(
-            as_server_user(BIN + "/initdb", "--no-sync", "--locale=C.UTF-8", *words),
+            as_server_user(programs + "/initdb", "--no-sync", "--locale=C.UTF-8", *words),
             cwd="/",
             check=True,
             stdout=subprocess.DEVNULL,

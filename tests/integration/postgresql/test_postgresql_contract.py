@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.lab.moved import for_everyone
 from tests.unit.contracts.source_contract import SourceContract
 
 from .conftest import Server
@@ -55,3 +57,27 @@ class TestPostgreSQL(SourceContract):
 
     def leftovers(self, ground: Path) -> list[str]:
         return sorted(set(self.server.databases()) - {"postgres", "shop"})
+
+
+NEWER = os.environ.get("LIFEBOAT_TEST_POSTGRESQL", "")
+
+
+@pytest.fixture(scope="module")
+def newer_server(make_server: Callable[..., Server]) -> Iterator[Server]:
+    with for_everyone(NEWER) as programs:
+        server = make_server(programs)
+        yield server
+        server.control("-m", "immediate", "stop")
+        server.killed = True  # nothing is left to stop
+
+
+@pytest.mark.skipif(not NEWER, reason="LIFEBOAT_TEST_POSTGRESQL names no programs")
+class TestNewerPostgreSQL(TestPostgreSQL):
+    @pytest.fixture(autouse=True)
+    def _server(self, newer_server: Server) -> Iterator[None]:
+        self.server = newer_server
+        yield
+        self._clear()
+
+    def make(self, ground: Path) -> Any:
+        return self.server.source(programs_path=self.server.programs)
