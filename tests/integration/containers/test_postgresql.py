@@ -147,6 +147,20 @@ def test_a_dump_that_is_given_up_is_no_crash_for_the_server(server: Container) -
     assert "terminated by signal" not in podman("logs", server.name)
 
 
+def test_the_rows_of_some_tables_alone_come_beside(host: Host, server: Container) -> None:
+    sql(server, "CREATE TABLE other AS SELECT * FROM book; CREATE TABLE last AS SELECT * FROM book")
+    id_ = host.run()
+
+    done = host.restore(id_, "--into", "some", "--path", "book", "--path", "last")
+
+    assert done.returncode == 0, done.stderr
+    asked = "SELECT (SELECT count(*) FROM {}) || ' ' || (SELECT sum(id) FROM {})"
+    for table in ("book", "last"):
+        there = sql(server, asked.format(table, table), "some")
+        assert there == sql(server, asked.format(table, table)) != "0 "
+    assert sql(server, "SELECT count(*) FROM other", "some") == "0"
+
+
 def test_a_drill_needs_no_container(host: Host) -> None:
     """In a disaster there is none, and so none of the options that its environment holds."""
     host.run()

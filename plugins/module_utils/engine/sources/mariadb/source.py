@@ -3,26 +3,29 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ...errors import ProcessError, SourceError, VerifyError
-from ...inventory import InventoryWriter
+from ...inventory import Entry, InventoryWriter
 from ...model import Inventory, Needs, Option, Secret, Shelf, SourceRecord, Swap, Target, Workspace
 from ...options import IDENTITIES
 from ...packages import loopback
 from ...placement import HERE, Placement
 from ...ports import Arena, Plain
+from .. import some_tables
 from . import accounts, arena, facts, keys
 from .dump import MariaDBDump, complain
 from .packing import PACKED, Packer
 from .server import Access, QueryError, Server, identifier
 from .stream import Found, Scanner
 from .swap import Mover, fitting
+from .tables import rows_of
 from .target import refusals
 
 log = logging.getLogger(__name__)
@@ -78,6 +81,7 @@ class MariaDB:
         self.name = name
         self.optional = optional
         self.database = database
+        self._only: tuple[str, ...] = ()  # tables, of a restore of some alone
         self._server = Server(
             source=name,
             placement=placement,
@@ -169,6 +173,19 @@ class MariaDB:
 
     # -- restore
 
+    def narrowed(self, paths: Sequence[str], merge: bool) -> MariaDB:
+        """See ports.Narrowable: `paths` are tables, whose rows alone come into a new database."""
+        some_tables.refuse_merge(self.name, merge)
+        made = copy.copy(self)
+        made._only = tuple(paths)
+        return made
+
+    def alike(
+        self, swap: Swap, recorded: Iterator[Entry], found: Iterator[Entry]
+    ) -> tuple[Iterator[Entry], Iterator[Entry]]:
+        """See ports.Narrowable."""
+        return some_tables.alike(self.name, swap.note.get("only", ()), recorded, found)
+
     def target(self, record: SourceRecord, into: str | None) -> Target:
         name = into or self.database
         self._refuse_name(name)
@@ -195,9 +212,13 @@ class MariaDB:
                 ]
                 size_bytes, totals = facts.size_bytes(access, name), facts.totals(access, name)
                 tables = [one for kind, one in facts.tables(access, name) if kind == "table"]
+        told += some_tables.refusals(self._only, into, exists)
         label = f"database {name} on {self._server.place}"
+        if self._only:
+            label += ", the rows of " + ", ".join(self._only) + " alone"
+        note = {"only": self._only} if self._only else {}
         return Target(
-            label, name, exists, size_bytes, totals, tuple(told), tables=tuple(sorted(tables))
+            label, name, exists, size_bytes, totals, tuple(told), note, tables=tuple(sorted(tables))
         )
 
     def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
@@ -206,7 +227,7 @@ class MariaDB:
         with self._server.access(admin=True) as access:
             exists = facts.exists(access, target.name)
             new = accounts.missing(access, _accounts(record))
-        return Swap(self.name, target.name, side, kept, exists, {"accounts": new})
+        return Swap(self.name, target.name, side, kept, exists, {"accounts": new, **target.note})
 
     def stage(
         self, swap: Swap, record: SourceRecord, plains: Mapping[str, Plain], work: Workspace
@@ -221,7 +242,7 @@ class MariaDB:
             made, later = accounts.create_missing(access, self.name, _accounts(record), known)
             try:
                 awake = plains["database"].read(
-                    lambda lines: self._load(access, packer, swap.side, lines)
+                    lambda lines: self._load(access, packer, swap, lines)
                 )
                 packer.pack(swap.side, awake, later)
             except BaseException:
@@ -307,11 +328,14 @@ class MariaDB:
         keys.refuse(access, self.name, self.database)
         facts.refuse_programs(access, self.name, self.database)
 
-    def _load(self, access: Access, packer: Packer, database: str, lines: BinaryIO) -> set[bytes]:
+    def _load(self, access: Access, packer: Packer, swap: Swap, lines: BinaryIO) -> set[bytes]:
+        blocks: Iterable[bytes] = iter(lambda: lines.read(_BLOCK), b"")
+        if swap.note.get("only"):
+            blocks = rows_of(blocks, swap.note["only"])
         try:
-            return packer.feed(database, iter(lambda: lines.read(_BLOCK), b""), asleep=True)
+            return packer.feed(swap.side, blocks, asleep=True)
         except ProcessError as exc:
-            problem = access.explain(exc, database)
+            problem = access.explain(exc, swap.side)
             hint = problem.hint or "the live database was not touched"
             if isinstance(problem, QueryError) and problem.code in _ELSEWHERE:
                 hint = (

@@ -141,8 +141,8 @@ def load(
 ) -> None:
     """pg_restore into the empty database `name`; raises SourceError, ProcessError of a decoder.
 
-    By `parallel` connections, and of the tables `only`, it needs the plain dump as files in `work`; by
-    one it reads a stream.
+    By `parallel` connections it needs the plain dump as files in `work`; by one it reads a stream, for
+    the tables `only` more than once.
     """
     argv: tuple[str, ...] = (program, "--exit-on-error", "--no-password")
     if not keep_places:
@@ -153,10 +153,11 @@ def load(
     fast = "-c synchronous_commit=off -c default_transaction_read_only=off"
     command = access.command(argv, name, fast)
     try:
-        if parallel > 1 or plain.format == files.FORMAT or only:
+        if parallel > 1 or plain.format == files.FORMAT:
             _load_files(access, command, plain, work, parallel, only)
         else:
-            plain.feed(command)
+            for options in tables.sections(only) if only else [()]:
+                plain.feed(replace(command, argv=(*command.argv, *options)))
     except ProcessError as exc:
         if not str(exc).startswith(command.program):
             raise

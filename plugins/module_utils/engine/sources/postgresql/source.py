@@ -31,6 +31,7 @@ from ...options import IDENTITIES
 from ...packages import loopback
 from ...placement import HERE, Placement
 from ...ports import Arena, Plain
+from .. import some_tables
 from . import arena, count, facts, restore, role, tables
 from . import parallel as parallel_files
 from . import swap as naming
@@ -244,7 +245,7 @@ class PostgreSQL:
         self, swap: Swap, recorded: Iterator[Entry], found: Iterator[Entry]
     ) -> tuple[Iterator[Entry], Iterator[Entry]]:
         """See ports.Narrowable."""
-        return tables.alike(self.name, swap.note.get("only", ()), recorded, found)
+        return some_tables.alike(self.name, swap.note.get("only", ()), recorded, found)
 
     def target(self, record: SourceRecord, into: str | None) -> Target:
         name = into or self.database
@@ -259,7 +260,7 @@ class PostgreSQL:
                 if self._server.on_host:
                     refusals += looking.room(admin, me, record.facts)
             size_bytes, totals, there = looking.look(access, name) if exists else (0, {}, ())
-        refusals += tables.refusals(self._only, into, exists, self._server.placement.local)
+        refusals += some_tables.refusals(self._only, into, exists)
         label = f"database {name} on {self._server.place}"
         if self._only:
             label += ", the rows of " + ", ".join(self._only) + " alone"
