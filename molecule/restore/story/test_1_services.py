@@ -11,52 +11,11 @@ import pytest
 from testinfra.host import Host
 
 from tests.lab import hosts
-from tests.lab.hosts import PHRASE, lifeboat, on, playbook, said, told, wait_for
+from tests.lab.hosts import PHRASE, lifeboat, on, playbook, said, told
+from tests.lab.shop import UNITS, books, fill, instant, log, orders, spoil
 
 CONFIRMED = ("--confirm", PHRASE, "--target-host", "db")
-UNITS = ("shop-worker.service", "shop-web.service")
 KILL = Path(__file__).resolve().parent.parent / "files" / "kill_restore.py"
-
-
-def books(db: Host) -> str:
-    """What the application itself answers, which may have been started just now; "" when it does not."""
-    ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8000/').read().decode())"
-    answer = wait_for(lambda: str(db.run(f'python3 -c "{ask}"').stdout).strip(), timeout_s=15)
-    return str(answer or "")
-
-
-def orders(db: Host) -> str:
-    query = "SELECT count(*) FROM orders"
-    return str(db.check_output(f"runuser -u postgres -- psql -XqAtd shop -c '{query}'"))
-
-
-def fill(db: Host, rows: int) -> None:
-    db.check_output(f"runuser -u www-data -- python3 /srv/shop/web.py fill {rows}")
-
-
-def spoil(db: Host, rows: int = 7) -> None:
-    fill(db, rows)
-    query = f"TRUNCATE orders; INSERT INTO orders SELECT n FROM generate_series(1, {rows}) n"
-    db.check_output(f"runuser -u postgres -- psql -XqAtd shop -c '{query}'")
-
-
-def log(db: Host, since: str) -> list[str]:
-    """What systemd did with the two units, in order."""
-    words = "journalctl --no-pager -o json _PID=1"
-    lines = db.check_output(f"{words} --since '{since}'").splitlines()
-    done = [json.loads(line) for line in lines]
-    kinds = {"Stopping": "stop", "Started": "start"}
-    return [
-        f"{kinds[word]} {one['UNIT']}"
-        for one in done
-        for word in [str(one.get("MESSAGE", "")).split(" ")[0]]
-        if one.get("UNIT") in UNITS and word in kinds
-    ]
-
-
-def instant(db: Host) -> str:
-    db.check_output("sleep 1.1")
-    return str(db.check_output("date '+%Y-%m-%d %H:%M:%S'"))
 
 
 @pytest.fixture(scope="module")
