@@ -295,3 +295,13 @@ def test_a_job_that_cannot_be_recovered_keeps_no_other_waiting(host: Host) -> No
     assert done.returncode == 1
     assert "blog could not be recovered: [Errno 16] busy" in done.stderr
     assert "is taken back" in done.stdout
+
+
+def test_no_name_at_a_destination_keeps_anybody_from_pinning_or_accepting(host: Host) -> None:
+    id_ = host.run()
+    manifest = next(host.disk.glob(f"catalog/*/*/{id_}.json"))
+    manifest.with_name(f"{id_}.suspect-99991231T235959Z").touch()
+    for word in ("pin", "accept"):
+        done = host.lifeboat(word, id_)
+        assert done.returncode == 0, done.stderr
+    assert json.loads(host.lifeboat("list", "shop", "--json").stdout)[0]["good"]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ..errors import LifeboatError, UsageError
@@ -15,6 +15,8 @@ from .output import Output
 from .session import Session, now, remember
 from .wanted import meant
 
+# The second last one that there is: a name may be anybody's, and of any time.
+_LAST = datetime(9999, 12, 31, 23, 59, 58, tzinfo=timezone.utc)
 _KINDS = {"accept": "accepted", "pin": "pin", "unpin": "unpin", "tag": "tag"}
 
 
@@ -54,4 +56,4 @@ def mark(session: Session, asked: Any, out: Output) -> int:
 def _after_all(holding: catalog.Holding) -> datetime:
     """An instant later than every mark there is: the latest wins, and they differ by seconds."""
     marks = [mark.at for _name, copy in holding.copies for mark in copy.marks]
-    return max([now(), *(at + timedelta(seconds=1) for at in marks)])
+    return max([now(), *(min(at, _LAST) + timedelta(seconds=1) for at in marks)])
