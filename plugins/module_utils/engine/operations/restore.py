@@ -25,6 +25,7 @@ from ..job import Job
 from ..model import Archive, Mark, SourceRecord, Swap, Workspace
 from ..ports import Destination
 from ..progress import Event, Listener, silent
+from ..units import human_size
 from . import around, undecided
 from .backup import empty
 from .catalog import put_mark
@@ -84,10 +85,13 @@ class Restore:
         """Bring every archive here and hash it; raises VerifyError before anything is touched."""
         spool = self._area.spool
         empty(spool)  # of what a killed operation left
-        if self._plan.size_bytes > free_bytes(spool):
+        free = free_bytes(spool)
+        if self._plan.size_bytes > free:
+            wanted = human_size(self._plan.size_bytes)
             raise RestoreError(
-                f"the spool {spool} has no room for {self._plan.size_bytes} bytes of archives",
-                hint="make room there",
+                f"{spool} has {human_size(free)} free, and the archives to be fetched take {wanted};"
+                " nothing was touched",
+                hint="make room there, or restore source by source, with --only",
             )
         names = {record.name for record, _target in self._plan.targets}
         require_identity(self._plan.manifest, names, self._decoders, self._identity)
