@@ -305,3 +305,34 @@ def test_no_name_at_a_destination_keeps_anybody_from_pinning_or_accepting(host: 
         done = host.lifeboat(word, id_)
         assert done.returncode == 0, done.stderr
     assert json.loads(host.lifeboat("list", "shop", "--json").stdout)[0]["good"]
+
+
+def test_what_is_written_into_the_history_stops_nobody(host: Host) -> None:
+    """The user of a job may write both files, and root reads them."""
+    id_ = host.run()
+    log = host.root / "state/log"
+    with (log / "audit.jsonl").open("a") as audit:
+        audit.write('{"seq": %s, "prev": "x", "at": "y"}\n' % ("9" * 4300))
+    odd = [
+        {"event": "backup", "exit_code": "x", "outcomes": 3, "odd": 7, "stored": [1]},
+        {"event": "backup", "exit_code": 0, "sizes": {"db": "q"}, "id": id_},
+        {"event": "accept", "id": [1]},
+        {"event": "drill", "at": 5, "phases": 1},
+        {"event": "prune", "at": {}, "pruned": 1},
+    ]
+    with (log / "history.jsonl").open("a") as history:
+        history.writelines(json.dumps({**one, "job": "shop"}) + "\n" for one in odd)
+    assert host.restore(id_).returncode == 0
+    words = [
+        ("confirm", "shop"),
+        ("run", "shop"),
+        ("push",),
+        ("report",),
+        ("runbook",),
+        ("doctor",),
+    ]
+    for one in words:
+        done = host.lifeboat(*one)
+        assert "Traceback" not in done.stderr, (one, done.stderr)
+        assert done.returncode == 0 or one[0] == "doctor", (one, done.stderr)
+    assert host.lifeboat("audit").returncode == 1

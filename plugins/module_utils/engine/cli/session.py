@@ -327,5 +327,5 @@ def _plain(past: Sequence[Mapping[str, Any]]) -> Mapping[str, int]:
 def _remember(listener: Listener, act: Any) -> None:
     try:
         act()
-    except (OSError, LifeboatError) as exc:
+    except (OSError, LifeboatError, ValueError, TypeError) as exc:
         listener(Event("history", str(exc), problem="the history could not be written"))

@@ -28,6 +28,7 @@ _BLOCK = 1 << 20  # bytes read at once, from the end of a file back to its last 
 _MOST_FACT = 64 << 10  # bytes of one value; a larger one is told by its length and hash
 # Of a line that somebody else may have written: deep nesting, and a number that is none.
 _MALFORMED = (ValueError, KeyError, TypeError, ArithmeticError, RecursionError)
+_MOST_ENTRIES = 1 << 53  # a larger number is none of ours
 _FIRST = "0" * 64  # what the first line names as the one before
 
 
@@ -204,7 +205,8 @@ def _last_rotated(path: Path) -> dict[str, Any] | None:
 def _entry(line: bytes) -> dict[str, Any] | None:
     try:
         entry = json.loads(line)
-        return {"seq": int(entry["seq"]), "line": line}
+        seq = int(entry["seq"])
+        return {"seq": seq, "line": line} if 0 <= seq < _MOST_ENTRIES else None
     except _MALFORMED:
         return None
 

@@ -20,6 +20,14 @@ from .backup import Report, plain_sizes
 
 LOG = "lifeboat.log"  # beside it, for people
 _ENDS = {0: "done", 6: "REFUSED"}  # by exit code
+_NUMBERS = ("sizes", "stored", "plain")  # {what: bytes}
+_KINDS: Mapping[str, Any] = {
+    **dict.fromkeys(("id", "at", "commit", "tag"), str),
+    **dict.fromkeys((*_NUMBERS, "phases", "pruned", "failures"), Mapping),
+    **dict.fromkeys(("errors", "odd", "told"), list),
+    "exit_code": int,
+    "seconds": (int, float),
+}
 _READ_BYTES = 4 << 20  # of the end of the file: years of daily runs
 
 
@@ -70,7 +78,8 @@ def remember_failure(
 
 
 def past(history: Path, job: str, event: str = "backup") -> list[Mapping[str, Any]]:
-    """The recorded events of one job, oldest first. A half-written line is passed over."""
+    """The recorded events of one job, oldest first. What is half written, or not of our form, is passed
+    over: whoever runs a job may write the file, and root reads it."""
     found: list[Mapping[str, Any]] = []
     # logrotate may just have begun a new one
     for line in (*_tail(history.with_name(history.name + ".1")), *_tail(history)):
@@ -78,9 +87,18 @@ def past(history: Path, job: str, event: str = "backup") -> list[Mapping[str, An
             entry = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(entry, dict) and entry.get("job") == job and entry.get("event") == event:
+        of_it = isinstance(entry, dict) and entry.get("job") == job and entry.get("event") == event
+        if of_it and _is_sound(entry):
             found.append(entry)
     return found
+
+
+def _is_sound(entry: Mapping[str, Any]) -> bool:
+    kinds = dict(_KINDS, outcomes=Mapping) if entry.get("event") == "backup" else _KINDS
+    if not all(isinstance(entry[name], kind) for name, kind in kinds.items() if name in entry):
+        return False
+    numbers = [one for name in _NUMBERS for one in entry.get(name, {}).values()]
+    return all(isinstance(one, (int, float)) for one in numbers)
 
 
 def _tail(history: Path) -> list[bytes]:
