@@ -22,6 +22,7 @@ from lifeboat.errors import (
 )
 from lifeboat.model import Workspace
 from lifeboat.pipeline import Pipeline
+from lifeboat.sources.mariadb.accounts import concerned
 
 from tests.unit.contracts.source_contract import FilePlain, Taken, differences, staged
 
@@ -219,6 +220,19 @@ def test_an_application_s_own_user_dumps_what_it_may_read(
     bank.sql("DROP PROCEDURE pay; CREATE DEFINER = dumper@localhost PROCEDURE pay() DO 1", "bank")
     taken = Taken(bank.over_tcp("bank"), work, tmp_path / "store")
     assert taken.record.totals["procedures"] == 1
+
+
+def test_who_has_rights_by_a_role_belongs_to_the_database(bank: Server) -> None:
+    bank.sql(
+        "CREATE OR REPLACE ROLE teller; GRANT SELECT ON bank.* TO teller;"
+        "CREATE OR REPLACE ROLE boss; GRANT teller TO boss;"
+        "CREATE OR REPLACE USER ann@localhost; GRANT boss TO ann@localhost"
+    )
+    with bank.source("bank")._server.access() as access:
+        found = concerned(access, "bank")
+    bank.sql("DROP ROLE teller, boss; DROP USER ann@localhost")
+    assert {"teller@", "boss@", "ann@localhost"} <= set(found)
+    assert f"{ME}@localhost" not in found  # who made the roles only administers them
 
 
 def test_without_a_look_at_accounts_they_are_left_out_and_told(

@@ -41,7 +41,7 @@ AS $$ return l.f(n) $$//
 LIBRARIES = "SELECT LIBRARY_NAME FROM information_schema.LIBRARIES WHERE LIBRARY_SCHEMA = 'shop'"
 ACCOUNTS = (
     "app@localhost",
-    "'app.role'@'%'",
+    "'shop.role'@'%'",
     "reader@'%'",
     "dumper@localhost",
     "cloud@'127.0.0.1'",
@@ -123,9 +123,9 @@ def test_a_user_who_sees_a_part_is_refused(shop: Server, right: str) -> None:
 
 def test_rights_by_a_role_do(shop: Server, work: Workspace, tmp_path: Path) -> None:
     shop.sql(
-        "CREATE ROLE 'app.role'; GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON shop.* TO 'app.role';"
-        "GRANT SHOW_ROUTINE ON *.* TO 'app.role'; GRANT SELECT ON mysql.* TO 'app.role';"
-        "CREATE USER dumper@localhost IDENTIFIED BY 'x' DEFAULT ROLE 'app.role'"
+        "CREATE ROLE 'shop.role'; GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON shop.* TO 'shop.role';"
+        "GRANT SHOW_ROUTINE ON *.* TO 'shop.role'; GRANT SELECT ON mysql.* TO 'shop.role';"
+        "CREATE USER dumper@localhost IDENTIFIED BY 'x' DEFAULT ROLE 'shop.role'"
     )
     taken = Taken(shop.over_tcp(password=secret("x")), work, tmp_path / "store")
     assert taken.record.totals["triggers"] == 3
@@ -133,9 +133,9 @@ def test_rights_by_a_role_do(shop: Server, work: Workspace, tmp_path: Path) -> N
 
 def test_accounts_and_their_roles_come_back(shop: Server, work: Workspace, tmp_path: Path) -> None:
     shop.sql(
-        "CREATE ROLE 'app.role'; GRANT SELECT ON shop.* TO 'app.role';"
-        "GRANT ALLOW_NONEXISTENT_DEFINER, CONNECTION_ADMIN ON *.* TO 'app.role';"
-        "CREATE USER app@localhost IDENTIFIED BY 'it''s;' DEFAULT ROLE 'app.role'"
+        "CREATE ROLE 'shop.role'; GRANT SELECT ON shop.* TO 'shop.role';"
+        "GRANT ALLOW_NONEXISTENT_DEFINER, CONNECTION_ADMIN ON *.* TO 'shop.role';"
+        "CREATE USER app@localhost IDENTIFIED BY 'it''s;' DEFAULT ROLE 'shop.role'"
         ' FAILED_LOGIN_ATTEMPTS 3 PASSWORD_LOCK_TIME 2 ATTRIBUTE \'{"team": "a\\\\nb"}\';'
         "CREATE USER reader IDENTIFIED BY 'r'; GRANT SELECT (id) ON shop.loan TO reader;"
         "GRANT EXECUTE ON PROCEDURE shop.tidy TO reader WITH GRANT OPTION"
