@@ -23,7 +23,10 @@ class Fleet:
         (self.folder / "deep" / "wiki").mkdir(parents=True)
         (self.folder / "deep" / "wiki" / "two").write_text("2")
         wiki = {**job(self.folder), "sources": self._wiki()}
-        variables = {**site.variables, "lifeboat_jobs": {"shop": job(self.folder), "wiki": wiki}}
+        # nothing reads it back: a host is rebuilt without it
+        figures = {**job(self.folder), "sources": {"all": {"type": "command", "dump": ["date"]}}}
+        jobs = {"figures": figures, "shop": job(self.folder), "wiki": wiki}
+        variables = {**site.variables, "lifeboat_jobs": jobs}
         del variables["lifeboat_root"]
         hosts = {
             name: {"ansible_connection": "local", "lifeboat_root": str(self.folder / name)}
@@ -85,4 +88,4 @@ def test_a_lost_host_comes_back_only_when_every_backup_is_named(fleet: Fleet) ->
     assert (fleet.folder / "deep" / "wiki" / "two").read_text() == "2"
     assert (fleet.folder / "deep").stat().st_mode & 0o777 == 0o750
     made = list((fleet.folder / "disk" / "catalog" / "new").glob("*/*.json"))
-    assert len(made) == 2  # it is backed up from now on
+    assert len(made) == 3  # it is backed up from now on, exports too
