@@ -13,6 +13,8 @@ _ARN = "arn:{partition}:s3:::"
 # Without these an upload in parts cannot be taken up again, or away. They touch nothing that is stored.
 _UPLOADS = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
 _READ = ["s3:GetObject", "s3:GetObjectVersion"]
+# What is asked before a delete: it would hide what is locked, and say nothing.
+_LOCKS = ["s3:GetObjectRetention", "s3:GetObjectLegalHold"]
 _CATALOG = "catalog"
 _ALL = [f"{_CATALOG}/*", "archives/*"]
 # What a drill says beside a backup: docs/format.md#marks.
@@ -127,6 +129,7 @@ def _standard(place: _Place) -> list[Statement]:
         _allow("List", lists, [place.bucket]),
         _allow("Objects", [*objects, *_UPLOADS], place.keys(["*"])),
         *place.terms(["*"]),
+        *([_allow("Holds", ["s3:GetObjectLegalHold"], place.keys(["*"]))] if place.locks else []),
     ]
 
 
@@ -138,7 +141,7 @@ def _pruner(place: _Place) -> list[Statement]:
         _allow("Mark", ["s3:PutObject"], catalog, {"Null": {"s3:if-none-match": "false"}}),
         _allow("Delete", ["s3:DeleteObject", "s3:AbortMultipartUpload"], place.keys(_ALL)),
         # A delete of what is locked is no error: it hides it. So the lock is asked for first.
-        *([_allow("Locks", ["s3:GetObjectRetention"], place.keys(_ALL))] if place.locks else []),
+        *([_allow("Locks", _LOCKS, place.keys(_ALL))] if place.locks else []),
     ]
 
 

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+import json
+from datetime import datetime, timedelta, timezone
 
 import pytest
+from botocore.exceptions import ClientError
 from lifeboat.destinations.s3 import S3
 from lifeboat.naming import archive_key, backup_id, manifest_key
 
@@ -57,3 +59,46 @@ def test_what_a_pruner_may_not_ask_about_stays(bucket: Bucket) -> None:
     assert sorted(stay) == sorted(KEYS)
     assert all(why.startswith("its lock cannot be read: ") for why in stay.values())
     assert hidden(bucket) == []
+
+
+def test_what_is_under_a_legal_hold_stays_and_is_not_hidden(bucket: Bucket) -> None:
+    place = s3_at(bucket)  # as before locks were configured: nothing but the hold keeps it
+    for key in KEYS:
+        place.put(key, b"{}")
+    bucket.owner.put_object_legal_hold(Bucket=bucket.name, Key=KEYS[0], LegalHold={"Status": "ON"})
+    pruner = s3_at(bucket, bucket.others["pruner"], object_lock=LOCK)
+    assert pruner.locked(KEYS) == {KEYS[0]: "under a legal hold"}
+    assert pruner.delete_many(KEYS) == {KEYS[0]: "under a legal hold"}
+    assert hidden(bucket) == [KEYS[1]]
+    bucket.owner.put_object_legal_hold(Bucket=bucket.name, Key=KEYS[0], LegalHold={"Status": "OFF"})
+    assert pruner.delete_many(KEYS[:1]) == {}
+
+
+def test_the_host_reads_its_lock_back_and_can_delete_no_locked_version(bucket: Bucket) -> None:
+    place = s3_at(bucket, object_lock=LOCK)  # the host's own identity
+    for key in KEYS:
+        place.put(key, b"{}")
+    told = place.protection(KEYS)
+    assert told.problems == ()
+    assert told.locked_until is not None
+    left = told.locked_until - datetime.now(timezone.utc)
+    assert timedelta(days=1, hours=23) < left <= timedelta(days=2)
+    host = lab.client(bucket.endpoint, bucket.others["host"])
+    listed = bucket.owner.list_object_versions(Bucket=bucket.name)["Versions"]
+    versions = {one["Key"]: one["VersionId"] for one in listed}
+    at = {"Bucket": bucket.name, "Key": KEYS[0], "VersionId": versions[KEYS[0]]}
+    with pytest.raises(ClientError, match="AccessDenied"):  # by its policy
+        host.delete_object(**at)
+    everything = {
+        "Effect": "Allow",
+        "Principal": {"AWS": [bucket.others["host"]["access_key"]]},
+        "Action": ["s3:GetObject", "s3:DeleteObject", "s3:DeleteObjectVersion"],
+        "Resource": [f"arn:aws:s3:::{bucket.name}/*"],
+    }
+    document = json.dumps({"Version": "2012-10-17", "Statement": [everything]})
+    bucket.owner.put_bucket_policy(Bucket=bucket.name, Policy=document)
+    with pytest.raises(
+        ClientError, match=r"Object.*[Ll]ock|WORM|AccessDenied"
+    ):  # by the lock itself
+        host.delete_object(**at)
+    assert bucket.owner.get_object(**at)["Body"].read() == b"{}"

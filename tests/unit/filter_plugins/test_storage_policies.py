@@ -124,7 +124,7 @@ def test_the_pruner_reads_the_locks_that_hold_it_back() -> None:
     assert of("pruner", place)[-1] == {
         "Sid": "Locks",
         "Effect": "Allow",
-        "Action": ["s3:GetObjectRetention"],
+        "Action": ["s3:GetObjectRetention", "s3:GetObjectLegalHold"],
         "Resource": [f"{BUCKET}/fleet/catalog/*", f"{BUCKET}/fleet/archives/*"],
     }
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, BinaryIO
 
 from ..errors import DestinationError
-from ..s3_client import Connection
+from ..s3_client import Connection, Denied, Unsupported
 
 _BLOCK = 1 << 20
 _WRITES = ("PutObject", "CompleteMultipartUpload")
@@ -75,6 +75,20 @@ class Bucket:
             raise
         kept = found.get("Retention", {})
         return str(kept.get("Mode", "")), kept.get("RetainUntilDate")
+
+    def on_hold(self, key: str) -> bool:
+        """Whether somebody has put a legal hold on it, which no date ends. An identity that may not ask
+        sees none, nor does one at a server that knows none."""
+        try:
+            with self.connection.faults("read the legal hold of", key):
+                found = self.client.get_object_legal_hold(**self.at(key))
+        except (Denied, Unsupported):
+            return False
+        except DestinationError as exc:
+            if exc.missing:
+                return False
+            raise
+        return bool(found.get("LegalHold", {}).get("Status") == "ON")
 
     def put(self, key: str, content: bytes, extra: Mapping[str, Any]) -> None:
         with self.connection.faults("store", key):

@@ -125,6 +125,8 @@ class Terms:
                 continue
             if mode and until is not None and until > now:
                 stay[key] = "locked until {}".format(until.strftime("%Y-%m-%d %H:%M UTC"))
+            elif bucket.on_hold(key):
+                stay[key] = "under a legal hold"
         return stay
 
     def _locked(
