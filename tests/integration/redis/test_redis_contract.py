@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lifeboat.errors import SourceError
+from lifeboat.model import Workspace
 
-from tests.unit.contracts.source_contract import TOKEN, SourceContract
+from tests.unit.contracts.source_contract import TOKEN, SourceContract, Taken, staged
 
 from .conftest import Server
 
@@ -103,3 +105,34 @@ class TestRedisWithAppendOnlyFile(Contract):
 
 class TestValkey(Contract):
     product = "valkey"
+
+
+def test_a_backup_of_Redis_comes_back_in_Valkey_and_not_the_reverse(
+    make_server: Callable[..., Server], work: Workspace, tmp_path: Path
+) -> None:
+    valkey, redis = make_server("valkey"), make_server("redis")
+    fill(redis)
+    before, fields = content(redis), redis.cli("HGETALL", "large hash")
+    taken = Taken(redis.source(), work, tmp_path / "redis")
+    source = valkey.source()
+    swap = staged(source, taken, work)
+    source.swap(swap)
+    after = content(valkey)
+    source.discard(swap)
+    assert after[1:] == before[1:]
+    assert valkey.cli("HGETALL", "large hash") == fields
+
+    valkey.cli("HEXPIRE", "hash", "9999", "FIELDS", "1", "field")  # new in Valkey 9
+    with pytest.raises(SourceError, match="fields that expire"):
+        source.check()
+    with pytest.raises(SourceError, match="fields that expire"):
+        Taken(source, work, tmp_path / "valkey")
+    newer = Taken(valkey.source(method="bgsave"), work, tmp_path / "valkey")
+    assert "could not be kept" in " ".join(source.target(newer.record, None).refusals)
+    told = " ".join(redis.source().target(newer.record, None).refusals)
+    assert "does not read" in told
+    valkey.cli("FLUSHALL")
+    swap = staged(source, newer, work)
+    source.swap(swap)
+    assert 9000 < int(valkey.cli("HTTL", "hash", "FIELDS", "1", "field")) <= 9999
+    source.discard(swap)

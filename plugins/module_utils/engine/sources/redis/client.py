@@ -185,6 +185,12 @@ def keyspace(info: Mapping[str, str]) -> dict[int, int]:
     return found
 
 
+def fields_that_expire(info: Mapping[str, str]) -> bool:
+    """Whether a hash has a field of a life of its own: Valkey 9 writes such to no client (`--rdb`)."""
+    lines = (value for name, value in info.items() if re.fullmatch(r"db\d+", name))
+    return any(re.search(r"keys_with_volatile_items=[1-9]", one) for one in lines)
+
+
 def version(info: Mapping[str, str]) -> tuple[str, tuple[int, ...]]:
     """(product in lower case, its version) of what INFO said."""
     product = info.get("server_name", "redis")

@@ -23,7 +23,7 @@ from ...model import Command, Inventory
 from ...process import Started, widen, write_all
 
 _HEADER = re.compile(rb"REDIS(\d{4})|VALKEY(\d{3})")
-_LAST_IN_COMMON, _FIRST_OF_VALKEY = 11, 80
+_LAST_IN_COMMON, FIRST_OF_VALKEY = 11, 80  # Valkey 9
 _EOF = 0xFF  # the opcode before the CRC-64
 _TRAILER_BYTES = 9
 _MARK = re.compile(rb"[0-9a-f]{40}")  # what a server ends a stream of unknown length with
@@ -72,7 +72,7 @@ def format_version(head: bytes) -> int:
 
 def readable(version: int, own: int) -> bool:
     """Whether a server that writes version `own` reads `version`; Valkey refuses what Redis did later."""
-    return version <= own and not (own >= _FIRST_OF_VALKEY > version > _LAST_IN_COMMON)
+    return version <= own and not (own >= FIRST_OF_VALKEY > version > _LAST_IN_COMMON)
 
 
 def complaint(head: bytes, tail: bytes, size_bytes: int) -> str:

@@ -31,7 +31,7 @@ from ...units import human_size
 from . import arena, rdb, target
 from . import swap as swapping
 from . import user as redis_user
-from .client import REDIS, VALKEY, Server
+from .client import REDIS, VALKEY, Server, fields_that_expire
 from .dump import METHODS, PART, RedisDump, file_of
 
 
@@ -126,6 +126,7 @@ class Redis:
 
     def check(self) -> dict[str, Any]:
         info = target.look(self._server)
+        self._refuse_fields(info)
         if self._method == "bgsave":
             file_of(self._server)
         found = target.facts(self._server, info)
@@ -138,6 +139,7 @@ class Redis:
     @contextmanager
     def open(self, work: Workspace) -> Iterator[RedisDump]:
         info = target.look(self._server)
+        self._refuse_fields(info)
         found = target.facts(self._server, info)
         inventory = work.bulk / (self.name + ".inventory.jsonl")
         dump = RedisDump(self._server, self._method, found, inventory)
@@ -166,6 +168,11 @@ class Redis:
             refusals.append(
                 "the server is reached by TLS on another host, and would have to fetch the data from"
                 " here in clear: restore on its own host"
+            )
+        if fields_that_expire(info):
+            refusals.append(
+                "the server has hashes with fields that expire, which it gives to no client: what is"
+                " there could not be kept. Back it up by `method: bgsave`, and FLUSHALL"
             )
         if not refusals:
             target.address_for(server, self._restore_address)
@@ -237,6 +244,13 @@ class Redis:
             yield Arena(made, places={"SOCKET": str(socket)})
 
     # -- inside
+
+    def _refuse_fields(self, info: Mapping[str, str]) -> None:
+        if self._method == "replication" and fields_that_expire(info):
+            raise SourceError(
+                f"{self._server.where} has hashes with fields that expire, which it gives to no client",
+                hint="set `method: bgsave`",
+            )
 
     def _live(self, address: str) -> Server:
         return self._restorer.at(address)

@@ -32,7 +32,7 @@ from ...files import remove, sync_directory, write
 from ...model import Swap
 from ...pipeline import Pipeline
 from . import rdb, wait
-from .client import Server, keyspace
+from .client import Server, keyspace, version
 from .master import Master
 from .target import network_of
 
@@ -243,10 +243,13 @@ def _settings(server: Server) -> tuple[dict[str, str], str]:
 
 def _refuse_newer(bring: Path, keep: Path, server: Server) -> None:
     """A server that cannot read a file has emptied itself before it notices."""
-    versions = [rdb.format_version(path.open("rb").read(9)) for path in (bring, keep)]
-    if not rdb.readable(*versions):
+    coming, own = [rdb.format_version(path.open("rb").read(9)) for path in (bring, keep)]
+    product, number = version(server.info())
+    if product == "valkey" and number >= (9,):  # to a client it writes what older ones read
+        own = max(own, rdb.FIRST_OF_VALKEY)
+    if not rdb.readable(coming, own):
         raise SourceError(
-            f"{server.where} writes RDB version {versions[1]} and does not read {versions[0]}",
+            f"{server.where} writes RDB version {own} and does not read {coming}",
             hint="restore on the product and version that the backup is from, or a newer one",
         )
 
