@@ -8,17 +8,21 @@ refuse everything here: its text is asserted in tests/unit/filter_plugins, and t
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.integration.rescue.host import Host
 from tests.integration.roles.inventory import RECIPIENT, ROOT, Ran, Site, job
 from tests.integration.s3.conftest import client_of
+from tests.integration.s3.test_s3_terms import metadata_service
 from tests.lab import s3 as lab
 
 BUCKET = "acme-backups"
@@ -221,6 +225,129 @@ def keep(host: Host, name: str, secret: Any) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / name).write_text(json.dumps(secret))
     (folder / name).chmod(0o600)
+
+
+def lifeboat(site: Site, *words: str, **environment: str) -> Any:
+    done = subprocess.run(
+        [str(site.root / "bin" / "lifeboat"), *words, "--json"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_bucket_with_object_lock_and_a_key_of_ones_own_keeps_what_the_host_stores(
+    site: Site, aws: dict[str, Any], moto: str, moto_root: dict[str, str]
+) -> None:
+    """moto keeps locks and keys, and refuses to delete what is locked. It cannot be asked for the retention
+    of an object (it answers 500), so the lock is the bucket's own here, not the destination's: that one
+    is read back in s3/test_s3_terms.py and in test_locked_s3.py."""
+    kms = client_of("kms", moto, moto_root)
+    key = kms.create_key(Description="backups")["KeyMetadata"]["Arn"]
+    place = site.variables["lifeboat_destinations"]["offsite"]
+    place.update(
+        bucket="acme-locked",
+        server_side_encryption="aws:kms",
+        checksums="when_supported",  # as moto demands where the bucket locks by itself
+        kms_key_id=key,
+    )
+    site.variables.update(
+        backup_storage_lock_mode="GOVERNANCE",
+        backup_storage_lock_days=1,
+    )
+    provisioned(site, "backup_storage", "backup_agent")
+
+    # -- the bucket
+    s3 = aws["s3"]
+    lock = s3.get_object_lock_configuration(Bucket="acme-locked")["ObjectLockConfiguration"]
+    assert lock["ObjectLockEnabled"] == "Enabled"
+    by_default = lock["Rule"]["DefaultRetention"]
+    assert (by_default["Mode"], by_default["Days"]) == ("GOVERNANCE", 1)
+    held_by = s3.get_bucket_encryption(Bucket="acme-locked")["ServerSideEncryptionConfiguration"]
+    by_default = held_by["Rules"][0]["ApplyServerSideEncryptionByDefault"]
+    assert by_default == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+
+    # -- the identity: it may use that key, and loosen no lock
+    document = aws["iam"].get_user_policy(
+        UserName="lifeboat-db1-acme_s3", PolicyName="lifeboat-offsite"
+    )["PolicyDocument"]
+    by_name = {one["Sid"]: one for one in document["Statement"]}
+    assert by_name["Key"]["Resource"] == [key]
+    assert by_name["Key"]["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
+    actions = {action for one in document["Statement"] for action in one["Action"]}
+    assert "s3:BypassGovernanceRetention" not in actions
+    assert "s3:DeleteObjectVersion" not in actions
+
+    # -- what the host stores is locked, and encrypted so, as the engine itself has read back
+    lifeboat(site, "run", "shop")
+    (told,) = lifeboat(site, "list", "shop")
+    assert told["copies"] == {"offsite": "intact"}
+    stored = s3.list_objects_v2(Bucket="acme-locked", Prefix="archives/")["Contents"]
+    archive = next(one["Key"] for one in stored if one["Key"].endswith(".age"))
+    head = s3.head_object(Bucket="acme-locked", Key=archive)
+    assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", key)
+    assert head["ObjectLockMode"] == "GOVERNANCE"
+    left = head["ObjectLockRetainUntilDate"] - datetime.now(timezone.utc)
+    assert timedelta(hours=23) < left <= timedelta(days=1)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.delete_object(Bucket="acme-locked", Key=archive, VersionId=head["VersionId"])
+    assert s3.head_object(Bucket="acme-locked", Key=archive)["VersionId"] == head["VersionId"]
+    # not provisioned again: moto tells of `Years: 0` besides, which the module takes for another lock
+
+
+def test_a_destination_without_credential_is_used_by_the_instance_role(
+    site: Site, aws: dict[str, Any], moto: str, moto_root: dict[str, str]
+) -> None:
+    """Role and profile are on the server, and their key's rights are enforced; that the instance's own
+    metadata service hands it out is played."""
+    place = site.variables["lifeboat_destinations"]["offsite"]
+    place.update(bucket="acme-by-role")
+    del place["credential"]
+
+    provisioned(site, "backup_storage", "backup_agent")
+
+    profile = aws["iam"].get_instance_profile(InstanceProfileName="lifeboat-db1")["InstanceProfile"]
+    (role,) = profile["Roles"]
+    assert role["RoleName"] == "lifeboat-db1"
+    trusted = role["AssumeRolePolicyDocument"]["Statement"]
+    assert [one["Principal"] for one in trusted] == [{"Service": "ec2.amazonaws.com"}]
+    # moto fails over a service as the principal of a trust: so it hears another one from here on
+    trusted[0]["Principal"] = {"AWS": "*"}
+    aws["iam"].update_assume_role_policy(
+        RoleName="lifeboat-db1",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": trusted}),
+    )
+    given = client_of("sts", moto, moto_root).assume_role(
+        RoleArn=role["Arn"], RoleSessionName="i-1"
+    )["Credentials"]
+    with metadata_service(given) as endpoint:
+        lifeboat(
+            site,
+            "run",
+            "shop",
+            AWS_EC2_METADATA_DISABLED="false",
+            AWS_EC2_METADATA_SERVICE_ENDPOINT=endpoint,
+        )
+    listed = aws["s3"].list_objects_v2(Bucket="acme-by-role", Prefix="catalog/db1/shop/")
+    assert any(one["Key"].endswith(".json") for one in listed["Contents"])
+    client = boto3.client(
+        "s3",
+        endpoint_url=moto,
+        region_name=lab.REGION,
+        aws_access_key_id=given["AccessKeyId"],
+        aws_secret_access_key=given["SecretAccessKey"],
+        aws_session_token=given["SessionToken"],
+    )
+    for request in (
+        lambda: client.delete_object(Bucket="acme-by-role", Key=listed["Contents"][0]["Key"]),
+        lambda: client.put_object(Bucket="acme-by-role", Key="catalog/db2/shop/x", Body=b""),
+        lambda: client.put_bucket_policy(Bucket="acme-by-role", Policy="{}"),
+    ):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            request()
 
 
 def test_nothing_is_touched_unless_it_is_asked_for(site: Site, aws: dict[str, Any]) -> None:
