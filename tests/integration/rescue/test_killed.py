@@ -271,7 +271,10 @@ def test_what_was_left_within_the_second_of_the_next_run_goes_too(host: Host) ->
 @pytest.mark.parametrize(
     ("words", "before"),
     [
-        (("run", "shop"), "import lifeboat.operations.backup as one; one._Writer._archive = kill"),
+        (
+            ("run", "shop"),
+            "import lifeboat.operations.archiving as one; one.Writer._archive = kill",
+        ),
         (
             ("verify", "shop", "--level", "content", "--identity", "KEY"),
             "import lifeboat.operations.verify as one; one.plains = kill",

@@ -34,7 +34,8 @@ from ..ports import Filter
 from ..progress import Event, Listener, silent
 from ..spool import Spool
 from ..version import VERSION
-from .backup import Holders, empty
+from .archiving import Holders
+from .backup import empty
 from .catalog import Holding, holdings, put_mark, read_manifest
 from .lanes import Lane, Outcome, lanes
 from .plain import Decoders, fetch
