@@ -1,46 +1,58 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a restore does in a MongoDB server: which names it may take, how it loads, indexes and counts."""
+"""What a restore does in a MongoDB server: how it loads, indexes and counts."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
+from ...errors import VerifyError
 from ...inventory import InventoryWriter
-from .archive import OURS, SYSTEM, Collection, definition, read_extended
-from .chosen import patterns
+from ...model import Command, Swap
+from ...placement import Placement
+from ...ports import Plain
+from .archive import OURS, Collection, Walk, definition, read_extended, walk
+from .chosen import of_them, patterns
+from .server import counts_pages
 from .session import CommandRefused, Session
 from .swap import Room
 
-# By servers on some system, or by patterns of the tools.
-_FORBIDDEN = re.compile(r'[/\\. "$*<>:|?\0]')
 NEVER = (1 << 31) - 1  # seconds: the most that a TTL index takes, 68 years
-_NAMESPACE_BYTES = 255  # database.collection, from server 4.4; before, it was 120
 
 
-def unfit(database: str) -> str:
-    """Why a text cannot be the name of a database to protect; "" = it can."""
-    if not database or len(database.encode("utf-8")) > 63:
-        return "is not a database name: one has 1 to 63 bytes"
-    if database in SYSTEM:
-        return "is the server's own"
-    found = _FORBIDDEN.search(database)
-    return f"is not a database name: it has {found.group()!r}" if found else ""
+def read(source: str, plain: Plain) -> Walk:
+    """What an archive holds; raises VerifyError unless it is whole."""
+    walked: Walk = plain.read(walk)
+    complaint = walked.complaint()
+    if complaint:
+        raise VerifyError(f"source {source}: the archive {plain.part}: {complaint}")
+    return walked
 
 
-def too_long(database: str, names: Sequence[str]) -> list[str]:
-    """Collections whose name leaves no room for the prefix that they are kept under."""
-    room = _NAMESPACE_BYTES - len(database.encode("utf-8")) - 1 - len(OURS) - len("12345678-old-")
-    long = [one for one in names if len(one.encode("utf-8")) > room]
-    return (
-        [f"the name of the collection {long[0]} is too long to be kept under another"]
-        if long
-        else []
-    )
+def load(
+    source: str,
+    plain: Plain,
+    words: Sequence[str],
+    placement: Placement,
+    swap: Swap,
+    room: Callable[[str], Room],
+) -> None:
+    """Bring one archive beside what is there. `words`: mongorestore, and how to connect."""
+    names: Mapping[str, str] = swap.note["databases"]
+    only: Sequence[str] = swap.note.get("only", ())
+    walked = read(source, plain)
+    held = [one for one in walked.databases() if one in names]
+    if not held:
+        wanted = ", ".join(sorted(names))
+        raise VerifyError(f"source {source}: the archive {plain.part} has none of {wanted}")
+    chosen = {one: of_them(source, only, walked.ours(one)) for one in held}
+    destined = {one: names[one] for one in held}
+    plain.feed(placement.wrap(Command((*words, *_mapping(destined, swap.side, only)))))
+    for database in held:
+        for one in chosen[database]:
+            make_indexes(room(names[database]), one)
 
 
-def mapping(names: Mapping[str, str], side: str, only: Sequence[str]) -> tuple[str, ...]:
+def _mapping(names: Mapping[str, str], side: str, only: Sequence[str]) -> tuple[str, ...]:
     """Words for mongorestore: these databases only, of them the collections `only` or all, beside what is
     there. Indexes are made apart."""
     words: tuple[str, ...] = (
@@ -85,24 +97,22 @@ def make_indexes(room: Room, collection: Collection) -> None:
         room.session.ask(room.database, {"createIndexes": name, "indexes": wanted})
 
 
-def count(
-    session: Session,
-    database: str,
-    name: str,
-    told: Mapping[str, Any],
-    plain: str,
-    writer: InventoryWriter,
-    pages: bool,
-) -> None:
-    """Write down what is there. `pages`: see server.counts_pages."""
-    if told.get("type") == "view":
-        writer.add("view", plain)
-        return
-    rows = (count_by_pages if pages else count_by_reading)(session, database, name)
-    made = definition(told.get("options") or {})
-    writer.add("collection", plain, rows=rows, definition=made)
-    for one in session.rows(database, {"listIndexes": name}):
-        writer.add("index", f"{plain} {one['name']}", definition=definition(one))
+def count(session: Session, swap: Swap, writer: InventoryWriter) -> None:
+    """Write down what lies beside, under the names of the backup."""
+    pages = counts_pages(session)
+    for origin, database in swap.note["databases"].items():
+        for name, told in session.collections(database).items():
+            if not name.startswith(swap.side):
+                continue
+            plain = f"{origin}.{name[len(swap.side) :]}"
+            if told.get("type") == "view":
+                writer.add("view", plain)
+                continue
+            rows = (count_by_pages if pages else count_by_reading)(session, database, name)
+            made = definition(told.get("options") or {})
+            writer.add("collection", plain, rows=rows, definition=made)
+            for one in session.rows(database, {"listIndexes": name}):
+                writer.add("index", f"{plain} {one['name']}", definition=definition(one))
 
 
 def count_by_reading(session: Session, database: str, name: str) -> int:

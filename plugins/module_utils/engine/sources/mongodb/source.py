@@ -5,17 +5,16 @@ from __future__ import annotations
 
 import copy
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...errors import ConfigError, LifeboatError, SourceAbsent, SourceError, VerifyError
+from ...errors import ConfigError, LifeboatError, SourceAbsent, VerifyError
 from ...inventory import Entry, InventoryWriter
 from ...model import (
-    Command,
     Inventory,
     Needs,
     Option,
@@ -32,9 +31,10 @@ from ...ports import Arena, Plain
 from . import arena
 from . import chosen as choosing
 from . import restore as restoring
-from .archive import OURS, walk
+from . import target as targets
+from .archive import OURS
 from .dump import EXTENSION, MongoDBDump
-from .server import Server, counts_pages
+from .server import Server
 from .session import Session
 from .swap import Room
 
@@ -97,7 +97,7 @@ class MongoDB:
         self.name = name
         self.optional = optional
         for database in databases:
-            why = restoring.unfit(database)
+            why = targets.unfit(database)
             if why:
                 raise ConfigError(
                     f"source {name}: databases: {database!r} {why}",
@@ -187,7 +187,7 @@ class MongoDB:
 
     def check_content(self, plains: Mapping[str, Plain], work: Workspace) -> None:
         for part in self._parts(plains):
-            self._read(plains[part])
+            restoring.read(self.name, plains[part])
 
     # -- restore
 
@@ -204,39 +204,12 @@ class MongoDB:
         return choosing.alike(swap.note.get("only", ()), recorded, found)
 
     def target(self, record: SourceRecord, into: str | None) -> Target:
-        names = self._destined(record, into)
-        self._server.program("mongorestore")
         facts = record.facts
-        refusals = [f"{name!r} {why}" for name in names.values() if (why := restoring.unfit(name))]
-        if facts.get("timeseries"):
-            refusals.append(
-                f"the backup has {facts['timeseries']} time-series collections, which a server does not"
-                " rename: restore it by hand, as its RESTORE.md says"
-            )
-        totals = {"collections": 0, "rows": 0}
-        size = 0
+        names = targets.destined(self.name, self.databases, facts["databases"], into)
+        self._server.program("mongorestore")
         with self._server.session(admin=True) as session:
             about = self._server.about(session)
-            dumped = tuple(int(one) for one in re.findall(r"\d+", facts["server_version"])[:2])
-            if about.major < dumped:
-                refusals.append(
-                    f"the server is MongoDB {about.version}, older than the {facts['server_version']}"
-                    " of the backup"
-                )
-            for name in names.values() if not refusals else ():
-                there = session.collections(name)
-                found = [one for one in there if not one.startswith(OURS)]
-                refusals += [
-                    f"{name} has the time series {one}, which a server does not rename"
-                    for one in found
-                    if there[one].get("type") == "timeseries"
-                ]
-                totals["collections"] += len(found)
-                refusals += restoring.too_long(name, found)
-                if found:
-                    told = session.ask(name, {"dbStats": 1})
-                    totals["rows"] += int(told.get("objects", 0))
-                    size += int(told.get("dataSize", 0)) + int(told.get("indexSize", 0))
+            totals, size, refusals = targets.look(session, about, facts, names)
         refusals += choosing.refusals(self._only, into, bool(totals["collections"]))
         label = f"MongoDB database {', '.join(names.values())} on {self._server.place}"
         if self._only:
@@ -260,8 +233,6 @@ class MongoDB:
     def stage(
         self, swap: Swap, record: SourceRecord, plains: Mapping[str, Plain], work: Workspace
     ) -> None:
-        names: Mapping[str, str] = swap.note["databases"]
-        only: Sequence[str] = swap.note.get("only", ())
         parts = self._parts(plains)
         lost = sorted(set(record.facts["parts"]) - set(parts))
         if lost:
@@ -273,23 +244,8 @@ class MongoDB:
             self._clear(session, swap)
             try:
                 for part in parts:
-                    walked = self._read(plains[part])
-                    held = [one for one in walked.databases() if one in names]
-                    if not held:
-                        raise VerifyError(
-                            f"source {self.name}: the archive {part} has none of "
-                            + ", ".join(sorted(names))
-                        )
-                    chosen = {
-                        one: choosing.of_them(self.name, only, walked.ours(one)) for one in held
-                    }
-                    destined = {one: names[one] for one in held}
-                    argv = (*words, *restoring.mapping(destined, swap.side, only))
-                    plains[part].feed(self._placement.wrap(Command(argv)))
-                    for database in held:
-                        room = self._room(session, swap, names[database])
-                        for one in chosen[database]:
-                            restoring.make_indexes(room, one)
+                    room = partial(self._room, session, swap)
+                    restoring.load(self.name, plains[part], words, self._placement, swap, room)
             except BaseException:
                 with suppress(LifeboatError):  # what is left is discarded with the journal
                     self._clear(session, swap)
@@ -300,12 +256,7 @@ class MongoDB:
         os.close(descriptor)
         writer = InventoryWriter(Path(path))
         with self._server.session(admin=True) as session:
-            pages = counts_pages(session)
-            for origin, database in swap.note["databases"].items():
-                for name, told in session.collections(database).items():
-                    if name.startswith(swap.side):
-                        plain = f"{origin}.{name[len(swap.side) :]}"
-                        restoring.count(session, database, name, told, plain, writer, pages)
+            restoring.count(session, swap, writer)
         return writer.close()
 
     def swap(self, swap: Swap) -> None:
@@ -364,27 +315,6 @@ class MongoDB:
         if not found:
             raise VerifyError(f"source {self.name}: the backup has no archive of mongodump")
         return found
-
-    def _read(self, plain: Plain) -> Any:
-        walked = plain.read(walk)
-        complaint = walked.complaint()
-        if complaint:
-            raise VerifyError(f"source {self.name}: the archive {plain.part}: {complaint}")
-        return walked
-
-    def _destined(self, record: SourceRecord, into: str | None) -> dict[str, str]:
-        """{database in the backup: where it goes}."""
-        held = list(record.facts["databases"])
-        if into is None and len(held) == len(self.databases) == 1:
-            into = self.databases[0]
-        if into is None:
-            return {one: one for one in held}
-        if len(held) != 1:
-            raise SourceError(
-                f"source {self.name}: the backup has {len(held)} databases, which do not go into one",
-                hint="restore without another name",
-            )
-        return {held[0]: into}
 
     def _clear(self, session: Session, swap: Swap) -> None:
         for database in swap.note["databases"].values():
