@@ -10,13 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from ... import units
-from ...errors import ConfigError, ProcessError, SourceError, VerifyError
+from ...errors import ConfigError, SourceError
 from ...inventory import Entry
 from ...model import (
-    Command,
     Inventory,
     Needs,
     Option,
@@ -32,12 +31,10 @@ from ...packages import loopback
 from ...placement import HERE, Placement
 from ...ports import Arena, Plain
 from .. import some_tables
-from . import arena, count, facts, restore, role, tables
-from . import parallel as parallel_files
+from . import arena, content, count, exchange, facts, restore, role, tables
 from . import swap as naming
 from . import target as looking
-from .dump import PostgreSQLDump, complain_globals
-from .programs import find_programs
+from .dump import PostgreSQLDump
 from .server import Server
 from .session import NAME_BYTES
 
@@ -210,28 +207,7 @@ class PostgreSQL:
     # -- verify
 
     def check_content(self, plains: Mapping[str, Plain], work: Workspace) -> None:
-        for part in ("database", "globals"):
-            if part not in plains:
-                raise VerifyError(f"source {self.name}: the archive {part!r} is missing")
-        newest = find_programs(HERE, self._server.programs_path, 0)
-        # --list passes a cut archive; only a full decode notices
-        argv = (newest.path("pg_restore"), "--file=/dev/null")
-        try:
-            if plains["database"].format == parallel_files.FORMAT:
-                with parallel_files.folder(work.bulk, "") as place:
-                    name = parallel_files.unpack(plains["database"], place, "")
-                    parallel_files.run_in(place, Command((*argv, name), {"LC_ALL": "C"}, cwd="/"))
-            else:
-                plains["database"].feed(Command(argv, {"LC_ALL": "C"}, cwd="/"))
-        except ProcessError as exc:
-            raise VerifyError(
-                f"source {self.name}: the database archive cannot be read to its end: {exc}",
-                detail=exc.detail,
-                hint=exc.hint or "use another copy or an older backup",
-            ) from exc
-        complaint = plains["globals"].read(lambda lines: complain_globals(*_ends(lines)))
-        if complaint:
-            raise VerifyError(f"source {self.name}: {complaint}")
+        content.check(self.name, plains, self._server.programs_path, work)
 
     # -- restore
 
@@ -319,44 +295,20 @@ class PostgreSQL:
             return count.write(session, counting, path)
 
     def swap(self, swap: Swap) -> None:
-        if not self.swapped(swap):
-            moves = [(swap.target, swap.kept)] if swap.existed else []
-            self._rename(swap, moves + [(swap.side, swap.target)])
+        exchange.swap(self._server, swap)
 
     def swapped(self, swap: Swap) -> bool:
-        with self._server.admin(swap.target) as admin:
-            now = naming.oid(admin, swap.target)
-            return now not in (0, swap.note["target_oid"]) and not naming.oid(admin, swap.side)
+        return exchange.swapped(self._server, swap)
 
     def undoing(self, swap: Swap) -> Swap:
-        with self._server.admin(swap.target) as admin:
-            kept = not swap.existed or naming.oid(admin, swap.kept)
-        if not kept or not self.swapped(swap):
-            what = swap.target if kept else swap.kept
-            raise SourceError(
-                f"source {self.name}: database {what!r} is not there any more, so nothing was undone",
-                hint="restore a backup from before; `lifeboat confirm` lets go of this restore"
-                if not kept
-                else f"make it anew, empty, and undo again: that brings back {swap.kept!r}",
-            )
+        exchange.require_kept(self._server, swap)
         return swap
 
     def back(self, swap: Swap) -> None:
-        if self.swapped(swap):
-            moves = [(swap.kept, swap.target)] if swap.existed else []
-            self._rename(swap, [(swap.target, swap.side)] + moves)
+        exchange.back(self._server, swap)
 
     def discard(self, swap: Swap) -> None:
-        with self._server.admin(swap.target) as admin:
-            if naming.oid(admin, swap.kept) and not naming.oid(admin, swap.target):
-                raise SourceError(
-                    f"source {self.name}: database {swap.target!r} is gone, and {swap.kept!r} is"
-                    " the last of it: it is not removed",
-                    hint="restore again, or rename it by hand",
-                )
-            for name in (swap.side, swap.kept):
-                if name != swap.target:
-                    naming.drop(admin, name)
+        exchange.discard(self._server, swap)
 
     # -- drill
 
@@ -379,22 +331,9 @@ class PostgreSQL:
 
     # -- inside
 
-    def _rename(self, swap: Swap, moves: list[tuple[str, str]]) -> None:
-        naming.rename(lambda: self._server.admin(swap.target), self.name, moves)
-
     def _refuse_name(self, name: str) -> None:
         if not name or "\0" in name or len(name.encode("utf-8")) > NAME_BYTES:
             raise SourceError(
                 f"source {self.name}: {name!r} is not a database name",
                 hint=f"a name has 1 to {NAME_BYTES} bytes; the server cuts longer ones",
             )
-
-
-def _ends(lines: BinaryIO) -> tuple[bytes, bytes, int]:
-    """(head, tail, size) of a stream, read to its end."""
-    head = tail = lines.read(4096)
-    size = len(head)
-    while block := lines.read(1 << 16):
-        size += len(block)
-        tail = (tail + block)[-4096:]
-    return head, tail, size
