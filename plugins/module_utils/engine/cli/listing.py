@@ -36,9 +36,13 @@ def list_(session: Session, asked: Any, out: Output) -> int:
             out.note(f"destination {name} could not be asked: {failure}")
         for one in restores(session, job):
             out.note(f"{job.name}: {one.reason}")
-        for holding in listed:
-            rows.append(_row(job, holding, held, moment))
-            told.append(mapping(job, holding, held, moment))
+        listed.reverse()
+        while listed:  # of 100,000 no more than one form is held in memory
+            holding = listed.pop()
+            if out.as_json:
+                told.append(mapping(job, holding, held, moment))
+            else:
+                rows.append(_row(job, holding, held, moment))
     out.result(told, table(_HEAD, rows))
     return 3 if lost_any else 0
 

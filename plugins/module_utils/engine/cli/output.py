@@ -15,12 +15,12 @@ class Output:
     """One command's way to speak. as_json: the result is one JSON document; query: a JMESPath over it."""
 
     def __init__(self, as_json: bool = False, query: str = "") -> None:
-        self._as_json = as_json or bool(query)
+        self.as_json = as_json or bool(query)
         self._query = query
 
     def result(self, mapping: Any, text: str) -> None:
         """Print the result: `mapping` as JSON where asked for, else `text`."""
-        if self._as_json:
+        if self.as_json:
             text = json.dumps(self._select(mapping), indent=1, sort_keys=True, default=str)
         if text:
             if sys.stdout.isatty():
@@ -36,7 +36,7 @@ class Output:
     def error(self, exc: LifeboatError) -> None:
         for place, line in enumerate(exc.lines()):
             self.note(("lifeboat: " if place == 0 else "") + line)
-        if self._as_json:
+        if self.as_json:
             told = {
                 "error": exc.message,
                 "detail": exc.detail,
