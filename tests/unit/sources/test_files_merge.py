@@ -14,14 +14,18 @@ import pytest
 from lifeboat.errors import SourceError, UsageError, VerifyError
 from lifeboat.files import remove
 from lifeboat.inventory import differences, read
+from lifeboat.model import Command
+from lifeboat.pipeline import Pipeline, feed
 from lifeboat.sources.files import Files
 from lifeboat.sources.trees import merge as tree_merge
 
 from tests.unit.contracts.source_contract import (
     TOKEN,
+    FilePlain,
     FileSwapContract,
     KeptContract,
     Taken,
+    planned,
     staged,
 )
 
@@ -436,6 +440,26 @@ def _as_nobody(action):
     return os.waitpid(child, 0)[1] == 0
 
 
+class Late(FilePlain):
+    """An archive whose last zeros come late."""
+
+    def feed(self, command):
+        with Pipeline(Command(self._argv()), []) as flow:
+            feed(flow, command)
+
+    def read(self, consume):
+        with subprocess.Popen(self._argv(), stdout=subprocess.PIPE) as program:
+            result = consume(program.stdout)
+            program.stdout.read()
+        return result
+
+    def _argv(self):
+        end = len(self.path.read_bytes().rstrip(b"\0")) // 512 * 512 + 512 + 1024
+        end += -end % 10240  # what tar reads at once
+        script = 'head -c "$1" "$0"; sleep 0.5; tail -c "+$(($1 + 1))" "$0"'
+        return ("sh", "-c", script, str(self.path), str(end))
+
+
 class TestChosen:
     """Only some paths of a source."""
 
@@ -493,6 +517,15 @@ class TestChosen:
         chosen.back(swap)
         assert not (top / "sub" / "a").exists()
         assert not (top / "-dash").exists()
+
+    def test_an_archive_whose_last_zeros_come_late_is_whole(self, source, taken, work, ground):
+        """tar has gone by then: it reads no further than the mark of the end."""
+        chosen = source.narrowed(["sub"], False)
+        swap = planned(chosen, taken)
+        late = {part: Late(part, one.format, one.path) for part, one in taken.plains.items()}
+        chosen.stage(swap, taken.record, late, work)
+        assert compared(chosen, taken, swap, work) == []
+        chosen.discard(swap)
 
     def test_merged_directories_that_were_lost_come_back_with_their_modes(
         self, source, work, ground, tmp_path

@@ -77,10 +77,9 @@ def _extract(
 ) -> None:
     around = _around(tree.chosen, tree.archive_top)
     extract = through(tree_tar.extract(opened, [*around, *extra], tree.chosen), opened)
-    if tree.chosen:
-        plain.feed(extract)
-    else:
-        plain.read(partial(pour, tar=extract, top=tree.archive_top))
+    # Also of what is chosen, which has been judged: tar ends at the archive's end, while what fills up
+    # its last block may be yet to come, and that would be lost with it.
+    plain.read(partial(pour, tar=extract, top=tree.archive_top))
     for name in extra:
         _take_out(name, opened)
     try:
