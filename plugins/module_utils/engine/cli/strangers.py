@@ -37,9 +37,14 @@ def _strangers(job: Job, destination: str, known: set[str], ours: str) -> list[s
         copies = copies_at(job.destination(destination), job.host, job.name)
     except LifeboatError:
         return []  # a remark is not worth failing for
-    since = max(known)
+    since = _second(max(known))
     return [
         one.id
         for one in copies
-        if one.committed and one.id > since and one.id not in {*known, ours}
+        if one.committed and _second(one.id) >= since and one.id not in {*known, ours}
     ]
+
+
+def _second(id_: str) -> str:
+    """In which a backup began: what follows in its id tells not which of two was first."""
+    return id_.partition("-")[0]
