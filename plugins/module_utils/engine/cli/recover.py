@@ -22,7 +22,7 @@ from .session import Session, left_in
 def recover(session: Session, asked: Any, out: Output) -> int:
     """Bring every restore that was cut off to an end, and say which state holds. One that cannot be
     ended does not keep the others waiting."""
-    for place in {session.paths.runtime, fleeting.memory(), Path(tempfile.gettempdir())}:
+    for place in (session.paths.runtime, fleeting.memory(), Path(tempfile.gettempdir())):
         fleeting.sweep(place)
     names = [asked.job] if asked.job else _owing(session)
     told: list[str] = [f"removed {home}" for home in sweep()]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -261,12 +261,13 @@ def option_file(password: str) -> str:
     return f'[client]\npassword="{quoted}"\n'
 
 
-@contextmanager
-def _option_file(password: Secret | None, folder: Path | None) -> Iterator[str]:
+def _option_file(password: Secret | None, folder: Path | None) -> AbstractContextManager[str]:
     """The path of a 0600 option file, "" where none is needed. It goes with the context."""
-    if password is None:
-        yield ""
-        return
+    return nullcontext("") if password is None else _written(password, folder)
+
+
+@contextmanager
+def _written(password: Secret, folder: Path | None) -> Iterator[str]:
     with fleeting(folder) as private:
         write(private / "client.cnf", option_file(str(password.reveal())).encode("utf-8"))
         yield str(private / "client.cnf")

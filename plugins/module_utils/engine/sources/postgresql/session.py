@@ -10,7 +10,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -242,12 +242,13 @@ class Session:
         return kind(f"{where} cannot be used: {reason}", detail=said, hint=hint)
 
 
-@contextmanager
-def password_file(password: Secret | None, folder: Path | None) -> Iterator[str]:
+def password_file(password: Secret | None, folder: Path | None) -> AbstractContextManager[str]:
     """The path of a 0600 password file, "" where none is needed. It goes with the context."""
-    if password is None:
-        yield ""
-        return
+    return nullcontext("") if password is None else _written(password, folder)
+
+
+@contextmanager
+def _written(password: Secret, folder: Path | None) -> Iterator[str]:
     with fleeting(folder) as private:
         write(private / "pgpass", pgpass(str(password.reveal())).encode("utf-8"))
         yield str(private / "pgpass")

@@ -76,7 +76,7 @@ def take_away(name: str, notes: str, also: Collection[str] = ()) -> None:
             return
         noted = known(notes)
         if is_one(name, opened, {*noted, *also}):
-            here = Path("/proc/self/fd/%d" % opened)  # by the directory, not by its name
+            here = Path("/proc/self/fd", str(opened))  # by the directory, not by its name
             for entry in os.listdir(here):
                 remove(here / entry)
             if identity(opened) in noted:
