@@ -53,7 +53,9 @@ def sql(server: Container, text: str, database: str = "shop") -> str:
 
 @pytest.fixture
 def host(tmp_path: Path, server: Container) -> Host:
-    sql(server, "DROP TABLE IF EXISTS book; CREATE TABLE book (id integer, title text)")
+    sql(
+        server, "DROP TABLE IF EXISTS book, other, last; CREATE TABLE book (id integer, title text)"
+    )
     sql(server, "INSERT INTO book SELECT g, 'title ' || g FROM generate_series(1, 1000) g")
     made = Host(tmp_path)
     made.job["sources"] = {

@@ -281,6 +281,7 @@ def test_a_job_that_cannot_be_recovered_keeps_no_other_waiting(host: Host) -> No
     spool = host.root / "state/spool/blog"
     spool.mkdir(parents=True, exist_ok=True)
     (spool / "stopped-x.json").write_text("{}")
+    (spool / "fetched").write_text("half")
 
     done = host.lifeboat(
         "recover",

@@ -198,12 +198,16 @@ def test_a_job_that_cannot_be_looked_at_silences_no_other(host: Host) -> None:
     host.configure()
     host.run()
     host.run()
-    odd = {"event": "backup", "job": "wiki", "at": "2026-11-21T02:00:00Z", "seconds": "z"}
-    with open(host.root / "state/log/history.jsonl", "a") as out:
-        out.write(json.dumps(odd) + "\n")
     audit = host.root / "state/log/audit.jsonl"
     audit.write_bytes(audit.read_bytes().replace(b"-manual-", b"-daily-", 1))
-    done = host.lifeboat("freshness", "--json")
+    done = host.lifeboat(
+        "freshness",
+        "--json",
+        before="from lifeboat.cli import freshness\n"
+        "def look(session, job, real=freshness.look):\n"
+        "    return real(session, job) if job.name == 'shop' else int('z')\n"
+        "freshness.look = look",
+    )
     assert (done.returncode, json.loads(done.stdout)) == (1, {"shop": "good"})
     assert "wiki could not be looked at: ValueError" in done.stderr
     assert known(host)["changed"] == 1
