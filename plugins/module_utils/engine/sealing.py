@@ -27,10 +27,10 @@ SEALED, BUSY, ALREADY = "sealed", "busy", "already"
 
 
 @contextmanager
-def directory(name: str, within: int | None = None) -> Iterator[int | None]:
+def directory(name: str, within: int | None = None, flags: int = _WALK) -> Iterator[int | None]:
     """A descriptor of the directory; None if there is none of that name. Raises OSError."""
     try:
-        opened = os.open(name, _WALK, dir_fd=within)
+        opened = os.open(name, flags, dir_fd=within)
     except OSError as exc:
         if exc.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             raise

@@ -30,9 +30,8 @@ def recover(session: Session, asked: Any, out: Output) -> int:
 
     def hear(one: Event) -> None:
         nonlocal failed
-        not_said = (
-            one.phase == "mark"
-        )  # to a destination: its pruner waits for as long as it would have
+        # to a destination, whose pruner then waits for as long as it would have
+        not_said = one.phase == "mark"
         told.append(f"{one.what} could not be told: {one.problem}" if not_said else one.what)
         failed = failed or (1 if one.problem else 0)
 

@@ -14,16 +14,18 @@ import ctypes
 import errno
 import os
 import struct
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
+from ... import sealing
 from ...errors import SourceError
 from ...files import append_line, make_private, read_small, remove, sync_directory
 
 NOTES = "made"  # in Target.keep_in; a line is + or -, and what `identity` returns
 _BTIME, _BTIME_AT = 0x800, 80  # of struct statx, see statx(2)
 _EMPTY_PATH = 0x1000
+_OPEN = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def identity(opened: int) -> str:
@@ -98,21 +100,9 @@ def take_away_empty(name: str) -> None:
         ) from exc
 
 
-@contextmanager
-def directory(name: str, folder: int | None = None) -> Iterator[int | None]:
+def directory(name: str, folder: int | None = None) -> AbstractContextManager[int | None]:
     """What lies there, open, if it is a directory; None if not, or if there is nothing."""
-    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        opened = os.open(name, flags, dir_fd=folder)
-    except OSError as exc:
-        if exc.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-            raise
-        yield None
-        return
-    try:
-        yield opened
-    finally:
-        os.close(opened)
+    return sealing.directory(name, folder, _OPEN)
 
 
 def _born_ns(opened: int) -> int:
