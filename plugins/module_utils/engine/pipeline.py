@@ -19,7 +19,7 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -283,18 +283,28 @@ class Pipeline:
             stage.close()
 
 
-def feed(blocks: Pipeline, sink: Command) -> tuple[int, str]:
+def feed(flow: Pipeline, sink: Command) -> tuple[int, str]:
     """Run `sink` with a pipeline's output as its standard input; raises for either side.
 
     Returns the sink's (exit status, end of standard error).
     """
+
+    def checked() -> Iterator[bytes]:
+        yield from flow.blocks()
+        flow.check()
+
+    return pour(checked(), sink)
+
+
+def pour(blocks: Iterable[bytes], sink: Command) -> tuple[int, str]:
+    """The same with any blocks. Where they raise `sink` is killed before it sees an end: it must not
+    take a cut stream for a whole one."""
     with Started(sink, subprocess.PIPE, subprocess.DEVNULL) as started:
         lost = False
         widen(started.process.stdin)
         try:
-            for block in blocks.blocks():
+            for block in blocks:
                 write_all(started.process.stdin, memoryview(block))
-            blocks.check()  # before the sink sees an end: it must not take a cut stream for a whole one
             started.process.stdin.close()
         except BrokenPipeError:
             lost = True

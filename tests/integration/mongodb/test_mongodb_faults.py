@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import pytest
 from lifeboat.errors import ConfigError, LifeboatError, MissingDependency, SourceAbsent, SourceError
 from lifeboat.model import Command, Secret, Workspace
 from lifeboat.pipeline import Pipeline
+from lifeboat.sources.mongodb import restore as restoring
 from lifeboat.sources.mongodb import server as mongodb
 from lifeboat.sources.mongodb.source import MongoDB
 
@@ -209,7 +210,7 @@ def test_a_restore_that_is_killed_leaves_the_old_state_alone(big, taken_big, wor
     source = big.source("big")
     plain = taken_big.plains["database"]
 
-    def feed(command: Command) -> None:
+    def pour(_blocks: Iterable[bytes], command: Command) -> None:
         with open(plain.path, "rb") as content:
             running = subprocess.Popen(command.argv, stdin=content, stderr=subprocess.DEVNULL)
             until = time.monotonic() + 20
@@ -220,7 +221,7 @@ def test_a_restore_that_is_killed_leaves_the_old_state_alone(big, taken_big, wor
         assert leftovers(big, "big")
         raise SourceError("mongorestore was ended by signal 9")
 
-    monkeypatch.setattr(plain, "feed", feed)
+    monkeypatch.setattr(restoring, "pour", pour)
     with big.client() as client:
         before = client.big.book.estimated_document_count()
         with pytest.raises(SourceError, match="signal 9"):

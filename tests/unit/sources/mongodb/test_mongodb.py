@@ -9,14 +9,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from lifeboat.errors import SourceAbsent
+from lifeboat.errors import SourceAbsent, VerifyError
 from lifeboat.inventory import InventoryWriter, read
+from lifeboat.model import Swap
+from lifeboat.placement import HERE
 from lifeboat.sources.mongodb import session as mongodb_session
 from lifeboat.sources.mongodb.archive import Collection, Walk, definition, read_extended
 from lifeboat.sources.mongodb.dump import parts
-from lifeboat.sources.mongodb.restore import NEVER, make_indexes
+from lifeboat.sources.mongodb.restore import NEVER, load, make_indexes
 from lifeboat.sources.mongodb.session import CommandRefused
 from lifeboat.sources.mongodb.swap import Room
+
+from tests.unit.contracts.source_contract import FilePlain
 
 END = b"\xff\xff\xff\xff"
 
@@ -324,3 +328,24 @@ def test_where_nothing_listens_the_source_is_absent(monkeypatch: pytest.MonkeyPa
         pytest.raises(SourceAbsent, match="does not answer"),
     ):
         session.ask("admin", {"ping": 1})
+
+
+@pytest.mark.parametrize("wrong", [ARCHIVE[:-30], ARCHIVE[:400] + b"\xfe" * 40 + ARCHIVE[440:]])
+def test_mongorestore_never_sees_the_end_of_an_archive_that_is_not_whole(wrong, tmp_path):
+    """It writes down whether it saw one; it is killed instead."""
+    script = tmp_path / "mongorestore"
+    script.write_text(f"#!/bin/sh\ncat >{tmp_path}/came\necho yes >{tmp_path}/ended\n")
+    script.chmod(0o755)
+    swap = Swap("docs", "shop", "s-", "k-", False, {"databases": {"shop": "shop"}, "state": "s"})
+
+    def restored(content: bytes) -> bool:
+        (tmp_path / "archive").write_bytes(content)
+        plain = FilePlain("database", "mongodump", tmp_path / "archive")
+        load("docs", plain, [str(script)], HERE, swap, lambda _database: room())
+        return (tmp_path / "ended").exists()
+
+    with pytest.raises(VerifyError, match="mongodump archive"):
+        restored(wrong)
+    assert not (tmp_path / "ended").exists()
+    assert restored(ARCHIVE)
+    assert (tmp_path / "came").read_bytes() == ARCHIVE

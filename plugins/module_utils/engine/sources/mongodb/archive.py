@@ -70,10 +70,10 @@ class Walk:
         self._reading = "magic"  # magic, prelude, segment, documents
         self._rest = b""  # an incomplete header, or less than a length
         self._skip = 0  # bytes of a document that are still to come
-        self._failure = ""
+        self.failure = ""  # what was found wrong so far
 
     def __call__(self, block: bytes) -> None:
-        if self._failure:
+        if self.failure:
             return
         if self._skip >= len(block):
             self._skip -= len(block)
@@ -81,12 +81,17 @@ class Walk:
         try:
             self._follow(self._rest + block[self._skip :])
         except _Odd as exc:
-            self._failure = str(exc)
+            self.failure = str(exc)
+
+    @property
+    def announced(self) -> bool:
+        """Whether `collections` has all of them: what comes are their documents."""
+        return self._reading in ("segment", "documents")
 
     def complaint(self) -> str:
         """What is wrong with the archive; "" = it is whole."""
-        if self._failure:
-            return self._failure
+        if self.failure:
+            return self.failure
         if self._reading == "magic":
             return "this is not a mongodump archive: it does not begin as one"
         if self._reading != "segment" or self._rest or self._skip:
@@ -232,9 +237,18 @@ def definition(described: Mapping[str, Any]) -> str:
 def walk(stream: BinaryIO) -> Walk:
     """Read a whole archive."""
     walked = Walk()
+    for _block in passing(stream, walked):
+        pass
+    return walked
+
+
+def passing(stream: BinaryIO, walked: Walk) -> Iterator[bytes]:
+    """The blocks of an archive, each once `walked` has followed it; none from where it is damaged."""
     while block := stream.read(_READ):
         walked(block)
-    return walked
+        if walked.failure:
+            return
+        yield block
 
 
 class _Odd(Exception):

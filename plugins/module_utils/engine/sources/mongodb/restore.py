@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import BinaryIO
 
 from ...errors import VerifyError
 from ...inventory import InventoryWriter
 from ...model import Command, Swap
+from ...pipeline import pour
 from ...placement import Placement
 from ...ports import Plain
-from .archive import OURS, Collection, Walk, definition, read_extended, walk
+from .archive import OURS, Collection, Walk, definition, passing, read_extended, walk
 from .chosen import of_them, patterns
 from .server import counts_pages
 from .session import CommandRefused, Session
@@ -22,10 +25,14 @@ NEVER = (1 << 31) - 1  # seconds: the most that a TTL index takes, 68 years
 def read(source: str, plain: Plain) -> Walk:
     """What an archive holds; raises VerifyError unless it is whole."""
     walked: Walk = plain.read(walk)
+    _require_whole(source, plain, walked)
+    return walked
+
+
+def _require_whole(source: str, plain: Plain, walked: Walk) -> None:
     complaint = walked.complaint()
     if complaint:
         raise VerifyError(f"source {source}: the archive {plain.part}: {complaint}")
-    return walked
 
 
 def load(
@@ -36,19 +43,37 @@ def load(
     swap: Swap,
     room: Callable[[str], Room],
 ) -> None:
-    """Bring one archive beside what is there. `words`: mongorestore, and how to connect."""
+    """Bring one archive beside what is there. `words`: mongorestore, and how to connect.
+
+    It is decoded once: judged while it passes by, and mongorestore sees its end only if it is whole.
+    """
     names: Mapping[str, str] = swap.note["databases"]
     only: Sequence[str] = swap.note.get("only", ())
-    walked = read(source, plain)
-    held = [one for one in walked.databases() if one in names]
-    if not held:
-        wanted = ", ".join(sorted(names))
-        raise VerifyError(f"source {source}: the archive {plain.part} has none of {wanted}")
-    chosen = {one: of_them(source, only, walked.ours(one)) for one in held}
-    destined = {one: names[one] for one in held}
-    plain.feed(placement.wrap(Command((*words, *_mapping(destined, swap.side, only)))))
-    for database in held:
-        for one in chosen[database]:
+    chosen: dict[str, list[Collection]] = {}
+
+    def into_server(stream: BinaryIO) -> None:
+        walked = Walk()
+
+        def whole() -> Iterator[bytes]:
+            yield from passing(stream, walked)
+            _require_whole(source, plain, walked)
+
+        blocks, first = whole(), []
+        for block in blocks:
+            first.append(block)
+            if walked.announced:
+                break
+        held = [one for one in walked.databases() if one in names]
+        if not held:
+            wanted = ", ".join(sorted(names))
+            raise VerifyError(f"source {source}: the archive {plain.part} has none of {wanted}")
+        chosen.update({one: of_them(source, only, walked.ours(one)) for one in held})
+        mapping = _mapping({one: names[one] for one in held}, swap.side, only)
+        pour(chain(first, blocks), placement.wrap(Command((*words, *mapping))))
+
+    plain.read(into_server)
+    for database, collections in chosen.items():
+        for one in collections:
             make_indexes(room(names[database]), one)
 
 

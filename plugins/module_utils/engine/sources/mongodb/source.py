@@ -241,10 +241,12 @@ class MongoDB:
             self._server.session(admin=True) as session,
             self._server.tool("mongorestore", work.secret, admin=True) as words,
         ):
-            self._clear(session, swap)
+            room = partial(self._room, session, swap)
+            for database in swap.note["databases"].values():
+                if room(database).look()[1]:  # of an earlier attempt
+                    room(database).clear()
             try:
                 for part in parts:
-                    room = partial(self._room, session, swap)
                     restoring.load(self.name, plains[part], words, self._placement, swap, room)
             except BaseException:
                 with suppress(LifeboatError):  # what is left is discarded with the journal
