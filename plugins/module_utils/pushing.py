@@ -8,8 +8,10 @@ from .engine.cli.session import now
 from .engine.errors import DestinationError, ReadBackError, UsageError
 from .engine.operations import verify
 from .engine.operations.catalog import Wanted, choose, holdings
+from .engine.operations.mending import mend
 from .engine.operations.replicate import replicate
 
+_DUE = ("missing", "corrupt", "stored")
 OWN = {"destination": {"type": "dict", "required": True}}
 
 
@@ -36,23 +38,21 @@ def main(kind: str) -> None:
                 (copies[0][1].state for one in held if one.id == id_ for copies in [one.copies]),
                 "missing",
             )
-            if state == "corrupt":
-                raise ReadBackError(
-                    f"the copy of backup {id_} there is corrupt",
-                    hint="remove it there with an identity that may, then push again",
-                )
             if state == "stored" and not module.check_mode:  # nobody has read it back yet
                 found = verify.verify(job, Wanted(id=id_, at=kind), now)[0]
-                if found.state != "intact":
+                if found.state == "intact":
+                    module.exit_json(changed=True, id=id_, state=found.state)
+                if found.state != "corrupt":
                     raise ReadBackError(
-                        f"backup {id_} is there and reads back wrong: {found.problem}"
+                        f"backup {id_} is there and cannot be read back: {found.problem}"
                     )
-                module.exit_json(changed=True, id=id_, state=found.state)
-            if state != "missing" or module.check_mode:
-                module.exit_json(changed=state in ("missing", "stored"), id=id_, state=state)
+                state = found.state
+            if state not in ("missing", "corrupt") or module.check_mode:
+                module.exit_json(changed=state in _DUE, id=id_, state=state)
             from_, to = job.destination("local"), job.destination(kind)
             spool = session.area(job).spool
-            outcome = replicate(from_, to, job.host, job.name, id_, spool, now)
+            carry = mend if state == "corrupt" else replicate
+            outcome = carry(from_, to, job.host, job.name, id_, spool, now)
         if outcome.state == "lost":
             raise DestinationError(
                 f"backup {id_} was not pushed: {outcome.error}", hint=outcome.hint

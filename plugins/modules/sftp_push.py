@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Carries the archives of one backup to a directory of a host that speaks SFTP, then its manifest, then reads
     everything back. Each archive is compared with its manifest before it is sent.
-  - A backup that is there already is not sent again.
+  - A backup that is there already is not sent again. A copy that has proved corrupt there is made whole.
 author: The lifeboat maintainers (@lifeboat-backup)
 options:
   destination:
@@ -59,7 +59,7 @@ id:
   type: str
   sample: 20261121T020000Z-daily-7f3a
 state:
-  description: The state of the copy on the server. In check mode, V(missing) if it would be sent.
+  description: The state of the copy on the server. In check mode, V(missing) or V(corrupt) if it would be sent.
   returned: success
   type: str
   sample: intact

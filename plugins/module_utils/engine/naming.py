@@ -24,6 +24,7 @@ CATALOG = "catalog"
 ARCHIVES = "archives"
 SUMS = "SHA256SUMS"
 RESTORE_NOTE = "RESTORE.md"
+MENDED = ".mended-"  # an instant follows
 _LONGEST_TAG = (
     120  # escaped; with id and instant the name stays below the 255 that file systems take
 )
@@ -131,6 +132,11 @@ def signature_key(host: str, job: str, id_: str) -> str:
 
 def archive_key(host: str, job: str, id_: str, name: str) -> str:
     return archive_prefix(host, job, id_) + check_archive_name(name)
+
+
+def mended_key(key: str, at: datetime) -> str:
+    """The name beside an object under which it is stored again, since it proved bad."""
+    return key + MENDED + stamp(at)
 
 
 def mark_key(host: str, job: str, id_: str, mark: Mark) -> str:

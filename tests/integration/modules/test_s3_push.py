@@ -8,6 +8,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +158,13 @@ def test_a_bucket_that_is_not_there_is_told_by_name(push: Any, endpoint: str) ->
     result = push(destination=dict(place, credential="acme"))
     assert result["failed"]
     assert "nowhere-at-all" in result["msg"]
+
+
+def test_a_copy_that_proved_corrupt_there_is_made_whole(push: Any, bucket: Any) -> None:
+    id_ = push()["id"]
+    stored = next(one for one in bucket.objects.all() if "db.database." in one.key)
+    bucket.put_object(Key=stored.key, Body=b"x")
+    bucket.put_object(Key=f"catalog/db1/shop/{id_}.bad-{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}")
+    assert push(check=True)["state"] == "corrupt"
+    assert push()["state"] == "intact"
+    assert push()["changed"] is False

@@ -48,9 +48,9 @@ def carrying(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     one.add_argument("--at", default="", metavar="DESTINATION", help="take this copy")
     one.add_argument("--from-host", default="", metavar="HOST")
     one = command(
-        commands, "push", "carry good backups to the destinations that miss them", job=None
+        commands, "push", "carry good backups where they are missing or corrupt", job=None
     )
     one.add_argument("job", nargs="?", metavar="JOB", help="default: every job")
     one.add_argument(
-        "--missing", action="store_true", help="the only way there is, and the default"
+        "--missing", action="store_true", help="only where missing; leave corrupt copies"
     )

@@ -62,6 +62,9 @@ def verify_(session: Session, asked: Any, out: Output) -> int:
         }
         for one in findings
     ]
+    for one in findings:
+        if one.hint and not one.valid:
+            out.note(f"{one.id or 'all'} at {one.destination}: {one.hint}")
     out.result(told, table(["ID", "DESTINATION", "STATE", "AGE", "SOURCES", "PROBLEM"], rows))
     return 0 if verify.worst(findings) else 1
 

@@ -21,6 +21,7 @@ from ..job import Job
 from ..manifest import decode
 from ..model import Copy, Manifest, Mark
 from ..naming import (
+    MENDED,
     archive_source,
     archives_prefix,
     catalog_prefix,
@@ -34,6 +35,7 @@ from ..ports import Destination
 from ..retention import SKEW
 
 _MANIFEST_LIMIT = 64 << 20
+_MENDINGS = 3  # of one object, the newest: whoever may add names could add any number
 
 
 @dataclass(frozen=True)
@@ -238,7 +240,24 @@ def openings(
 ) -> Iterator[AbstractContextManager[BinaryIO]]:
     """The object as it is now; then, for whom that was not right, what was there before, where the
     destination keeps it. An identity that may only add can still store over a name, or hide it."""
+    yield from standing(destination, key, size)
+    yield from older(destination, key, size)
+
+
+def standing(
+    destination: Destination, key: str, size: int | None = None
+) -> Iterator[AbstractContextManager[BinaryIO]]:
+    """The object; then, for whom that was not right, what was stored beside it in its place."""
     yield destination.open(key)
+    beside = [one.key for one in destination.list(key + MENDED) if size in (None, one.size_bytes)]
+    for name in sorted(beside, reverse=True)[:_MENDINGS]:
+        yield destination.open(name)
+
+
+def older(
+    destination: Destination, key: str, size: int | None = None
+) -> Iterator[AbstractContextManager[BinaryIO]]:
+    """What was under this very name before, where the destination keeps that."""
     if hasattr(destination, "older"):
         yield from destination.older(key, size)
 

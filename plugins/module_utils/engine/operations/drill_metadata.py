@@ -9,7 +9,7 @@ from ..manifest import encode, sha256sums
 from ..model import Manifest
 from ..naming import RESTORE_NOTE, SUMS, archive_prefix
 from ..ports import Destination
-from .catalog import read_manifest
+from .catalog import read_manifest, standing
 from .proving import prove_small
 
 _NOTE_LIMIT = 16 << 20
@@ -35,23 +35,27 @@ def prove_beside(manifest: Manifest, destination: Destination) -> None:
     """Raise VerifyError unless SHA256SUMS and RESTORE.md of a copy are there, and name its archives."""
     prefix = archive_prefix(manifest.host, manifest.job, manifest.id)
     prove_small(destination, prefix + SUMS, sha256sums(manifest))
-    note = _note(destination, prefix + RESTORE_NOTE)
+    prove_note(manifest, destination)
+
+
+def prove_note(manifest: Manifest, destination: Destination) -> None:
+    """Raise VerifyError unless RESTORE.md of a copy is there, and names its archives."""
+    key = archive_prefix(manifest.host, manifest.job, manifest.id) + RESTORE_NOTE
     named = [one.name for one in manifest.archives if one.part != "inventory"]
-    unnamed = [name for name in named if name.encode() not in note]
-    if unnamed:
-        raise VerifyError(
-            f"{RESTORE_NOTE} of {manifest.id} at {destination.name} does not name {unnamed[0]}"
-        )
-
-
-def _note(destination: Destination, key: str) -> bytes:
-    try:
-        with destination.open(key) as stream:
-            return stream.read(_NOTE_LIMIT)
-    except DestinationError as exc:
-        if exc.missing:
-            raise VerifyError(f"{key} at {destination.name} is missing") from exc
-        raise
+    told = f"{key} at {destination.name} is missing"
+    for opened in standing(destination, key):
+        try:
+            with opened as stream:
+                note = stream.read(_NOTE_LIMIT)
+        except DestinationError as exc:
+            if not exc.missing:
+                raise
+            continue
+        unnamed = [name for name in named if name.encode() not in note]
+        if not unnamed:
+            return
+        told = f"{RESTORE_NOTE} of {manifest.id} at {destination.name} does not name {unnamed[0]}"
+    raise VerifyError(told)
 
 
 def _same(other: Destination, manifest: Manifest, destination: Destination) -> None:

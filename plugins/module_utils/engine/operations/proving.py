@@ -14,7 +14,7 @@ from ..model import Archive, Manifest
 from ..naming import archive_key
 from ..ports import Destination
 from ..spool import SAMPLE
-from .catalog import openings
+from .catalog import older, standing
 
 _SAMPLES = 8  # of an archive: the first, the last, and others at random
 _BLOCK = 1 << 20
@@ -33,19 +33,21 @@ def prove_archive(
     key = archive_key(manifest.host, manifest.job, manifest.id, archive.name)
     where = f"{archive.name} of {manifest.id} at {destination.name}"
     failure: VerifyError | None = None
-    for opened in openings(destination, key, archive.size_bytes):
+    for opened in standing(destination, key, archive.size_bytes):
         try:
-            _prove(opened, archive, where, read)
+            return _prove(opened, archive, where, read)
         except VerifyError as exc:
             failure = failure or exc
+    failure = failure or VerifyError(f"the archive {where} is missing")
+    for opened in older(destination, key, archive.size_bytes):
+        try:
+            _prove(opened, archive, where, read)
+        except VerifyError:
             continue
-        if failure is not None:  # it is not what it was, and can be brought back all the same
-            failure.hint = (
-                "it was replaced or deleted there; a restore uses the version before that"
-            )
+        # it is not what it was, and can be brought back all the same
+        failure.hint = "it was replaced or deleted there; a restore uses the version before that"
         break
-    if failure is not None:
-        raise failure
+    raise failure
 
 
 def _prove(
@@ -107,12 +109,14 @@ def prove_samples(
 
 def prove_small(destination: Destination, key: str, content: bytes) -> None:
     """Read a small object back; raises VerifyError unless it is byte for byte what was sent."""
-    try:
-        with destination.open(key) as stream:
-            there = stream.read(len(content) + 1)
-    except DestinationError as exc:
-        if exc.missing:
-            raise VerifyError(f"{key} at {destination.name} is missing") from exc
-        raise
-    if there != content:
-        raise VerifyError(f"{key} at {destination.name} is not what was sent")
+    told = "missing"
+    for opened in standing(destination, key):
+        try:
+            with opened as stream:
+                if stream.read(len(content) + 1) == content:
+                    return
+            told = "not what was sent"
+        except DestinationError as exc:
+            if not exc.missing:
+                raise
+    raise VerifyError(f"{key} at {destination.name} is {told}")

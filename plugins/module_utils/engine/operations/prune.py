@@ -18,6 +18,7 @@ from ..errors import DestinationError, LifeboatError
 from ..job import Job
 from ..model import Copy, Mark
 from ..naming import (
+    MENDED,
     archive_prefix,
     archives_prefix,
     catalog_prefix,
@@ -229,6 +230,9 @@ class _Pruning:
                 self._retained[keys.pop(key).id] = why_not
             gone = [copy.id for copy in keys.values() if copy.signed]
             self._delete([signature_key(self._host, self._job, id_) for id_ in gone])
+            mended = [key for key, copy in keys.items() if copy.latest("mended")]
+            for key in mended:
+                self._delete([one.key for one in self._destination.list(key) if MENDED in one.key])
             for copy in keys.values():
                 self._pruned.append(copy.id)
                 if copy.latest("pruned") is not None:

@@ -117,7 +117,7 @@ def _copies(told: Told, now: datetime) -> Iterator[tuple[str, str, str]]:
             "corrupt",
             CRITICAL,
             "is corrupt",
-            "`lifeboat push` carries good copies where one is missing",
+            "`lifeboat push` makes it whole, where another copy is good",
         ),
         (
             "suspect",

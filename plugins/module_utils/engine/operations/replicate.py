@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..files import make_private, remove
-from ..model import Copy
+from ..model import Mark
 from ..ports import Destination
 from ..progress import Listener, silent
 from ..retention import waiting_since
@@ -58,7 +58,7 @@ def replicate(
     """
     manifest, document = read_document(from_, host, job, id_, signers)
     signature = read_signature(from_, manifest, document, signers)
-    there = next(copy for copy in copies_at(from_, host, job) if copy.id == id_)
+    kept = kept_marks(from_, host, job, id_, clock(), accepted)
     empty(spool)
     lane = Lane(to, (host, job, id_), clock, listener)
     ended = False
@@ -66,8 +66,6 @@ def replicate(
         for archive in manifest.archives:
             path = fetch(from_, manifest, archive, make_private(spool), listener)
             lane.take(archive.name, Finished(path, archive.size_bytes), partial(remove, path))
-        carried = _carried(there, clock()) | ({"accepted"} if accepted else set())
-        kept = [mark for mark in there.marks if mark.kind in carried]
         lane.commit(manifest, kept, document, signature)
         ended = True
         return lane.outcome()
@@ -77,6 +75,12 @@ def replicate(
             lane.outcome()
 
 
-def _carried(there: Copy, now: datetime) -> set[str]:
+def kept_marks(
+    from_: Destination, host: str, job: str, id_: str, now: datetime, accepted: bool
+) -> list[Mark]:
+    """What is said of the copy at `from_` and holds wherever the backup is."""
+    there = next(copy for copy in copies_at(from_, host, job) if copy.id == id_)
     passed = set() if there.pinned else {"pin"}
-    return set(_CARRIED) - passed - (set() if waiting_since(there, now) else {"restored"})
+    passed |= set() if waiting_since(there, now) else {"restored"}
+    carried = set(_CARRIED) - passed | ({"accepted"} if accepted else set())
+    return [mark for mark in there.marks if mark.kind in carried]

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 from .. import sealing
 from ..errors import LifeboatError, UsageError
-from ..model import Stored
+from ..model import Copy, Stored
 from ..naming import ARCHIVES, CATALOG, check_host, check_name, copies
 from ..ports import PROTECTION_PROBE
 
@@ -89,13 +89,18 @@ class _Round:
         for copy in copies(Stored(f"{where}/{name}", 0, now) for name in there):
             if copy.committed:
                 manifest = f"{copy.id}.json"
-                if not sealing.is_sealed(there[manifest], self._group):
+                if not self._settled(there, copy):
                     if not self._archives(host, job, copy.id):
                         continue
                     self._seal(catalog, manifest, where)
                 for name in there:
                     if name.startswith(f"{copy.id}.") and name != manifest:
                         self._seal(catalog, name, where)
+
+    def _settled(self, there: Mapping[str, os.stat_result], copy: Copy) -> bool:
+        """Whether nothing can have come since the last round: neither the manifest nor a mark `mended`."""
+        says = [f"{copy.id}.json", *(n for n in there if n.startswith(f"{copy.id}.mended-"))]
+        return all(sealing.is_sealed(there[name], self._group) for name in says)
 
     def _archives(self, host: str, job: str, id_: str) -> bool:
         """Whether nothing of one backup is the client's any more."""

@@ -14,8 +14,9 @@ from ..model import Manifest, Mark
 from ..naming import mark_key
 from ..ports import Destination
 from ..progress import Event, Listener, silent
-from .catalog import Wanted, choose, copies_at, holdings, read_manifest
+from .catalog import Holding, Wanted, choose, copies_at, holdings, read_manifest
 from .drill_metadata import prove_beside
+from .mending import donors
 from .plain import Decoders, fetch, of_a_decryptor, plains
 from .proving import prove_archive
 from .restore import Area
@@ -77,7 +78,30 @@ def verify(
             if destination.name not in unreachable | pruned:
                 found = _one(job, destination, host, holding.id, clock, content, listener)
                 findings.append(replace(found, complete=found.complete or every))
-    return findings
+    return _with_ways_out(job, host, chosen, findings)
+
+
+def _with_ways_out(
+    job: Job, host: str, chosen: Sequence[Holding], findings: Sequence[Finding]
+) -> list[Finding]:
+    """Each corrupt copy with what makes it whole: a good one elsewhere, if this did not prove that bad."""
+    by_id = {one.id: one for one in chosen}
+    told = []
+    for one in findings:
+        if one.state == "corrupt" and one.id in by_id:
+            bad = [
+                other.destination for other in findings if other.id == one.id and not other.valid
+            ]
+            good = donors(by_id[one.id].copies, bad)
+            shown = f"`lifeboat list {job.name}` shows which backups are"
+            way = f"no other copy of {one.id} is known to be good: {shown}"
+            if good and host == job.host:
+                way = f"`lifeboat push {job.name}` stores it there again, from {good[0]}, and proves it"
+            elif good:
+                way = f"`lifeboat push {job.name}` on {host} stores it there again, from {good[0]}"
+            one = replace(one, hint="; ".join(filter(None, (one.hint, way))))
+        told.append(one)
+    return told
 
 
 def overdue(job: Job, clock: Callable[[], datetime], listener: Listener = silent) -> list[Finding]:
