@@ -11,11 +11,23 @@ import pytest
 from lifeboat.errors import SourceError, VerifyError
 from lifeboat.job import Job
 from lifeboat.model import Swap, Workspace
-from lifeboat.operations.journal import SWAPPING, Journal
-from lifeboat.operations.settle import settle
+from lifeboat.operations import settle as settle_module
+from lifeboat.operations.journal import (
+    SWAPPED,
+    SWAPPING,
+    UNDOING,
+    UNDONE,
+    Journal,
+    advance,
+    begin,
+    journals,
+)
+from lifeboat.operations.settle import recover, settle, undo
 from lifeboat.sources.command.source import CommandSource
 
 from tests.unit.contracts.source_contract import Taken, staged
+
+BEGUN = datetime(2026, 11, 21, tzinfo=timezone.utc)
 
 # A store of several files, a line each in its stream. Its `restore` adds, and does not replace. A file
 # beside it makes one program fail: `cut` the dump, without a word; `broken` the dump; `half` the restore.
@@ -71,6 +83,9 @@ class Application:
 
     def staged(self) -> Swap:
         return staged(self.source, self.taken, self.work)
+
+    def job(self) -> Job:
+        return Job("shop", "h1", "dev", (self.source,), (), ())
 
     def held(self) -> dict[str, str]:
         return {path.name: path.read_text().strip() for path in sorted(self.files.iterdir())}
@@ -185,12 +200,11 @@ def test_taking_back_what_was_not_kept_says_that_it_is_empty(tmp_path: Path) -> 
     swap = app.staged()
     with pytest.raises(SourceError, match="its `restore` failed"):
         app.source.swap(swap)
-    begun = datetime(2026, 11, 21, tzinfo=timezone.utc)
-    journal = Journal("shop", "t0k3n", "the-backup", SWAPPING, begun, (swap,))
+    journal = Journal("shop", "t0k3n", "the-backup", SWAPPING, BEGUN, (swap,))
     job = Job("shop", "h1", "dev", (app.source,), (), ())
     app.source.back(swap)  # cut off before it was noted: it is asked again, and says the same
 
-    told = settle(job, journal, tmp_path, begun)
+    told = settle(job, journal, tmp_path, BEGUN)
 
     assert told.endswith(
         "is taken back; the old state is in place, but nothing of app was kept: it is empty now"
@@ -216,3 +230,62 @@ def test_what_was_half_loaded_stays_open_until_something_can_clear_it(tmp_path: 
     assert failed.value.hint == "give it a `clear` that empties it, then run `lifeboat recover`"
     cleared.back(swap)
     assert app.held() == {}
+
+
+def undoable(app: Application, directory: Path) -> Job:
+    """A job whose restore is done; since then what it brought cannot be dumped any more."""
+    app.write("a", "newer")
+    swap = app.staged()
+    app.source.swap(swap)
+    app.fault("broken")
+    journal = begin(directory, "shop", "t0k3n", "the-backup", BEGUN, [])
+    advance(directory, journal, SWAPPED, [swap])
+    return app.job()
+
+
+def test_an_undo_that_cannot_keep_what_is_there_now_says_so_and_how_to_go_on(
+    tmp_path: Path,
+) -> None:
+    app = Application(tmp_path, "clear")
+    directory = tmp_path / "journals"
+    job = undoable(app, directory)
+
+    with pytest.raises(SourceError) as told:
+        undo(job, directory, BEGUN)
+
+    assert str(told.value) == (
+        "source app: what is there now cannot be kept, for it cannot be read: source app: its `dump` "
+        "failed: app stopped with status 1; nothing of it was touched"
+    )
+    assert told.value.hint == (
+        "mend that and type the same again; or, if what is there now may be lost, give source app"
+        " `restore_without_copy: true` in the configuration, for this night only, and type the same again"
+    )
+    assert [one.step for one in journals(directory, "shop")] == [
+        SWAPPED
+    ]  # and no service stands still
+    assert app.held() == {"a": "backed up"}
+    app.source = app.configured("clear", restore_without_copy=True)  # as the hint says
+    assert undo(app.job(), directory, BEGUN).step == UNDONE
+    assert app.held() == {"a": "newer"}
+
+
+def test_an_undo_that_fails_to_keep_in_its_middle_says_the_same_and_goes_on_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the dump needs what the undo has stopped."""
+    app = Application(tmp_path)
+    directory = tmp_path / "journals"
+    job = undoable(app, directory)
+    app.fault("broken", there=False)
+    monkeypatch.setattr(settle_module.around, "stop", lambda *_: app.fault("broken"))
+
+    with pytest.raises(SourceError, match="cannot be kept") as told:
+        undo(job, directory, BEGUN)
+
+    assert "`restore_without_copy: true` and a `clear` in the configuration" in told.value.hint
+    assert [one.step for one in journals(directory, "shop")] == [UNDOING]
+    monkeypatch.undo()
+    app.fault("broken", there=False)
+    assert [one.well for one in recover(job, directory, BEGUN)] == [True]
+    assert app.held() == {"a": "newer"}

@@ -193,6 +193,19 @@ class CommandSource:
     def swapped(self, swap: Swap) -> bool:
         return in_place.swapped(swap)
 
+    def undoing(self, swap: Swap) -> Swap:
+        """What the restore brought, and what came since, is kept in turn: so it has to be readable."""
+        if not in_place.swapped(swap):
+            raise SourceError(
+                f"source {self.name}: nothing says that {swap.target} is as the restore has left it, so"
+                " nothing was undone",
+                hint=f"what was there before is {swap.kept}, as long as that is there",
+            )
+        if not self._may_lose:
+            with self._keeping():
+                self._look()
+        return swap
+
     def back(self, swap: Swap) -> str | None:
         return in_place.back(swap, _Store(self), self._may_lose)
 
@@ -200,6 +213,22 @@ class CommandSource:
         in_place.discard(swap)
 
     # -- inside
+
+    @contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """While what is there is read, to be kept: say what a failure of that means, and the way on."""
+        try:
+            yield
+        except LifeboatError as exc:
+            clear = "" if self._clear else " and a `clear`"
+            raise SourceError(
+                f"source {self.name}: what is there now cannot be kept, for it cannot be read: {exc};"
+                " nothing of it was touched",
+                detail=exc.detail,
+                hint=f"mend that and type the same again; or, if what is there now may be lost, give source"
+                f" {self.name} `restore_without_copy: true`{clear} in the configuration, for this night only,"
+                " and type the same again",
+            ) from exc
 
     def _facts(self) -> dict[str, Any]:
         facts = {"dump": shlex.join(self._dump)}
@@ -278,6 +307,10 @@ class _Store:
         self._programs = source._programs
 
     def save(self, path: Path) -> None:
+        with self._source._keeping():
+            self._save(path)
+
+    def _save(self, path: Path) -> None:
         source = self._source
         before = source._counted()
         source._whole(*self._programs.save("dump", source._dump, path))
