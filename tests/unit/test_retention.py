@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -309,7 +308,7 @@ def test_nothing_goes_when_nothing_is_good() -> None:
 def test_nothing_goes_while_a_restore_is_neither_confirmed_nor_undone() -> None:
     def planned(*marks: Mark) -> Plan:
         newest, *others = daily(5)
-        one = replace(others[1], marks=others[1].marks + marks)
+        one = others[1]._replace(marks=others[1].marks + marks)
         return plan([newest, others[0], one, *others[2:]], Keep(last=1), {}, NOW)
 
     restored = Mark("restored", NOW - 6 * DAY)
@@ -324,7 +323,7 @@ def test_nothing_goes_while_a_restore_is_neither_confirmed_nor_undone() -> None:
 def test_a_mark_from_the_future_ends_no_wait_and_is_told(kind: str) -> None:
     newest, *others = daily(5)
     marks = (Mark("restored", NOW - DAY), Mark(kind, NOW + SKEW + timedelta(seconds=1)))
-    copies = [replace(newest, marks=newest.marks + marks), *others]
+    copies = [newest._replace(marks=newest.marks + marks), *others]
     said = "its mark %s of 2026-11-21T12:10:01Z is dated in the future"
 
     assert "neither confirmed nor undone" in plan(copies, Keep(last=1), {}, NOW).held
@@ -335,13 +334,13 @@ def test_a_settled_of_no_restore_is_told_and_ends_no_wait() -> None:
     newest, *others = daily(5)
     early, later = Mark("settled", NOW - 2 * DAY), Mark("settled", NOW - HOUR)
     marks = (early, Mark("restored", NOW - DAY))
-    copies = [replace(newest, marks=newest.marks + marks), *others]
+    copies = [newest._replace(marks=newest.marks + marks), *others]
 
     assert "neither confirmed nor undone" in plan(copies, Keep(last=1), {}, NOW).held
     assert [why for _id, why in misdated(copies, NOW)] == [
         f"its mark settled of {iso(early.at)} comes before any restore"
     ]
-    sound = [replace(newest, marks=(*newest.marks, marks[1], later)), *others]
+    sound = [newest._replace(marks=(*newest.marks, marks[1], later)), *others]
     assert misdated(sound, NOW) == ()
     assert plan(sound, Keep(last=1), {}, NOW).held == ""
 
@@ -595,7 +594,7 @@ def test_what_was_written_again_with_other_keys_takes_no_place_and_goes_by_age()
 def test_a_replaced_copy_stays_7_days_from_its_mark_however_old_it_is() -> None:
     old = copy(NOW - 10 * DAY, "intact")
     marked = [
-        replace(old, marks=(*old.marks, Mark("replaced", NOW - age))) for age in (HOUR, 8 * DAY)
+        old._replace(marks=(*old.marks, Mark("replaced", NOW - age))) for age in (HOUR, 8 * DAY)
     ]
     young, ripe = (
         plan([copy(NOW - HOUR, "intact"), one], Keep(daily=1), {}, NOW) for one in marked

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 
 from .errors import FormatError, UsageError
 from .model import Copy, Mark, Stored
@@ -84,7 +84,7 @@ def parse_id(text: str) -> tuple[datetime, str]:
             hint="`lifeboat list` shows the ids there are",
         )
     try:
-        return parse_stamp(found.group(1)), found.group(2)
+        return parse_stamp(found.group(1)), _one_of(found.group(2))
     except ValueError:
         raise FormatError(f"the backup id {text!r} holds an impossible date") from None
 
@@ -156,7 +156,7 @@ def copies(objects: Iterable[Stored]) -> list[Copy]:
     Names that are not ours are passed over: a destination may hold other people's files.
     """
     committed: dict[str, bool] = {}
-    marks: dict[str, list[Mark]] = {}
+    marks: dict[str, tuple[Mark, ...]] = {}
     signed: set[str] = set()
     for stored in objects:
         parts = stored.key.split("/")
@@ -170,16 +170,21 @@ def copies(objects: Iterable[Stored]) -> list[Copy]:
             signed.add(id_)
         elif mark is not None:
             committed.setdefault(id_, False)
-            marks.setdefault(id_, []).append(mark)
+            marks[id_] = (*marks.get(id_, ()), mark)
     found = []
     for id_, present in committed.items():
         try:
             taken_at, type_ = parse_id(id_)
         except FormatError:
             continue
-        ordered = tuple(sorted(marks.get(id_, []), key=lambda mark: (mark.at, mark.kind)))
+        ordered = marks.pop(id_, ())
+        if len(ordered) > 1:
+            ordered = tuple(sorted(ordered, key=lambda mark: (mark.at, mark.kind)))
         found.append(Copy(id_, taken_at, type_, present, ordered, id_ in signed))
-    return sorted(_replaced(found), key=lambda copy: copy.id, reverse=True)
+    if any(copy.replaced for copy in found):
+        found = list(_replaced(found))
+    found.sort(key=lambda copy: copy.id, reverse=True)
+    return found
 
 
 def _replaced(found: list[Copy]) -> Iterator[Copy]:
@@ -188,7 +193,7 @@ def _replaced(found: list[Copy]) -> Iterator[Copy]:
     for copy in found:
         if copy.replaced and (copy.taken_at, copy.type) not in good:
             left = tuple(mark for mark in copy.marks if mark.kind != "replaced")
-            copy = replace(copy, marks=left)
+            copy = copy._replace(marks=left)
         yield copy
 
 
@@ -200,7 +205,14 @@ def _parse_mark(text: str) -> Mark | None:
         at = parse_stamp(found.group(3))
     except ValueError:
         return None
-    return Mark(found.group(1), at, _unescape(found.group(2) or ""))
+    return Mark(_one_of(found.group(1)), at, _unescape(found.group(2) or ""))
+
+
+@lru_cache(maxsize=256)
+def _one_of(word: str) -> str:
+    """The same word, held once: there are few types and kinds of marks, and a name for each of them in
+    every one of 100,000 backups."""
+    return word
 
 
 def _escape(text: str) -> str:

@@ -7,7 +7,7 @@ Rules: docs/design.md#retention. Only good copies count for a rule; whatever is 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Callable
 
@@ -229,9 +229,8 @@ def waiting_since(copy: Copy, now: datetime) -> datetime | None:
     Marks may be anybody's. Of those dated in the future `restored` would hold for as long as it likes,
     and `settled` would end the wait for every restore to come: neither counts.
     """
-    newest = replace(copy, marks=tuple(one for one in copy.marks if one.at <= now + SKEW)).latest(
-        "settled", "restored"
-    )
+    past = tuple(one for one in copy.marks if one.at <= now + SKEW)
+    newest = copy._replace(marks=past).latest("settled", "restored")
     return newest.at if newest is not None and newest.kind == "restored" else None
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..operations.catalog import Holding
 from ..operations.journal import journals
 from ..retention import SKEW
 from ..units import human_duration, iso
-from .output import Output, table
+from .output import Output, Rows
 from .session import Session, now
 
 _HEAD = ["ID", "JOB", "TYPE", "AGE", "GOOD", "HOLDS", "COPIES", ""]
@@ -26,25 +26,34 @@ Held = Mapping[str, tuple[str, ...]]
 def list_(session: Session, asked: Any, out: Output) -> int:
     """Backups of one job or of all, newest first, with the state of each copy."""
     jobs = [session.job(asked.job)] if asked.job else list(session.configuration.jobs.values())
-    rows, told, lost_any, moment = [], [], False, now()
-    for job in jobs:
-        host = asked.from_host or job.host
-        listed, lost = catalog.holdings(job, host, asked.at)
-        held, unlisted = sources_held(job, host, listed)
-        lost_any = lost_any or bool(lost)
-        for name, failure in [*lost, *unlisted]:
-            out.note(f"destination {name} could not be asked: {failure}")
-        for one in restores(session, job):
-            out.note(f"{job.name}: {one.reason}")
-        listed.reverse()
-        while listed:  # of 100,000 no more than one form is held in memory
-            holding = listed.pop()
-            if out.as_json:
-                told.append(mapping(job, holding, held, moment))
-            else:
-                rows.append(_row(job, holding, held, moment))
-    out.result(told, table(_HEAD, rows))
-    return 3 if lost_any else 0
+    for job in jobs if asked.at else ():
+        job.destination(asked.at)  # a name that is none is told before anything else
+    moment = now()
+    lost: list[str] = []
+    found = (one for job in jobs for one in _found(session, asked, out, job, lost))
+    if out.as_json:
+        out.results(mapping(job, one, held, moment) for job, one, held in found)
+    else:
+        out.rows(_HEAD, Rows(_row(job, one, held, moment) for job, one, held in found))
+    return 3 if lost else 0
+
+
+def _found(
+    session: Session, asked: Any, out: Output, job: Job, lost: list[str]
+) -> Iterator[tuple[Job, Holding, Held]]:
+    """The backups of one job, newest first; of 100,000 none is held once it is told. Destinations that
+    could not be asked are noted, and added to `lost`."""
+    host = asked.from_host or job.host
+    listed, failures = catalog.holdings(job, host, asked.at)
+    held, unlisted = sources_held(job, host, listed)
+    lost += [name for name, _failure in failures]
+    for name, failure in [*failures, *unlisted]:
+        out.note(f"destination {name} could not be asked: {failure}")
+    for one in restores(session, job):
+        out.note(f"{job.name}: {one.reason}")
+    listed.reverse()
+    while listed:
+        yield job, listed.pop(), held
 
 
 def restores(session: Session, job: Job) -> list[status.Standing]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from ..errors import LifeboatError, MissingDependency, UsageError
+
+_ENCODER = json.JSONEncoder(indent=1, sort_keys=True, default=str)
+_BETWEEN = "\0"  # cells; what others may have named so, a tag, stands in the last one
 
 
 class Output:
@@ -21,12 +25,32 @@ class Output:
     def result(self, mapping: Any, text: str) -> None:
         """Print the result: `mapping` as JSON where asked for, else `text`."""
         if self.as_json:
-            text = json.dumps(self._select(mapping), indent=1, sort_keys=True, default=str)
-        if text:
-            if sys.stdout.isatty():
-                _clear()
-            sys.stdout.write(text.rstrip("\n") + "\n")
-            sys.stdout.flush()
+            self._say(_ENCODER.iterencode(self._select(mapping)))
+        elif text:
+            self._say([text.rstrip("\n")])
+
+    def results(self, mappings: Iterable[Any]) -> None:
+        """Print a JSON list of many, each as soon as it is there; what --query asks of needs them all.
+
+        What is cut off in its middle has no end, and so nobody takes it for the whole list.
+        """
+        if self._query:
+            self.result(list(mappings), "")
+        else:
+            self._say(_listed(mappings))
+
+    def rows(self, head: Sequence[str], rows: Rows) -> None:
+        """Print a table of many rows; nothing without rows."""
+        if rows:
+            self._say(rows.lines(head))
+
+    def _say(self, pieces: Iterable[str]) -> None:
+        if sys.stdout.isatty():
+            _clear()
+        for piece in pieces:
+            sys.stdout.write(piece)
+        sys.stdout.write("\n")
+        sys.stdout.flush()
 
     def note(self, text: str) -> None:
         _clear()
@@ -69,12 +93,49 @@ def _clear() -> None:
         sys.stderr.flush()
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _listed(mappings: Iterable[Any]) -> Iterator[str]:
+    """The pieces of a JSON list, as _ENCODER would write it whole."""
+    before = "["
+    for mapping in mappings:
+        yield before + "\n " + _ENCODER.encode(mapping).replace("\n", "\n ")
+        before = ","
+    yield "[]" if before == "[" else "\n]"
+
+
+class Rows:
+    """The rows of a table, each held as one text: of 100,000 that is a tenth of what their cells take."""
+
+    def __init__(self, rows: Iterable[Sequence[str]] = ()) -> None:
+        self._rows: list[str] = []
+        self._widths: list[int] = []
+        for row in rows:
+            self.add(row)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, row: Sequence[str]) -> None:
+        self._widths = _widths(self._widths, row)
+        self._rows.append(_BETWEEN.join(row))
+
+    def lines(self, head: Sequence[str]) -> Iterator[str]:
+        """Each line, those after the first with the line break before it; columns as wide as their widest
+        cell."""
+        widths = _widths(self._widths, head)
+        yield _line(head, widths)
+        for row in self._rows:
+            yield "\n" + _line(row.split(_BETWEEN, len(head) - 1), widths)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Columns as wide as their widest cell; empty without rows."""
-    if not rows:
-        return ""
-    lines = [list(head), *[list(row) for row in rows]]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines
-    )
+    held = Rows(rows)
+    return "".join(held.lines(head)) if held else ""
+
+
+def _widths(widths: Sequence[int], row: Sequence[str]) -> list[int]:
+    return [max(both) for both in zip_longest(widths, map(len, row), fillvalue=0)]
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()

@@ -139,7 +139,7 @@ class Local:
             yield reader
 
     def list(self, prefix: str) -> Iterator[Stored]:
-        for key, found in self._files(prefix):
+        for key, found in self._files(prefix, prefix.rpartition("/")[2]):
             if key.startswith(prefix) and not key.rsplit("/", 1)[-1].startswith("."):
                 # ctime: a tree that was copied here with its old times is new here all the same
                 changed = max(found.st_mtime, found.st_ctime)
@@ -168,11 +168,12 @@ class Local:
                     self._tree.remove_empty(tuple(parent.split("/")))
         return removed
 
-    def _files(self, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
-        """Every regular file below the directory that `prefix` begins with, parts too."""
+    def _files(self, prefix: str, begins: str = "") -> Iterator[tuple[str, os.stat_result]]:
+        """Every regular file below the directory that `prefix` begins with, parts too. `begins`: only
+        where the names in that directory begin so."""
         parent = prefix.rpartition("/")[0]
         with self._tree.faults("list", prefix):
-            yield from self._tree.walk(tuple(parent.split("/")) if parent else ())
+            yield from self._tree.walk(tuple(parent.split("/")) if parent else (), begins)
 
     @contextmanager
     def _new(self, key: str) -> Iterator[tuple[int, str]]:

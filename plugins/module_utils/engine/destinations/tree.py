@@ -14,7 +14,7 @@ import os
 import pwd
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Callable
 
@@ -81,21 +81,26 @@ class Tree:
         finally:
             os.close(here)
 
-    def walk(self, parts: tuple[str, ...]) -> Iterator[tuple[str, os.stat_result]]:
-        """(key, stat) of every regular file below, in the order of the keys."""
+    def walk(
+        self, parts: tuple[str, ...], begins: str = ""
+    ) -> Iterator[tuple[str, os.stat_result]]:
+        """(key, stat) of every regular file below, in the order of the keys.
+
+        `begins`: only of names here that begin so. Of a directory no more is held than its names.
+        """
         if any(part in ("", ".", "..") for part in parts):
             raise self.error("list", repr("/".join(parts)), "this is not a prefix", permanent=True)
         try:
             with self.directory(parts) as folder:
-                found = list(_entries(folder))
+                for name in _names(folder, begins):
+                    if name.endswith("/"):
+                        yield from self.walk((*parts, name[:-1]))
+                        continue
+                    status = _status(folder, name)
+                    if status is not None and stat.S_ISREG(status.st_mode):
+                        yield "/".join((*parts, name)), status
         except FileNotFoundError:
             return
-        found.sort(key=lambda one: one[0] + "/" if stat.S_ISDIR(one[1].st_mode) else one[0])
-        for name, status in found:
-            if stat.S_ISDIR(status.st_mode):
-                yield from self.walk((*parts, name))
-            elif stat.S_ISREG(status.st_mode):
-                yield "/".join((*parts, name)), status
 
     def seal(self, folder: int, name: str) -> None:
         """Give a written file its mode and owner, and make its bytes durable."""
@@ -244,10 +249,18 @@ def sync(folder: int) -> None:
             raise
 
 
-def _entries(folder: int) -> Iterator[tuple[str, os.stat_result]]:
-    for name in os.listdir(folder):
-        with suppress(FileNotFoundError):  # removed meanwhile
-            yield name, os.lstat(name, dir_fd=folder)
+def _names(folder: int, begins: str) -> list[str]:
+    """What lies in a directory and begins so, in the order of its keys; directories end with a slash."""
+    with os.scandir(folder) as found:
+        names = (one.name + "/" if one.is_dir(follow_symlinks=False) else one.name for one in found)
+        return sorted(name for name in names if name.startswith(begins))
+
+
+def _status(folder: int, name: str) -> os.stat_result | None:
+    try:
+        return os.lstat(name, dir_fd=folder)
+    except FileNotFoundError:  # removed meanwhile
+        return None
 
 
 def _number(name: str, lookup: Callable[[str], int]) -> int:

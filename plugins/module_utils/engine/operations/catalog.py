@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import BinaryIO
+from heapq import merge
+from itertools import groupby
+from typing import BinaryIO, NamedTuple
 
 from .. import signing
 from ..errors import (
@@ -38,9 +40,8 @@ _MANIFEST_LIMIT = 64 << 20
 _MENDINGS = 3  # of one object, the newest: whoever may add names could add any number
 
 
-@dataclass(frozen=True)
-class Holding:
-    """One backup, with its copy at every destination that has one."""
+class Holding(NamedTuple):
+    """One backup, with its copy at every destination that has one. A tuple, as Copy is."""
 
     id: str
     taken_at: datetime
@@ -86,24 +87,39 @@ def copies_at(destination: Destination, host: str, job: str) -> list[Copy]:
     return copies(destination.list(catalog_prefix(host, job)))
 
 
+def copy_at(destination: Destination, host: str, job: str, id_: str) -> Copy:
+    """One backup at one destination; of 100,000 no other is listed. Raises DestinationError, `missing`
+    where there is no name of it."""
+    for copy in copies(destination.list(f"{catalog_prefix(host, job)}{id_}.")):
+        return copy
+    raise DestinationError(
+        f"destination {destination.name}: backup {id_} of job {job} is not there", missing=True
+    )
+
+
 def holdings(
     job: Job, host: str, at: str = ""
 ) -> tuple[list[Holding], list[tuple[str, LifeboatError]]]:
     """All backups of a job, newest first, and the destinations that could not be asked."""
-    found: dict[str, list[tuple[str, Copy]]] = {}
+    there: list[list[tuple[str, Copy]]] = []
     lost: list[tuple[str, LifeboatError]] = []
     for destination in [job.destination(at)] if at else job.destinations:
         try:
-            for copy in copies_at(destination, host, job.name):
-                found.setdefault(copy.id, []).append((destination.name, copy))
+            found = copies_at(destination, host, job.name)
+            there.append([(destination.name, copy) for copy in found])
         except LifeboatError as exc:
             lost.append((destination.name, exc))
-    listed = [
-        Holding(id_, held[0][1].taken_at, held[0][1].type, tuple(held))
-        for id_, held in found.items()
-        if any(copy.committed for _name, copy in held)
-    ]
-    return sorted(listed, key=lambda one: one.id, reverse=True), lost
+    listed = []
+    # Each is in order already; of one backup the copies come in the job's order.
+    for id_, same in groupby(merge(*there, key=_id, reverse=True), key=_id):
+        held = tuple(same)
+        if any(copy.committed for _name, copy in held):
+            listed.append(Holding(id_, held[0][1].taken_at, held[0][1].type, held))
+    return listed, lost
+
+
+def _id(held: tuple[str, Copy]) -> str:
+    return held[1].id
 
 
 def choose(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from .. import retention
@@ -27,7 +26,7 @@ def overdue(
     by_type = {one.type: one.keep for one in job.schedules if one.keep is not None}
     keep = job.keep_for(destination)
     known = [
-        replace(copy, marks=tuple(mark for mark in copy.marks if mark.at <= then))
+        copy._replace(marks=tuple(mark for mark in copy.marks if mark.at <= then))
         for copy in there
         if copy.committed and copy.taken_at <= then and copy.latest("pruned") is None
     ]

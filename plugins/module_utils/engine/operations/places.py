@@ -108,7 +108,7 @@ class _Reading:
         for copy in there:
             if copy.committed and copy.replaced and not self._is_replaced(copy, there):
                 marks = tuple(mark for mark in copy.marks if mark.kind != "replaced")
-                copy = replace(copy, marks=marks)
+                copy = copy._replace(marks=marks)
             yield copy
 
     def _is_replaced(self, old: Copy, there: Sequence[Copy]) -> bool:

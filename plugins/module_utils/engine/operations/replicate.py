@@ -16,7 +16,7 @@ from ..ports import Destination
 from ..progress import Listener, silent
 from ..retention import waiting_since
 from .backup import empty
-from .catalog import copies_at, read_document, read_signature
+from .catalog import copy_at, read_document, read_signature
 from .lanes import Lane, Outcome
 from .plain import fetch
 
@@ -79,7 +79,7 @@ def kept_marks(
     from_: Destination, host: str, job: str, id_: str, now: datetime, accepted: bool
 ) -> list[Mark]:
     """What is said of the copy at `from_` and holds wherever the backup is."""
-    there = next(copy for copy in copies_at(from_, host, job) if copy.id == id_)
+    there = copy_at(from_, host, job, id_)
     passed = set() if there.pinned else {"pin"}
     passed |= set() if waiting_since(there, now) else {"restored"}
     carried = set(_CARRIED) - passed | ({"accepted"} if accepted else set())
