@@ -10,6 +10,7 @@ import sys
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,6 +23,8 @@ REPORTS = ROOT / ".cache" / "reports"
 SUITES = ("bookworm", "trixie")
 RESULTS: list[tuple[str, str, float]] = []  # what ran, how it went, seconds
 JUDGES = ("sanity", "lint", "importer", "changelog", "docs")
+TOGETHER = 3  # stories side by side on two cores
+PATIENCE = "2"  # by what their minutes are then multiplied
 
 
 @dataclass
@@ -65,16 +68,33 @@ def judges(nightly: bool) -> Iterator[Count]:
 
 
 def molecule(nightly: bool) -> Iterator[Count]:
+    """Several stories at once, for they mostly wait; what each says is printed when it has ended."""
     why_not = cannot_boot_hosts()
-    for scenario in sorted(path.parent for path in ROOT.glob("molecule/*/molecule.yml")):
-        for suite in SUITES if nightly else suites_of(scenario):
-            name = f"molecule:{scenario.name} on {suite}"
-            if ONLY and not ONLY & {scenario.name, f"{scenario.name}:{suite}"}:
-                continue
-            if why_not:
-                yield skip(name, why_not)
-            else:
-                yield check(name, ROOT / "scripts" / "molecule", scenario.name, suite)
+    stories = stories_of(nightly)
+    if why_not:
+        for scenario, suite in stories:
+            yield skip(f"molecule:{scenario} on {suite}", why_not)
+        return
+    patience = "LIFEBOAT_PATIENCE=" + os.environ.get("LIFEBOAT_PATIENCE", PATIENCE)
+
+    def told(story: tuple[str, str]) -> Count:
+        scenario, suite = story
+        command = ("env", patience, ROOT / "scripts" / "molecule", scenario, suite)
+        return check(f"molecule:{scenario} on {suite}", *command, at_once=False)
+
+    with ThreadPoolExecutor(TOGETHER) as pool:
+        yield from pool.map(told, stories)
+
+
+def stories_of(nightly: bool) -> list[tuple[str, str]]:
+    """(scenario, Debian release) by release, for a scenario's hosts have names; the longest first."""
+    found = [
+        (suite, -int((scenario / "budget").read_text()), scenario.name)
+        for scenario in (path.parent for path in ROOT.glob("molecule/*/molecule.yml"))
+        for suite in (SUITES if nightly else suites_of(scenario))
+        if not ONLY or ONLY & {scenario.name, f"{scenario.name}:{suite}"}
+    ]
+    return [(name, suite) for suite, _budget, name in sorted(found)]
 
 
 ONLY: set[str] = set()  # scenarios, or SCENARIO:SUITE, where some were named
@@ -103,13 +123,23 @@ def suites_of(scenario: Path) -> list[str]:
     return listed.read_text().split() if listed.exists() else [SUITES[0]]
 
 
-def check(name: str, *command: str | Path) -> Count:
-    """One command is one test: it passed when it exited 0."""
+def check(name: str, *command: str | Path, at_once: bool = True) -> Count:
+    """One command is one test: it passed when it exited 0. What it says is printed at once, or in one piece."""
     started = time.monotonic()
     print(f"--- {name}", flush=True)
-    status = subprocess.run([str(word) for word in command], cwd=ROOT, check=False).returncode
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=ROOT,
+        check=False,
+        text=True,
+        errors="replace",
+        stdout=None if at_once else subprocess.PIPE,
+        stderr=None if at_once else subprocess.STDOUT,
+    )
+    status = done.returncode
     verdict = "passed" if status == 0 else f"FAILED with status {status}"
-    print(f"{name}: {verdict} in {time.monotonic() - started:.0f} s", flush=True)
+    took = f"{name}: {verdict} in {time.monotonic() - started:.0f} s"
+    print((done.stdout or "") + took, flush=True)
     RESULTS.append((name, verdict, time.monotonic() - started))
     return Count(passed=1) if status == 0 else Count(failed=1)
 

@@ -1,0 +1,89 @@
+"""The stage of the stories takes several at once, and none hides what another says."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import stages  # noqa: E402
+
+STORY = """#!/bin/sh
+echo "$1 begins"
+echo "$1 $2 ${LIFEBOAT_PATIENCE:-1}" >> ran
+case $1 in
+  left) other=right ;;
+  right) other=left ;;
+  *) echo "$1 is broken"; exit 3 ;;
+esac
+for second in 1 2 3 4 5 6 7 8 9 10; do
+  ! grep -q "^$other " ran || { echo "$1 met $other"; exit 0; }
+  sleep 1
+done
+exit 4
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "scripts").mkdir()
+    script = tmp_path / "scripts" / "molecule"
+    script.write_text(STORY)
+    script.chmod(0o755)
+    monkeypatch.setattr(stages, "ROOT", tmp_path)
+    monkeypatch.setattr(stages, "RESULTS", [])
+    monkeypatch.setattr(stages, "cannot_boot_hosts", lambda: None)
+    monkeypatch.delenv("LIFEBOAT_PATIENCE", raising=False)
+    return tmp_path
+
+
+def scenario(checkout: Path, name: str, budget: int, suites: str) -> None:
+    folder = checkout / "molecule" / name
+    folder.mkdir(parents=True)
+    (folder / "molecule.yml").touch()
+    (folder / "budget").write_text(f"{budget}\n")
+    (folder / "suites").write_text(f"{suites}\n")
+
+
+def test_stories_run_side_by_side_and_each_is_counted(
+    checkout: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    scenario(checkout, "left", 5, "bookworm")
+    scenario(checkout, "right", 5, "trixie")
+    scenario(checkout, "broken", 5, "trixie")
+
+    counts = list(stages.molecule(nightly=False))
+
+    assert [(count.passed, count.failed) for count in counts] == [(1, 0), (0, 1), (1, 0)]
+    assert sorted((checkout / "ran").read_text().splitlines()) == [
+        "broken trixie 2",
+        "left bookworm 2",
+        "right trixie 2",
+    ]
+    said = capfd.readouterr().out
+    assert "left begins\nleft met right\nmolecule:left on bookworm: passed" in said
+    assert (
+        "broken begins\nbroken is broken\nmolecule:broken on trixie: FAILED with status 3" in said
+    )
+    assert sorted(name for name, _verdict, _seconds in stages.RESULTS) == [
+        "molecule:broken on trixie",
+        "molecule:left on bookworm",
+        "molecule:right on trixie",
+    ]
+
+
+def test_at_night_each_release_comes_after_the_other_the_longest_first(checkout: Path) -> None:
+    scenario(checkout, "short", 5, "trixie")
+    scenario(checkout, "long", 8, "trixie")
+
+    assert stages.stories_of(nightly=False) == [("long", "trixie"), ("short", "trixie")]
+    assert stages.stories_of(nightly=True) == [
+        ("long", "bookworm"),
+        ("short", "bookworm"),
+        ("long", "trixie"),
+        ("short", "trixie"),
+    ]
