@@ -24,7 +24,7 @@ SUITES = ("bookworm", "trixie")
 RESULTS: list[tuple[str, str, float]] = []  # what ran, how it went, seconds
 JUDGES = ("sanity", "lint", "importer", "changelog", "docs")
 TOGETHER = 3  # stories side by side on two cores
-PATIENCE = "2"  # by what their minutes are then multiplied
+PATIENCE = "3"  # by what their minutes are then multiplied
 
 
 @dataclass

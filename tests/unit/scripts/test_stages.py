@@ -60,9 +60,9 @@ def test_stories_run_side_by_side_and_each_is_counted(
 
     assert [(count.passed, count.failed) for count in counts] == [(1, 0), (0, 1), (1, 0)]
     assert sorted((checkout / "ran").read_text().splitlines()) == [
-        "broken trixie 2",
-        "left bookworm 2",
-        "right trixie 2",
+        "broken trixie 3",
+        "left bookworm 3",
+        "right trixie 3",
     ]
     said = capfd.readouterr().out
     assert "left begins\nleft met right\nmolecule:left on bookworm: passed" in said
