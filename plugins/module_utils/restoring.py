@@ -17,8 +17,8 @@ from .engine.cli.watch import ProgressFile
 from .engine.errors import GateRefused
 from .engine.gate import Ask, answer, decide
 from .engine.job import Job
-from .engine.operations import planning, restore, settle, undecided
-from .engine.operations.journal import SWAPPED, UNDONE, journals
+from .engine.operations import planning, restore, settle, undecided, undoable
+from .engine.operations.journal import UNDONE, journals
 from .engine.progress import silent
 from .engine.registry import FILTERS
 
@@ -68,16 +68,15 @@ def restored(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool
 def undone(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool) -> Facts:
     """Take the last restore back. One that is taken back already is left so."""
     done = journals(session.paths.journals, job.name)
-    if done and done[-1].step == UNDONE:
-        return {"changed": False, "restore": journal_mapping(done[-1])}
-    swapped = [one for one in done if one.step == SWAPPED]
     asked = _asked(given)
-    if not swapped or (asked.id != "latest" and swapped[-1].backup_id != asked.id):
-        raise settle.nothing_to_undo(job, "" if asked.id == "latest" else asked.id)
-    ask = undo_ask(job, swapped[-1], asked, given["confirm"], False)
+    id_ = "" if asked.id == "latest" else asked.id
+    if done and done[-1].step == UNDONE and id_ in ("", done[-1].backup_id):
+        return {"changed": False, "restore": journal_mapping(done[-1])}
+    last = undoable.meant(job, done, id_)
+    ask = undo_ask(job, last, asked, given["confirm"], False)
     if dry_run:
-        return {"changed": True, "gate": _would_say(ask), "restore": journal_mapping(swapped[-1])}
-    told = {"id": swapped[-1].backup_id, "reason": given["reason"] or ""}
+        return {"changed": True, "gate": _would_say(ask), "restore": journal_mapping(last)}
+    told = {"id": last.backup_id, "reason": given["reason"] or ""}
     with incidents(session, silent, "undo", job.name, **told):
         told["gate"] = answer(decide(ask))
         time.sleep(decide(ask).pause_s)

@@ -25,7 +25,8 @@ options:
   state:
     description:
       - V(restored) restores. V(undone) puts back what the last restore replaced, through the same gate; a
-        restore that is undone already is left so. V(confirmed) lets go of everything that restores keep.
+        restore that is undone already is left so, and no other is taken back but one that O(backup) names.
+      - V(confirmed) lets go of everything that restores keep.
     type: str
     choices: [restored, undone, confirmed]
     default: restored
@@ -186,6 +187,7 @@ restore:
     id: 20261121T020000Z-daily-7f3a
     job: shop
     token: a1b2c3
+    begun_at: "2026-11-21T09:12:44Z"
     step: swapped
     lost: []
     unheld: []

@@ -145,6 +145,9 @@ def _restore(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _undo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     made = _command(commands, "undo", "put back what the last restore replaced")
     made.add_argument("id", nargs="?", default="", metavar="ID", help="of the backup restored")
+    made.add_argument(
+        "--earlier", action="store_true", help="the last one is undone: the one before it too"
+    )
     _gate(made)
     _services(made)
     _command(commands, "confirm", "let go of what restores replaced: undo is over")

@@ -13,9 +13,9 @@ from ..errors import UsageError
 from ..gate import Ask, answer, decide
 from ..job import Job
 from ..manifest import commit
-from ..operations import planning, restore, settle, undecided
+from ..operations import planning, restore, settle, undecided, undoable
 from ..operations.catalog import Wanted
-from ..operations.journal import SWAPPED, Journal, journals
+from ..operations.journal import UNDONE, Journal, journals
 from ..operations.losses import losses
 from ..registry import FILTERS
 from ..units import human_duration, human_size, iso, parse_instant
@@ -114,10 +114,9 @@ def undo(session: Session, asked: Any, out: Output) -> int:
     job = session.job(asked.job)
     listener = watch.listener(quiet=asked.quiet)
     with session.hold(job, "undo", listener=listener):
-        done = [one for one in journals(session.paths.journals, job.name) if one.step == SWAPPED]
-        if not done or (asked.id and done[-1].backup_id != asked.id):
-            raise settle.nothing_to_undo(job, asked.id)
-        last = done[-1]
+        done = journals(session.paths.journals, job.name)
+        last = undoable.meant(job, done, asked.id, asked.earlier)
+        out.note(f"undo of {undoable.named(last)}, on {job.host} ({job.environment})")
         for swap in last.swaps:
             before = f"before {iso(last.begun_at)}"
             what = (
@@ -134,7 +133,8 @@ def undo(session: Session, asked: Any, out: Output) -> int:
             pass_gate(ask, out)
             journal = settle.undo(job, session.paths.journals, now(), asked.services, listener)
         remember(session, listener, "undo", job.name, **facts, token=journal.token)
-    told = f"undone: the state before the restore of {last.backup_id}"
+        done = journals(session.paths.journals, job.name)
+    told = f"undone: {undoable.named(journal)}; {undoable.in_place(journal, done)}"
     out.result(journal_mapping(journal), ", but ".join([told, *journal.lost]))
     return 0
 
@@ -147,8 +147,17 @@ def confirm(session: Session, asked: Any, out: Output) -> int:
         with incidents(session, listener, "confirm", job.name):
             done = settle.confirm(job, session.paths.journals, now(), listener)
         remember(session, listener, "confirm", job.name, tokens=[one.token for one in done])
-    out.result([journal_mapping(one) for one in done], f"let go of {len(done)} restores")
+    out.result([journal_mapping(one) for one in done], _let_go(done))
     return 0
+
+
+def _let_go(done: Sequence[Journal]) -> str:
+    if not done:
+        return "there was no restore to confirm"
+    return "\n".join(
+        f"let go of what {undoable.named(one)} {'brought' if one.step == UNDONE else 'replaced'}"
+        for one in done
+    )
 
 
 def ask_of(
@@ -267,6 +276,7 @@ def journal_mapping(journal: Journal) -> dict[str, Any]:
         "id": journal.backup_id,
         "job": journal.job,
         "token": journal.token,
+        "begun_at": iso(journal.begun_at),
         "step": journal.step,
         "lost": list(journal.lost),
         "unheld": list(journal.deaf),

@@ -43,6 +43,7 @@ class Journal:
     backup_host: str = ""  # whose backup it is from
     told: tuple[str, ...] = ()  # destinations that hold retention meanwhile
     deaf: tuple[str, ...] = ()  # those that do not, and somebody else may prune there
+    number: int = 0  # of the job's restores, in their order: no clock tells that for sure
 
     @property
     def open(self) -> bool:
@@ -60,7 +61,10 @@ def begin(
 ) -> Journal:
     """The journal of a new restore, on disk before anything else is done."""
     kinds = tuple((record.name, record.kind) for record in records)
-    journal = Journal(job, token, backup_id, STAGING, now, (), kinds, backup_host=backup_host)
+    number = 1 + max((one.number for one in journals(directory, job)), default=0)
+    journal = Journal(
+        job, token, backup_id, STAGING, now, (), kinds, backup_host=backup_host, number=number
+    )
     save(directory, journal)
     return journal
 
@@ -99,7 +103,7 @@ def journals(directory: Path, job: str) -> list[Journal]:
     """The restores of a job that are not forgotten, oldest first."""
     found = [_read(path) for path in directory.glob(job + ".*.json")]
     ours = [journal for journal in found if journal.job == job]
-    return sorted(ours, key=lambda journal: (journal.begun_at, journal.token))
+    return sorted(ours, key=lambda one: (one.number, one.begun_at, one.token))
 
 
 def jobs_with_journals(directory: Path) -> list[str]:
@@ -134,6 +138,7 @@ def _read(path: Path) -> Journal:
             backup_host=str(body.get("backup_host", "")),
             told=tuple(str(name) for name in body.get("told", ())),
             deaf=tuple(str(name) for name in body.get("deaf", ())),
+            number=int(body.get("number", 0)),
         )
     except (ValueError, KeyError, TypeError) as exc:
         raise FormatError(

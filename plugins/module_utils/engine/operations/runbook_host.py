@@ -148,6 +148,9 @@ What was there before comes back, whole:
 lifeboat undo {job}
 ```
 
+It says which restore it took back, and what is in place now. Typed again it takes back nothing
+else. To go back before an earlier restore too, add `--earlier`.
+
 Once people have worked with what was restored and all is well, let go of what it replaced. There is
 no undo after this:
 
