@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from lifeboat.errors import ProcessError
@@ -43,10 +44,32 @@ def test_user_and_directory_are_those_of_the_container() -> None:
     assert (wrapped.user, wrapped.cwd) == ("", "/")
 
 
-def test_a_descriptor_into_a_container_is_a_mistake_of_the_programmer() -> None:
-    command = Command(("age", "-i", DESCRIPTOR), secret=b"key")
-    with pytest.raises(ValueError, match="does not cross into a container"):
-        Placement("docker", "shop-db").wrap(command)
+ENGINE = """#!/bin/sh
+[ "$1" = container ] && echo '[{"State": {"Status": "running", "Running": true}}]' && exit
+shift 3
+exec "$@"
+"""
+SEES = "cat $1 && cat && ! env | grep -q 's3c[r]3t' && ! tr '\\0' ' ' </proc/$PPID/environ | grep -q 's3c[r]3t'"
+
+
+@pytest.mark.parametrize("stdin", [b"", b"what it reads\nbesides\n"])
+def test_a_secret_reaches_a_program_in_a_container_by_a_pipe_alone(
+    stdin: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "docker").write_text(ENGINE)
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("secret", "a variable of the container")
+    secret = rb" s3cr3t \x2f %s '$(id)' \\ "
+    placement = Placement("docker", "shop-db")
+    wrapped = placement.wrap(Command(("sh", "-c", SEES, "sh", DESCRIPTOR), secret=secret))
+    assert b"s3cr3t" not in repr(wrapped).encode()
+    assert run(wrapped, stdin=stdin) == secret + b"\n" + stdin
+
+
+def test_a_secret_of_several_lines_for_a_container_is_a_mistake_of_the_programmer() -> None:
+    with pytest.raises(ValueError, match="is one line"):
+        Placement("docker", "shop-db").wrap(Command(("age", DESCRIPTOR), secret=b"a\nb"))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs programs as another user")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from .containers import Engine
-from .model import Command, Inside
+from .model import DESCRIPTOR, Command, Inside
 
 # Run by the container's own sh, a constant: the words come after it and are never parsed. The engine
 # leaves a program running when its client is killed, so this one waits for the end of its standard
@@ -16,7 +16,7 @@ from .model import Command, Inside
 # for a crash of its own (PostmasterMain, reaper), so there only the program itself is killed.
 _UNFED = """
 exec 3<&0
-"$@" </dev/null 3<&- &
+%s </dev/null 3<&- &
 program=$!
 {
   read -r _ <&3
@@ -31,6 +31,16 @@ kill $watcher 2>/dev/null
 wait $watcher 2>/dev/null
 exit $status
 """
+# A secret comes first on standard input, as a line, and reaches the program by a pipe: it is in no file,
+# no environment and no argument list inside, however we end. `read` takes not a byte more than the line,
+# and printf is a part of sh.
+_SECRET = "/dev/fd/4"
+_GIVEN = """printf '%s\\n' "$secret" | "$@" 4<&0"""
+_FED = f"unset secret\nIFS= read -r secret\nexec 3<&0\n{_GIVEN} <&3 3<&-\n"
+
+
+def _unfed(secret: bool) -> str:
+    return _UNFED % ("unset secret\nIFS= read -r secret <&3\n" + _GIVEN if secret else '"$@"')
 
 
 @dataclass(frozen=True)
@@ -59,15 +69,17 @@ class Placement:
     def wrap(self, command: Command) -> Command:
         """`command` as it is started from here. Variables go by name, so that no value is in argv.
 
-        In a container: a `secret` cannot be handed over (a descriptor does not cross), so give it by
-        variable or standard input; the state of the container is looked at before each start; a program
-        that is given no standard input ends when we do, any other when its standard input does.
+        In a container: a `secret` is one line, and is handed over ahead of standard input (process.Started
+        writes it), since a descriptor does not cross; the state of the container is looked at before each
+        start; a program that is given no standard input ends when we do, any other when its own does.
         """
         user = command.user or self.as_user
         if self.local:
             return replace(command, user=user) if user else command
-        if command.secret is not None:
-            raise ValueError("a secret's descriptor does not cross into a container")
+        given = command.secret is not None
+        if given and b"\n" in (command.secret or b""):
+            raise ValueError("a secret that is handed into a container is one line")
+        words = tuple(word.replace(DESCRIPTOR, _SECRET) for word in command.argv)
         engine = self.containers
         outside = engine.command("exec", "-i")
         # -i and never -t: a terminal would change line ends in a binary stream
@@ -81,14 +93,14 @@ class Placement:
         prefix += (self.container,)
         return replace(
             command,
-            argv=prefix + command.argv,
+            argv=prefix + (("sh", "-c", _FED, "lifeboat") if given else ()) + words,
             env={**command.env, **outside.env},
             cwd=outside.cwd,
             user=outside.user,
             inside=Inside(
                 self.container,
                 command.program,
-                prefix + ("sh", "-c", _UNFED, "lifeboat") + command.argv,
+                prefix + ("sh", "-c", _unfed(given), "lifeboat") + words,
                 partial(engine.require_running, self.container),
             ),
         )

@@ -164,13 +164,18 @@ class Started:
 
     def _popen(self, variables: Mapping[str, str]) -> None:
         argv, descriptor, stdin, held = list(self.command.argv), None, self._stdin, -1
+        line = b""
         if self.command.inside:
+            if self.command.secret is not None:  # ahead of all else: see Placement.wrap
+                line = _bounded(self.command.secret) + b"\n"  # a pipe takes it: nobody waits
+                if stdin not in (subprocess.PIPE, subprocess.DEVNULL):
+                    raise ValueError("a secret goes into a container by a pipe of ours")
             self.command.inside.ready()
             if stdin == subprocess.DEVNULL:
                 argv = list(self.command.inside.unfed)
                 stdin, self._lifeline = os.pipe()
                 held = stdin
-        if self.command.secret is not None:
+        elif self.command.secret is not None:
             hand_over = _secret_file if self.command.secret_again else _secret_pipe
             descriptor = hand_over(self.command.secret)
             argv = [word.replace(DESCRIPTOR, "/dev/fd/%d" % descriptor) for word in argv]
@@ -200,6 +205,13 @@ class Started:
             for one in (descriptor, held):
                 if one is not None and one >= 0:
                     os.close(one)
+        if line:
+            try:
+                os.write(
+                    self._lifeline if self._lifeline >= 0 else self.process.stdin.fileno(), line
+                )
+            except BrokenPipeError:  # it has ended: its status tells why
+                pass
 
     @property
     def accepted(self) -> bool:
@@ -330,14 +342,21 @@ def _environment(user: str) -> Mapping[str, str]:
 
 def _secret_pipe(secret: bytes) -> int:
     """The read end of a pipe that holds `secret`; a pipe takes 64 KiB before it would block."""
-    if len(secret) > 60000:
-        raise ProcessError("a secret of %d bytes is too long to hand over" % len(secret))
     read_end, write_end = os.pipe()
     try:
-        os.write(write_end, secret)
+        os.write(write_end, _bounded(secret))
+    except BaseException:
+        os.close(read_end)
+        raise
     finally:
         os.close(write_end)
     return read_end
+
+
+def _bounded(secret: bytes) -> bytes:
+    if len(secret) > 60000:
+        raise ProcessError("a secret of %d bytes is too long to hand over" % len(secret))
+    return secret
 
 
 def _secret_file(secret: bytes) -> int:

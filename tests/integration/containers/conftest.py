@@ -116,10 +116,15 @@ def packed(root: Path) -> bytes:
 
 @pytest.fixture(scope="session")
 def make_container(engines: None) -> Callable[..., Container]:
-    def make(*options: str, command: tuple[str, ...] = IDLE, image: str = IMAGE) -> Container:
+    def make(
+        *options: str,
+        command: tuple[str, ...] = IDLE,
+        image: str = IMAGE,
+        network: str = "none",
+    ) -> Container:
         name = "lb-test-" + secrets.token_hex(4)
         podman(
-            "run", "-d", "--name", name, "--network", "none", "-v", "/usr:/usr:ro",
+            "run", "-d", "--name", name, "--network", network, "-v", "/usr:/usr:ro",
             *options, image, *command,
         )  # fmt: skip
         return Container(name)

@@ -10,7 +10,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -126,10 +125,8 @@ def test_a_dump_that_is_killed_is_no_backup(big, work):
 class Impatient(mongodb.Server):
     """Its tools look for a server that has gone for a second, and not for half a minute."""
 
-    @contextmanager
-    def tool(self, *asked: Any, **more: Any) -> Iterator[tuple[str, ...]]:
-        with super().tool(*asked, **more) as words:
-            yield (*words, "--serverSelectionTimeout=1")
+    def tool(self, *asked: str, admin: bool = False) -> Command:
+        return super().tool(*asked, "--serverSelectionTimeout=1", admin=admin)
 
 
 def test_a_server_that_is_killed_in_the_middle_is_no_backup(make_server, work, monkeypatch):

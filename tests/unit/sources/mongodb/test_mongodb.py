@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from lifeboat.errors import SourceAbsent, VerifyError
 from lifeboat.inventory import InventoryWriter, read
-from lifeboat.model import Swap
-from lifeboat.placement import HERE
+from lifeboat.model import Command, Swap
 from lifeboat.sources.mongodb import session as mongodb_session
 from lifeboat.sources.mongodb.archive import Collection, Walk, definition, read_extended
 from lifeboat.sources.mongodb.dump import parts
@@ -341,7 +340,7 @@ def test_mongorestore_never_sees_the_end_of_an_archive_that_is_not_whole(wrong, 
     def restored(content: bytes) -> bool:
         (tmp_path / "archive").write_bytes(content)
         plain = FilePlain("database", "mongodump", tmp_path / "archive")
-        load("docs", plain, [str(script)], HERE, swap, lambda _database: room())
+        load("docs", plain, lambda *_w: Command((str(script),)), swap, lambda _database: room())
         return (tmp_path / "ended").exists()
 
     with pytest.raises(VerifyError, match="mongodump archive"):

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ...inventory import InventoryWriter
-from ...model import Command, Inventory, Stream
-from ...placement import Placement
+from ...model import Inventory, Stream
 from .archive import OURS, Walk
-from .server import About
+from .server import About, Server
 
 WHOLE = "instance"  # the part of an archive that has every database
 EXTENSION = "mongodump"
@@ -26,20 +25,18 @@ _PART = re.compile(r"[^a-z0-9_-]+")
 
 
 class MongoDBDump:
-    """Implements ports.Dump. `words`: mongodump with how to connect. `databases`: () = all of them."""
+    """Implements ports.Dump. `databases`: () = all of them."""
 
     def __init__(
         self,
-        placement: Placement,
-        words: tuple[str, ...],
+        server: Server,
         about: About,
         tool_version: str,
         databases: Sequence[str],
         inventory: Path,
     ) -> None:
         self.taken_at = datetime.now(timezone.utc).replace(microsecond=0)
-        self._placement = placement
-        self._words = words
+        self._server = server
         self._about = about
         self._path = inventory
         self._walks: list[Walk] = []
@@ -62,7 +59,7 @@ class MongoDBDump:
             yield Stream(
                 part,
                 EXTENSION,
-                self._placement.wrap(Command((*self._words, "--archive", *self._what(database)))),
+                self._server.tool("mongodump", "--archive", *self._what(database)),
                 complaint=lambda _head, _tail, _size, walk=walk: walk.complaint(),  # type: ignore[misc]
                 tap=walk,
                 finish=partial(self._finish, walk),

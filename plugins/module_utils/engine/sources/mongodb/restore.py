@@ -11,7 +11,6 @@ from ...errors import VerifyError
 from ...inventory import InventoryWriter
 from ...model import Command, Swap
 from ...pipeline import pour
-from ...placement import Placement
 from ...ports import Plain
 from .archive import OURS, Collection, Walk, definition, passing, read_extended, walk
 from .chosen import of_them, patterns
@@ -38,12 +37,11 @@ def _require_whole(source: str, plain: Plain, walked: Walk) -> None:
 def load(
     source: str,
     plain: Plain,
-    words: Sequence[str],
-    placement: Placement,
+    mongorestore: Callable[..., Command],
     swap: Swap,
     room: Callable[[str], Room],
 ) -> None:
-    """Bring one archive beside what is there. `words`: mongorestore, and how to connect.
+    """Bring one archive beside what is there. `mongorestore`: the program with the words it is given.
 
     It is decoded once: judged while it passes by, and mongorestore sees its end only if it is whole.
     """
@@ -69,7 +67,7 @@ def load(
             raise VerifyError(f"source {source}: the archive {plain.part} has none of {wanted}")
         chosen.update({one: of_them(source, only, walked.ours(one)) for one in held})
         mapping = _mapping({one: names[one] for one in held}, swap.side, only)
-        pour(chain(first, blocks), placement.wrap(Command((*words, *mapping))))
+        pour(chain(first, blocks), mongorestore(*mapping))
 
     plain.read(into_server)
     for database, collections in chosen.items():

@@ -4,18 +4,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ...errors import LifeboatError, MissingDependency, SourceError
-from ...model import Command, Secret
+from ...errors import MissingDependency, SourceError
+from ...model import DESCRIPTOR, Command, Secret
 from ...placement import Placement
 from ...process import run
 from .session import CommandRefused, Session, connected
@@ -141,23 +138,23 @@ class Server:
         version = str(session.ask("admin", {"buildInfo": 1})["version"])
         return About(version, str(told.get("setName", "")), _has_users(session))
 
-    def program(self, name: str) -> str:
-        """Path of one of MongoDB's tools; raises MissingDependency where it is missing or too old."""
-        path = f"{self.programs_path}/{name}" if self.programs_path else name
-        version = self.version(name)
+    def require(self, name: str) -> str:
+        """Version of one of MongoDB's tools, as it says itself; "unknown" for one that was built without.
+
+        Raises MissingDependency where it is missing or too old.
+        """
+        version = self._version(name)
         number = re.match(r"\d+", version)
         if number and int(number.group()) < _OLDEST:
             raise MissingDependency(
                 f"source {self.source}: {name} {version} is too old",
                 hint="install MongoDB Database Tools 100 or newer",
             )
-        return path
+        return version
 
-    def version(self, name: str) -> str:
-        """Of one of the tools, as it says itself; "unknown" for one that was built without."""
-        path = f"{self.programs_path}/{name}" if self.programs_path else name
+    def _version(self, name: str) -> str:
         try:
-            told = run(self.placement.wrap(Command((path, "--version"))))
+            told = run(self.placement.wrap(Command((self._path(name), "--version"))))
         except MissingDependency as exc:
             if not self.placement.local:
                 raise
@@ -170,54 +167,37 @@ class Server:
         found = re.search(r"version: r?(\d[\w.+~-]*)", told.decode("utf-8", "replace"))
         return found.group(1) if found else "unknown"
 
-    @contextmanager
-    def tool(self, name: str, folder: Path, admin: bool = False) -> Iterator[tuple[str, ...]]:
-        """The first words of an argument list; the password lies in a file in `folder`, for as long.
+    def tool(self, name: str, *words: str, admin: bool = False) -> Command:
+        """One of MongoDB's tools, where it runs, with how to connect and these words.
 
-        MongoDB's tools read it nowhere else but from argv and from a terminal.
+        It reads a password nowhere else but from argv, from a terminal and from a file of settings: it is
+        given a pipe for that, here and in a container, so no file is left however we end.
         """
         user, password = self.identity(admin)
         hosts = ",".join(self._members)
         where = "--host=" + (f"{self.replica_set}/{hosts}" if self.replica_set else hosts)
         if self._socket:
             where = "--uri=mongodb://" + quote(hosts, safe="")
-        words = [self.program(name), where]
+        argv = [self._path(name), where]
         if user:
-            words += ["--username=" + user, "--authenticationDatabase=" + self.auth_source]
+            argv += ["--username=" + user, "--authenticationDatabase=" + self.auth_source]
         if self.auth_mechanism:
-            words.append("--authenticationMechanism=" + self.auth_mechanism)
+            argv.append("--authenticationMechanism=" + self.auth_mechanism)
         if self.tls:
-            words.append("--ssl")
-            words += ["--sslCAFile=" + self.tls_ca_file] if self.tls_ca_file else []
+            argv.append("--ssl")
+            argv += ["--sslCAFile=" + self.tls_ca_file] if self.tls_ca_file else []
             pem = self.tls_certificate_file
-            words += ["--sslPEMKeyFile=" + pem] if pem else []
-        if password is None:
-            yield tuple(words)
-            return
-        # a JSON text is a YAML one, if what is not ASCII is left as it is
-        quoted = json.dumps(str(password.reveal()), ensure_ascii=False)
-        with self._private_file(f"password: {quoted}\n".encode(), folder) as path:
-            yield (*words, "--config=" + path)
+            argv += ["--sslPEMKeyFile=" + pem] if pem else []
+        secret = None
+        if password is not None:
+            argv.append("--config=" + DESCRIPTOR)
+            # a text of JSON is one of YAML, and so are these escapes of what is not ASCII
+            quoted = json.dumps(str(password.reveal()), ensure_ascii=False)
+            secret = f"password: {quoted}".encode("ascii", "backslashreplace")
+        return self.placement.wrap(Command((*argv, *words), secret=secret))
 
-    @contextmanager
-    def _private_file(self, content: bytes, folder: Path) -> Iterator[str]:
-        """A file where the tools run, for them alone; in a container made by its own programs."""
-        if self.placement.local:
-            descriptor, path = tempfile.mkstemp(prefix="mongodb-", suffix=".yaml", dir=folder)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(content)
-                yield path
-            finally:
-                os.unlink(path)
-            return
-        path = run(self.placement.wrap(Command(("mktemp",)))).decode().strip()
-        try:
-            run(self.placement.wrap(Command(("tee", "--", path))), stdin=content)
-            yield path
-        finally:
-            with suppress(LifeboatError):  # a container that has gone took it along
-                run(self.placement.wrap(Command(("rm", "-f", "--", path))))
+    def _path(self, name: str) -> str:
+        return f"{self.programs_path}/{name}" if self.programs_path else name
 
 
 def counts_pages(session: Session) -> bool:

@@ -7,7 +7,7 @@ import copy
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -159,8 +159,7 @@ class MongoDB:
         return ["/usr/bin/mongodump", *(["/usr/bin/mongod"] if here else [])]
 
     def check(self) -> Mapping[str, Any]:
-        version = self._server.version("mongodump")
-        self._server.program("mongodump")
+        version = self._server.require("mongodump")
         with self._server.session() as session:
             about = self._server.about(session)
             self._require(session)
@@ -173,15 +172,13 @@ class MongoDB:
 
     @contextmanager
     def open(self, work: Workspace) -> Iterator[MongoDBDump]:
-        version = self._server.version("mongodump")
+        version = self._server.require("mongodump")
         with self._server.session() as session:
             about = self._server.about(session)
             self._require(session)
-        with ExitStack() as held:
-            words = held.enter_context(self._server.tool("mongodump", work.secret))
-            private = tempfile.TemporaryDirectory(prefix="mongodb-", dir=work.bulk)
-            lines = Path(held.enter_context(private)) / "inventory.jsonl"
-            yield MongoDBDump(self._placement, words, about, version, self.databases, lines)
+        with tempfile.TemporaryDirectory(prefix="mongodb-", dir=work.bulk) as private:
+            lines = Path(private) / "inventory.jsonl"
+            yield MongoDBDump(self._server, about, version, self.databases, lines)
 
     # -- verify
 
@@ -206,7 +203,7 @@ class MongoDB:
     def target(self, record: SourceRecord, into: str | None) -> Target:
         facts = record.facts
         names = targets.destined(self.name, self.databases, facts["databases"], into)
-        self._server.program("mongorestore")
+        self._server.require("mongorestore")
         with self._server.session(admin=True) as session:
             about = self._server.about(session)
             totals, size, refusals = targets.look(session, about, facts, names)
@@ -237,17 +234,15 @@ class MongoDB:
         lost = sorted(set(record.facts["parts"]) - set(parts))
         if lost:
             raise VerifyError(f"source {self.name}: the archive {lost[0]} is missing")
-        with (
-            self._server.session(admin=True) as session,
-            self._server.tool("mongorestore", work.secret, admin=True) as words,
-        ):
+        program = partial(self._server.tool, "mongorestore", admin=True)
+        with self._server.session(admin=True) as session:
             room = partial(self._room, session, swap)
             for database in swap.note["databases"].values():
                 if room(database).look()[1]:  # of an earlier attempt
                     room(database).clear()
             try:
                 for part in parts:
-                    restoring.load(self.name, plains[part], words, self._placement, swap, room)
+                    restoring.load(self.name, plains[part], program, swap, room)
             except BaseException:
                 with suppress(LifeboatError):  # what is left is discarded with the journal
                     self._clear(session, swap)
