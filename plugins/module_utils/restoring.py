@@ -38,6 +38,7 @@ def restored(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool
         merge=given["merge"],
         allow_unsigned=given["allow_unsigned"],
         services=given["services"],
+        ours=session.not_to_replace(),
     )
     ask = ask_of(
         job, planned, _asked(given), phrase=given["confirm"], terminal=False, verified=True

@@ -438,3 +438,6 @@ class Target:
     )  # {part: the directory on this host that
     # all of the part's plain data is restored in}
     tables: tuple[str, ...] = ()  # of a database, by name: what its people know it by
+    exchanges: tuple[
+        str, ...
+    ] = ()  # directories that go away as a whole, with all that lies in them

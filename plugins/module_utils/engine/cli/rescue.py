@@ -77,6 +77,7 @@ def restore_(session: Session, asked: Any, out: Output) -> int:
             merge=asked.merge,
             services=asked.services,
             allow_unsigned=asked.allow_unsigned,
+            ours=session.not_to_replace(),
         )
         if asked.dry_run:
             out.result(plan_mapping(job, planned), "\n".join(plan_lines(job, planned)))

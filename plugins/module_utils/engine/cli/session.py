@@ -72,6 +72,17 @@ class Session:
         spool = (self.configuration.spool or self.paths.spool) / job.name
         return restore.Area(spool, self.paths.runtime, self.paths.journals)
 
+    def not_to_replace(self) -> Mapping[str, str]:
+        """{path: what it is}: the copies of every job that lie on this host, the spool, and the journals that a
+        restore is ended by."""
+        spool = self.configuration.spool or self.paths.spool
+        ours = {str(spool): "the spool", str(self.paths.state): "the state of lifeboat"}
+        for job in self.configuration.jobs.values():
+            for one in job.destinations:
+                for path in filter(os.path.isabs, one.needs().writes):
+                    ours[path] = f"the destination {one.name} of job {job.name}"
+        return ours
+
     def arenas(self, rescue: bool = True) -> Path:
         """Where drills have their throw-away places, JOB.TOKEN each. Root's: where only root writes, and
         where the users of its servers may pass through."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
@@ -15,6 +15,7 @@ from ..ports import Destination, Source
 from . import around
 from .catalog import Holding, Wanted, choose, holdings, read_manifest
 from .room import with_room
+from .sparing import sparing
 
 _LOOK_BACK = 100  # backups, for one that holds every source
 
@@ -57,11 +58,13 @@ def plan(
     merge: bool = False,
     services: bool = True,
     allow_unsigned: bool = False,
+    ours: Mapping[str, str] | None = None,
 ) -> Plan:
     """Choose a backup and the nearest copy of it, and look at what it would replace. Changes nothing.
 
     `paths`: only these of one source. `merge`: leave what is there and is not in the backup.
-    `services`: those of the job stop for it, unless it goes into another name.
+    `services`: those of the job stop for it, unless it goes into another name. `ours`: {path: what it
+    is} of what no restore may take away.
 
     `latest` is the newest good backup that holds every source asked for (of the job, or `only`): a
     run of some sources alone never hides the others. Where none holds all, `absent` says which.
@@ -97,7 +100,7 @@ def plan(
     found = (
         (one, _narrowed(source_of(job, one), paths, merge).target(one, into)) for one in usable
     )
-    targets = with_room(found, manifest.archives)
+    targets = with_room(sparing(found, ours or {}), manifest.archives)
     spares = tuple(
         name
         for name, copy in holding.copies

@@ -159,6 +159,7 @@ class Files:
                 for one in wanted
                 if not one["chosen"]
             },
+            exchanges=() if self._merge else tuple(there),
         )
 
     def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:

@@ -172,6 +172,7 @@ class Volume:
             tuple(refusals),
             note,
             folders=folders,
+            exchanges=(place,),
         )
 
     def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
