@@ -127,7 +127,10 @@ def ids_of(plan: Any) -> dict[str, set[str]]:
     """{destination: ids that go} of a `plan` that was returned; raises UsageError for anything else."""
     try:
         return {
-            str(one["destination"]): {str(gone["id"]) for gone in [*one["expired"], *one["sweeps"]]}
+            str(one["destination"]): {
+                str(gone["id"])
+                for gone in [*one["expired"], *one["sweeps"], *one.get("reports", ())]
+            }
             for one in plan
         }
     except (KeyError, TypeError) as exc:
@@ -141,7 +144,7 @@ def before_and_after(told: Any) -> tuple[list[str], list[str]]:
     lines = [
         (f"{one['destination']}: {here['id']}", key)
         for one in told
-        for key in ("kept", "deferred", "expired", "sweeps")
+        for key in ("kept", "deferred", "expired", "sweeps", "reports")
         for here in one[key]
     ]
     staying = [line for line, key in lines if key in ("kept", "deferred")]

@@ -101,11 +101,12 @@ plan:
       expired: [{"id": "20261101T020000Z-daily-11aa", "why": "no rule keeps it"}]
       deferred: []
       sweeps: []
+      reports: []
       misdated: []
 pruned:
   description:
     - What was done at each destination. V(retained) is what it does not let go, as a lock on its objects says;
-      V(uploads) the unfinished uploads that were taken away.
+      V(uploads) the unfinished uploads that were taken away, V(reports) the old reports of drills.
   returned: success, except in check mode
   type: list
   elements: dict
@@ -114,6 +115,7 @@ pruned:
       pruned: ["20261101T020000Z-daily-11aa"]
       swept: []
       uploads: []
+      reports: []
       retained: [{"id": "20261102T020000Z-daily-22bb", "why": "the object is locked"}]
       failure: ""
       excess: ""
@@ -158,7 +160,7 @@ def main() -> None:
                 planned = prune.only(planned, jobs.ids_of(given["plan"]))
             told = [planned_mapping(one, duty.job) for one in planned]
             facts = {
-                "changed": any(one["expired"] or one["sweeps"] for one in told),
+                "changed": any(one["expired"] or one["sweeps"] or one["reports"] for one in told),
                 "plan": told,
                 "diff": door.diff(*jobs.before_and_after(told)),
             }
@@ -169,7 +171,9 @@ def main() -> None:
                 if not given["destination"]:
                     remember_prune(session, duty, done)
                 facts["pruned"] = [pruned_mapping(one) for one in done]
-                facts["changed"] = any(one.pruned or one.swept or one.uploads for one in done)
+                facts["changed"] = any(
+                    one.pruned or one.swept or one.uploads or one.reports for one in done
+                )
                 failures = [f"{one.destination}: {one.failure}" for one in done if one.failure]
         if failures:
             door.fail(module, DestinationError("pruning failed at " + "; ".join(failures)), **facts)

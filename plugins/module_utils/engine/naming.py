@@ -24,6 +24,7 @@ CATALOG = "catalog"
 ARCHIVES = "archives"
 SUMS = "SHA256SUMS"
 RESTORE_NOTE = "RESTORE.md"
+REPORT = "report"  # the mark that has content: what a drill told
 MENDED = ".mended-"  # an instant follows
 _LONGEST_TAG = (
     120  # escaped; with id and instant the name stays below the 255 that file systems take

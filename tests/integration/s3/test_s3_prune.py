@@ -10,7 +10,7 @@ from lifeboat.errors import DestinationError
 from lifeboat.job import Job
 from lifeboat.manifest import encode
 from lifeboat.model import Keep, Manifest, Mark
-from lifeboat.naming import archive_key, backup_id, copies, manifest_key, mark_key
+from lifeboat.naming import archive_key, backup_id, copies, manifest_key, mark_key, mended_key
 from lifeboat.operations import prune
 
 from tests.integration.s3.conftest import Bucket, make_bucket, s3_at
@@ -49,6 +49,27 @@ def fill(bucket: Bucket, days: int) -> list[str]:
 def job(bucket: Bucket, who: str, **options: object) -> Job:
     place = s3_at(bucket, bucket.others[who], **options)
     return Job("shop", "db1", "dev", (), (), (place,), keep=Keep(last=3), prunes=("offsite",))
+
+
+def report(bucket: Bucket, id_: str, days: int, **options: object) -> str:
+    """The key of what a drill left beside a backup so many days ago, put there as the host."""
+    key = mark_key("db1", "shop", id_, Mark("report", NOW - DAY * days))
+    s3_at(bucket, **options).put(key, b"{}")
+    return key
+
+
+def test_a_pruner_lets_go_of_old_reports_of_drills_and_the_host_cannot(shared: Bucket) -> None:
+    (id_,) = fill(shared, 1)
+    old = [report(shared, id_, back) for back in (200, 199, *range(1, 6))][:2]
+    host, pruner = job(shared, "host"), job(shared, "pruner")
+
+    (denied,) = prune.apply(host, prune.plan(host, NOW), lambda: NOW)
+    (done,) = prune.apply(pruner, prune.plan(pruner, NOW), lambda: NOW)
+
+    assert denied.reports == ()
+    assert [name for name, _why in denied.retained] == [key.rpartition("/")[2] for key in old]
+    assert done.reports == tuple(old)
+    assert len([one for one in pruner.destinations[0].list("catalog/") if "report" in one.key]) == 5
 
 
 def there(made: Job) -> list[str]:
@@ -112,10 +133,31 @@ def test_a_locked_object_is_retained_and_says_until_when(gateway: lab.Server) ->
     place.put(key, b"{}")
     mark = mark_key("db1", "shop", backup_id(NOW, "daily", "0001"), Mark("intact", NOW))
     place.put(mark, b"")
-    stay = place.delete_many([key, mark])
-    assert list(stay) == [key]
+    mended = mended_key(key, NOW)
+    place.put(mended, b"{}")
+    stay = place.delete_many([key, mark, mended])
+    assert list(stay) == [key, mended]
     assert stay[key].startswith("locked until ")
-    assert [one.key for one in place.list("catalog/")] == [key]
+    assert [one.key for one in place.list("catalog/")] == [key, mended]
+
+
+def test_a_report_of_a_drill_that_is_locked_is_retained(gateway: lab.Server) -> None:
+    owner = lab.client(gateway.endpoint, gateway.root)
+    owner.create_bucket(Bucket="locked-reports", ObjectLockEnabledForBucket=True)
+    bucket = Bucket(gateway.endpoint, "locked-reports", gateway.root, owner)
+    bucket.others["pruner"] = gateway.root
+    (id_,) = fill(bucket, 1)
+    old = [report(bucket, id_, back) for back in (200, 199, *range(1, 6))][:2]
+    until = {"Mode": "GOVERNANCE", "RetainUntilDate": NOW + 2 * DAY}
+    for key in old:
+        owner.put_object_retention(Bucket="locked-reports", Key=key, Retention=until)
+    made = job(bucket, "pruner", object_lock={"mode": "governance", "for": "2d"})
+
+    (done,) = prune.apply(made, prune.plan(made, NOW), lambda: NOW)
+
+    assert done.reports == ()
+    assert [name for name, _why in done.retained] == [key.rpartition("/")[2] for key in old]
+    assert all(why.startswith("locked until ") for _name, why in done.retained)
 
 
 def test_a_server_that_is_gone_is_an_error_and_not_a_refusal(tmp_path_factory) -> None:  # type: ignore[no-untyped-def]

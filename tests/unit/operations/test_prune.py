@@ -114,6 +114,53 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path, Keep(last=5))
 
 
+# -- reports of drills
+
+
+def reported(place: Place, id_: str, *days: int) -> list[Path]:
+    """The reports of drills so many days ago."""
+    made = []
+    for back in days:
+        at = NOW - DAY * back
+        key = mark_key(HOST, "shop", id_, Mark("report", at))
+        place._put(key, b"{}", at)
+        made.append(place.folder / key)
+    return made
+
+
+def test_old_reports_of_drills_go_and_the_newest_of_a_job_stay(place: Place) -> None:
+    newest, other = place.good(2)
+    young = reported(place, newest, 1, 50, 99)
+    old = reported(place, other, *range(101, 110))
+    assert {Path(key).name for key in place.plan()[0].reports} == {one.name for one in old[3:]}
+    assert all(one.exists() for one in (*young, *old))
+
+    done = place.prune()
+
+    assert {Path(key).name for key in done.reports} == {one.name for one in old[3:]}
+    left = {one.name for one in place.folder.rglob("*.report-*")}
+    assert left == {one.name for one in (*young, *old[:3])}  # half at once
+    assert len(place.prune().reports) == 1
+    assert len(list(place.folder.rglob("*.report-*"))) == 5
+    assert place.prune().reports == ()
+    assert place.ids() == {newest, other}
+
+
+def test_no_report_goes_while_nothing_may_and_none_that_was_not_shown(place: Place) -> None:
+    (id_,) = place.good(1)
+    reports = reported(place, id_, *range(101, 120))
+    future = reported(place, id_, -400)  # takes no place
+    assert place.plan(held="a restore")[0].reports == ()
+    planned = place.plan()
+    (key, *_others) = planned[0].reports
+
+    shown = prune.only(planned, {"disk": {Path(key).name}})
+    (done,) = prune.apply(place.job, shown, lambda: NOW)
+
+    assert done.reports == (key,)
+    assert len(list(place.folder.rglob("*.report-*"))) == len(reports) + len(future) - 1
+
+
 # -- two steps
 
 

@@ -16,7 +16,7 @@ from ..errors import LifeboatError, PruneRefused, UsageError
 from ..files import lock
 from ..job import Job
 from ..model import Keep
-from ..operations import prune, settle
+from ..operations import drill_keeping, prune, settle
 from ..operations.journal import SWAPPED, journals
 from ..operations.prune import Planned, Pruned
 from ..progress import Listener, silent
@@ -25,6 +25,7 @@ from . import watch
 from .output import Output
 from .session import Session, now, remember
 
+_OUTDATED = f"older than {human_duration(drill_keeping.KEPT_FOR)}, and newer ones are there"
 _TOLD = 5  # backups that are not sound, in notes; the plan lists all
 
 
@@ -174,6 +175,7 @@ def planned_mapping(one: Planned, job: Job) -> dict[str, Any]:
         "expired": [{"id": copy.id, "why": why} for copy, why in made.expired] if made else [],
         "deferred": [{"id": copy.id, "why": why} for copy, why in made.deferred] if made else [],
         "sweeps": [{"id": sweep.id, "why": sweep.why} for sweep in one.sweeps],
+        "reports": [{"id": prune.name_of(key), "why": _OUTDATED} for key in one.reports],
         "misdated": [{"id": id_, "why": why} for id_, why in one.misdated],
     }
 
@@ -197,6 +199,8 @@ def planned_lines(one: Planned, duty: Duty, prefix: str) -> list[str]:
     lines += [f"  wait    {late['id']}  {late['why']}" for late in told["deferred"]]
     lines += [f"  delete  {gone['id']}  {gone['why']}" for gone in told["expired"]]
     lines += [f"  sweep   {left['id']}  {left['why']}" for left in told["sweeps"]]
+    if one.reports:
+        lines.append(f"  forget  {len(one.reports)} reports of drills: {_OUTDATED}")
     lines += [f"  ignored {odd['id']}  {odd['why']}" for odd in told["misdated"]]
     return lines
 
@@ -205,6 +209,8 @@ def pruned_lines(one: Pruned) -> list[str]:
     lines = [f"{one.destination}: pruned {id_}" for id_ in one.pruned]
     lines += [f"{one.destination}: removed archives of {id_}" for id_ in one.swept]
     lines += [f"{one.destination}: removed the unfinished {key}" for key in one.uploads]
+    if one.reports:
+        lines.append(f"{one.destination}: removed {len(one.reports)} reports of drills")
     return lines
 
 

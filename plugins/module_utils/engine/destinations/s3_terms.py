@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from ..errors import ConfigError, DestinationError
 from ..model import Option, Protection
-from ..naming import ARCHIVES, CATALOG
+from ..naming import ARCHIVES, CATALOG, MENDED, REPORT
 from ..options import check_options
 from ..s3_client import Denied, Unsupported
 from .s3_bucket import Bucket
@@ -26,6 +26,7 @@ LOCK = (
     Option("mode", required=True, choices=("compliance", "governance")),
     Option("for", "duration", required=True),
 )
+_REPORT = f".{REPORT}-"  # not locked by us, but the only mark that is ever deleted: the bucket may lock all
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Terms:
     def headers(self, key: str, now: datetime) -> dict[str, Any]:
         """What a write of `key` says. The catalog stays warm: it is small, and read after each listing.
         Marks are not locked, so that a clean-up that is due is not refused over an empty object."""
+        key = key.partition(MENDED)[0]  # stored again, on the same terms
         wanted: dict[str, Any] = {
             "ServerSideEncryption": self.encryption,
             "SSEKMSKeyId": self.kms_key_id,
@@ -114,7 +116,7 @@ class Terms:
         """{key: why} of those whose lock is not over, or cannot be read; only asked where locks are configured."""
         stay = {}
         for key in keys if self.lock_mode else ():
-            if not _lockable(key):
+            if not (_lockable(key) or _REPORT in key):
                 continue
             try:
                 mode, until = bucket.retention(key, "")
@@ -188,6 +190,7 @@ def terms(
 
 
 def _lockable(key: str) -> bool:
+    key = key.partition(MENDED)[0]
     below_catalog = key.startswith(CATALOG + "/") and key.endswith((".json", ".json.sig"))
     return key.startswith(ARCHIVES + "/") or below_catalog
 

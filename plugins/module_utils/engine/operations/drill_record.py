@@ -17,18 +17,17 @@ from .. import signing
 from ..errors import FormatError, LifeboatError
 from ..job import Job
 from ..model import Copy, Mark
-from ..naming import mark_key
+from ..naming import REPORT, mark_key
 from ..ports import Destination
 from ..retention import SKEW
 from ..units import iso
 from . import status
+from .drill_keeping import NEWEST
 from .drill_report import drills
 
-MARK = "report"
 NAMESPACE = "lifeboat-drill"  # what signs drills signs no manifest
 _VERSION = 1
 _LIMIT = 256 << 10  # bytes of one, signature and all
-_TRIED = 5  # that cannot be used, before nothing is believed
 _SIGNATURE = b"\n-----BEGIN SSH SIGNATURE-----"
 _KEPT = ("id", "host", "job", "type", "what", "destination", "passed", "restorable", "seconds")
 Told = Mapping[str, Any]
@@ -48,7 +47,7 @@ def leave(job: Job, told: Told, by: str, at: datetime) -> None:
     document = json.dumps(body, sort_keys=True).encode()
     if job.signing_key is not None:
         document += b"\n" + signing.sign(document, job.signing_key, NAMESPACE)
-    key = mark_key(told["host"], job.name, told["id"], Mark(MARK, at))
+    key = mark_key(told["host"], job.name, told["id"], Mark(REPORT, at))
     job.destination(told["destination"]).put(key, document)
 
 
@@ -61,7 +60,7 @@ def newest(job: Job, there: status.Told, now: datetime) -> Told | None:
     for destination, held in there:
         for copy in held if isinstance(held, list) else ():
             found += [(at, copy.id, destination) for at in _reports(copy) if at <= now + SKEW]
-    for at, id_, destination in sorted(found, key=lambda one: one[:2], reverse=True)[:_TRIED]:
+    for at, id_, destination in sorted(found, key=lambda one: one[:2], reverse=True)[:NEWEST]:
         try:
             return _read(job, destination, id_, at)
         except (LifeboatError, OSError):
@@ -78,11 +77,11 @@ def known(history: Path, job: Job, elsewhere: Told | None) -> list[Told]:
 
 
 def _reports(copy: Copy) -> list[datetime]:
-    return [mark.at for mark in copy.marks if mark.kind == MARK]
+    return [mark.at for mark in copy.marks if mark.kind == REPORT]
 
 
 def _read(job: Job, destination: Destination, id_: str, at: datetime) -> Told:
-    key = mark_key(job.host, job.name, id_, Mark(MARK, at))
+    key = mark_key(job.host, job.name, id_, Mark(REPORT, at))
     with destination.open(key) as stream:
         content = stream.read(_LIMIT)
     document, begin, rest = content.partition(_SIGNATURE)

@@ -33,6 +33,7 @@ from ..retention import Plan
 from ..sweeping import ORPHAN, Sweep, id_of, sweepable, unfinished_before
 from ..units import human_duration
 from . import places
+from .drill_keeping import outdated
 from .status import limits
 
 _BATCH = 1000  # keys that one request deletes, where a destination can
@@ -55,6 +56,7 @@ class Planned:
     ] = ()  # (id, why) of what looks like a backup and is not sound
     unfinished_before: datetime | None = None  # uploads that began then or later stay
     misdated: tuple[tuple[str, str], ...] = ()  # (id, why) of a mark that does not count
+    reports: tuple[str, ...] = ()  # keys of reports of drills that nobody reads any more
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Pruned:
     retained: tuple[tuple[str, str], ...] = ()  # (id, why) of what the destination does not let go
     failure: str = ""
     excess: str = ""  # why nothing was done
+    reports: tuple[str, ...] = ()  # of drills, by key, that are gone
 
 
 def plan(job: Job, now: datetime, *, held: str = "", host: str = "") -> list[Planned]:
@@ -99,9 +102,16 @@ def only(planned: Sequence[Planned], allowed: Mapping[str, Collection[str]]) -> 
         if one.plan is not None:
             expired = tuple(gone for gone in one.plan.expired if gone[0].id in ids)
             sweeps = tuple(sweep for sweep in one.sweeps if sweep.id in ids)
-            one = replace(one, plan=replace(one.plan, expired=expired), sweeps=sweeps)
+            reports = tuple(key for key in one.reports if name_of(key) in ids)
+            made = replace(one.plan, expired=expired)
+            one = replace(one, plan=made, sweeps=sweeps, reports=reports)
         narrowed.append(one)
     return narrowed
+
+
+def name_of(key: str) -> str:
+    """What a plan calls a report: its name within the job's catalog."""
+    return key.rpartition("/")[2]
 
 
 def _plan_one(job: Job, destination: Destination, host: str, now: datetime, held: str) -> Planned:
@@ -133,7 +143,10 @@ def _plan_one(job: Job, destination: Destination, host: str, now: datetime, held
     locked = _locked(destination, host, job.name, made)
     excess = retention.excess(made, orphans, locked, {id_ for id_, _why in unsound})
     unfinished = unfinished_before(there, now)
-    return Planned(destination.name, made, sweeps, "", excess, unsound, unfinished, misdated)
+    reports = tuple(mark_key(host, job.name, *one) for one in outdated(there, now))
+    return Planned(
+        destination.name, made, sweeps, "", excess, unsound, unfinished, misdated, reports
+    )
 
 
 def _locked(destination: Destination, host: str, job: str, made: Plan) -> list[str]:
@@ -184,6 +197,7 @@ def _apply_one(
         one.prune(planned.plan.expired)
         if not planned.plan.held:
             one.sweep(planned.sweeps)
+            one.forget(planned.reports)
             one.clean(planned.unfinished_before)
     except LifeboatError as exc:
         return one.done(str(exc))
@@ -206,6 +220,7 @@ class _Pruning:
         self._pruned: list[str] = []
         self._swept: list[str] = []
         self._uploads: list[str] = []
+        self._reports: list[str] = []
         self._retained: dict[str, str] = {}
 
     def done(self, failure: str = "") -> Pruned:
@@ -216,6 +231,7 @@ class _Pruning:
             tuple(self._uploads),
             tuple(self._retained.items()),
             failure,
+            reports=tuple(self._reports),
         )
 
     def prune(self, expired: Sequence[tuple[Copy, str]]) -> None:
@@ -246,6 +262,13 @@ class _Pruning:
             for key, why_not in self._delete(batch).items():
                 self._retained[id_of(key)] = why_not
         self._swept += sorted(ids - set(self._retained))
+
+    def forget(self, reports: Sequence[str]) -> None:
+        """Reports of drills."""
+        for batch in _batches(reports):
+            stay = self._delete(batch)
+            self._reports += [key for key in batch if key not in stay]
+            self._retained.update({name_of(key): why for key, why in stay.items()})
 
     def clean(self, before: datetime | None) -> None:
         """Unfinished uploads of anybody who is gone."""
