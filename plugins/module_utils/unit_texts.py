@@ -22,8 +22,9 @@ from .engine.cli.calendars import calendar
 from .engine.cli.lookout import TEXTFILES
 from .engine.config import Configuration
 from .engine.job import DrillSchedule, Job
-from .engine.model import Needs, Schedule
+from .engine.model import Needs
 from .engine.paths import Paths
+from .engine.policy import Schedule
 from .engine.ports import Destination, Source
 
 USER = "lifeboat"  # the user and group that jobs of the system run as

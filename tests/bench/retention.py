@@ -33,10 +33,12 @@ importlib.import_module("tests.conftest")  # makes `lifeboat` importable
 
 from lifeboat.job import Job  # noqa: E402
 from lifeboat.manifest import encode  # noqa: E402
-from lifeboat.model import Keep, Manifest, Mark, Stored  # noqa: E402
+from lifeboat.model import Manifest  # noqa: E402
 from lifeboat.naming import archive_key, backup_id, copies, manifest_key, mark_key, parse_id  # noqa: E402
 from lifeboat.operations import prune  # noqa: E402
+from lifeboat.policy import Keep  # noqa: E402
 from lifeboat.retention import plan  # noqa: E402
+from lifeboat.stored import Mark, Stored  # noqa: E402
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 KEEP = Keep(last=3, hourly=48, daily=7, weekly=4, monthly=12, yearly=3)

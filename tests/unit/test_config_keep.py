@@ -11,7 +11,8 @@ from lifeboat import config
 from lifeboat.cli.prune import policy
 from lifeboat.errors import ConfigError
 from lifeboat.job import Job
-from lifeboat.model import Keep, Secret
+from lifeboat.model import Secret
+from lifeboat.policy import Keep
 
 DAY = timedelta(days=1)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from lifeboat import disks
 from lifeboat.copies import HERE, copies_findings, domain_of
-from lifeboat.model import Place
+from lifeboat.stored import Place
 
 LIVE = Place(HERE, "disk sda")
 DISK = Place(HERE, "disk sda")

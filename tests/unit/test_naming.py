@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lifeboat import naming
 from lifeboat.errors import FormatError, UsageError
-from lifeboat.model import Mark, Stored
+from lifeboat.stored import Mark, Stored
 from lifeboat.units import parse_instant
 
 AT = parse_instant("2026-11-21 02:00")

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lifeboat.errors import ConfigError
-from lifeboat.model import Copy, Keep, Mark, Stored
 from lifeboat.naming import backup_id
+from lifeboat.policy import Keep
 from lifeboat.retention import SKEW, Plan, misdated, plan
+from lifeboat.stored import Copy, Mark, Stored
 from lifeboat.sweeping import sweepable
 from lifeboat.units import iso, parse_instant
 

@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lifeboat.model import Copy, Keep, Mark
 from lifeboat.naming import backup_id
+from lifeboat.policy import Keep
 from lifeboat.retention import FEW, Plan, excess, plan
+from lifeboat.stored import Copy, Mark
 from lifeboat.units import parse_instant
 
 BEGIN = parse_instant("1997-01-01 02:00")

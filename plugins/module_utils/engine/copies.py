@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from .model import Place
+from .stored import Place
 
 HERE = "here"  # the domain of whatever is lost with this host
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")

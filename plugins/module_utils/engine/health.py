@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .errors import LifeboatError, RestoreError
-from .model import Command, Health
+from .model import Command
+from .policy import Health
 from .process import run
 from .web import NoAnswer, status_of
 

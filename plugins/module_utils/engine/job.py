@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from .errors import UsageError
-from .model import Health, Keep, Schedule, Secret
+from .model import Secret
+from .policy import Health, Keep, Schedule
 from .ports import Destination, Filter, Source
 
 

@@ -6,11 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
-
-from .units import parse_stamp
+from typing import Any, BinaryIO
 
 DESCRIPTOR = "{descriptor}"  # in Command.argv: replaced by /dev/fd/N, from which `secret` is read
 
@@ -21,9 +19,8 @@ class Inside:
 
     container: str
     program: str  # for messages
-    unfed: tuple[
-        str, ...
-    ]  # argv where nothing is written to it: it ends when its standard input does
+    unfed: tuple[str, ...]
+    # argv where nothing is written to it: it ends when its standard input does
     ready: Callable[[], None]  # raises when the container can run nothing now
 
 
@@ -118,9 +115,7 @@ class Workspace:
 
     bulk: Path  # on the spool's file system: room for data
     secret: Path  # in memory where the system has such a place: password files
-    lasting: Path | None = (
-        None  # the job's own: what has to be put right after a crash is noted here
-    )
+    lasting: Path | None = None  # the job's own: notes of what to put right after a crash
 
 
 @dataclass(frozen=True)
@@ -136,9 +131,7 @@ class Stream:
     # (last 64 bytes) -> how many of them the program added after its data: they are cut off
     finish: Callable[[int, str], tuple[str, ...]] | None = None
     # (exit status, stderr) -> warnings, called once all went well; may raise SourceError
-    by_hand: str = (
-        ""  # the command that restores the plain data from its standard input, for RESTORE.md
-    )
+    by_hand: str = ""  # for RESTORE.md: the command that restores the data from its standard input
 
 
 @dataclass(frozen=True)
@@ -208,196 +201,6 @@ class Manifest:
         return tuple(archive for archive in self.archives if archive.source == source)
 
 
-class Mark(NamedTuple):
-    """An empty object beside a manifest; the latest of a kind wins."""
-
-    kind: str  # "intact", "pin", "tag", ...
-    at: datetime
-    value: str = ""  # of a tag; of `locked`, until when
-
-
-class Copy(NamedTuple):
-    """One backup as one destination's names tell it, without opening anything.
-
-    A tuple, as Mark is: of 100,000 it takes a third of the memory that a dataclass does.
-    """
-
-    id: str
-    taken_at: datetime
-    type: str
-    committed: bool  # the manifest is there
-    marks: tuple[Mark, ...] = ()
-    signed: bool = False  # there is a signature; whose, only reading it tells
-
-    def latest(self, *kinds: str) -> Mark | None:
-        """The newest mark of these kinds; a tie goes to the kind named last."""
-        newest: Mark | None = None
-        for mark in self.marks:
-            if mark.kind in kinds and (
-                newest is None
-                or (mark.at, kinds.index(mark.kind)) > (newest.at, kinds.index(newest.kind))
-            ):
-                newest = mark
-        return newest
-
-    @property
-    def pinned(self) -> bool:
-        newest = self.latest("unpin", "pin")
-        return newest is not None and newest.kind == "pin"
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        return tuple(sorted({mark.value for mark in self.marks if mark.kind == "tag"}))
-
-    @property
-    def subset(self) -> bool:
-        """Was not asked for every source of its job, or one failed."""
-        return self.latest("subset") is not None
-
-    @property
-    def locked_until(self) -> datetime | None:
-        """Until when the destination lets nobody delete this copy, as it told; None = not locked."""
-        newest = self.latest("locked")
-        try:
-            return parse_stamp(newest.value) if newest else None
-        except ValueError:
-            return None  # not a name of ours
-
-    @property
-    def suspect(self) -> bool:
-        newest = self.latest("suspect", "accepted")
-        return newest is not None and newest.kind == "suspect"
-
-    @property
-    def replaced(self) -> bool:
-        """Its content is in another backup, encrypted anew, which was proved here."""
-        return self.latest("replaced") is not None
-
-    @property
-    def good(self) -> bool:
-        """Counts for retention and freshness: committed, complete, not suspect, and its bytes proved."""
-        if not self.committed or self.replaced or self.latest("partial") or self.suspect:
-            return False
-        proof = self.latest("intact", "drilled", "bad")
-        return proof is not None and proof.kind != "bad"
-
-    @property
-    def state(self) -> str:
-        """missing, pruned, corrupt, replaced, partial, suspect, archived, stored, intact or restorable."""
-        if not self.committed:
-            return "pruned" if self.latest("pruned") else "missing"
-        proof = self.latest("intact", "drilled", "bad")
-        if proof is not None and proof.kind == "bad":
-            return "corrupt"
-        if self.replaced:
-            return "replaced"
-        if self.latest("partial"):
-            return "partial"
-        if self.suspect:
-            return "suspect"
-        if proof is None:
-            return "archived" if self.latest("archived") else "stored"
-        return "restorable" if self.latest("drilled") else "intact"
-
-
-class Stored(NamedTuple):
-    """One object at a destination."""
-
-    key: str
-    size_bytes: int
-    changed_at: datetime  # as the destination tells it
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where data lies: what fails together has one domain; what wears out together has one medium."""
-
-    domain: str
-    medium: str
-
-
-@dataclass(frozen=True)
-class CopyPolicy:
-    """What was said of one destination, whatever its kind."""
-
-    bandwidth: int = 0  # bytes a second that are sent there; 0 = no limit
-    full_up_to: int | None = (
-        None  # a larger backup is sampled at first; None = all are read in full
-    )
-    domain: str = ""  # "" = derived: what fails together
-    medium: str = ""  # "" = derived: what kind of thing it lies on
-
-
-@dataclass(frozen=True)
-class Cold:
-    """An object in cold storage."""
-
-    key: str
-    state: str  # "frozen", "thawing" (asked for, and not there yet), "thawed"
-    storage_class: str
-    size_bytes: int
-    hours: str = ""  # until it can be read, in words; "" = it cannot be asked for so
-
-
-@dataclass(frozen=True)
-class Protection:
-    """How a destination keeps a copy beyond its bytes, as it told when it was asked again."""
-
-    locked_until: datetime | None = None  # of all its objects the earliest; None = not locked
-    problems: tuple[str, ...] = ()  # what was asked for and is not so
-    remarks: tuple[str, ...] = ()  # what somebody may want to know
-    cold: bool = False  # must be thawed before it can be read
-
-
-@dataclass(frozen=True)
-class Keep:
-    """What retention keeps; None = the rule is not used. Counts are of good backups."""
-
-    last: int | None = None
-    hourly: int | None = None
-    daily: int | None = None
-    weekly: int | None = None
-    monthly: int | None = None
-    yearly: int | None = None
-    within: timedelta | None = None
-    tagged: timedelta | None = None  # how long a tag protects; None = for ever
-    minimum: int = 1  # never fewer good ones than this
-    default_of: str = ""  # the environment whose rules these are, where none were given
-
-    @property
-    def unlimited(self) -> bool:
-        """No rule at all: everything is kept."""
-        counts = (self.last, self.hourly, self.daily, self.weekly, self.monthly, self.yearly)
-        return self.within is None and all(count is None for count in counts)
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """When a job runs, and what that run takes."""
-
-    type: str
-    at: str  # a systemd calendar expression
-    sources: tuple[str, ...] = ()  # empty = all
-    keep: Keep | None = None  # counted within this type
-    spread: timedelta | None = None
-
-
-@dataclass(frozen=True)
-class Health:
-    """One question, as the configuration has it: exactly one of http, command, sql."""
-
-    name: str
-    http: str = ""  # a URL; an answer of 200 to 399 is good
-    command: tuple[str, ...] = ()  # a status of 0 is good
-    sql: str = ""  # a row is good, unless its first value is empty, 0 or false
-    source: str = ""  # that is asked in SQL
-    user: str = ""  # that runs the command
-
-    @property
-    def label(self) -> str:
-        return f"{self.name} ({self.http or ' '.join(self.command) or self.sql})"
-
-
 @dataclass(frozen=True)
 class Swap:
     """One source's part in a restore, as the journal keeps it: names only, so that another process can finish."""
@@ -433,10 +236,8 @@ class Target:
     keep_in: str = ""  # for `plan`: a directory of whoever restores alone, made by the source that
     # keeps something there for as long as the restore can be taken back
     newer: Mapping[str, int] = field(default_factory=dict)  # {"files": 3}: written since the backup
-    folders: Mapping[str, str] = field(
-        default_factory=dict
-    )  # {part: the directory on this host that
-    # all of the part's plain data is restored in}
+    folders: Mapping[str, str] = field(default_factory=dict)
+    # {part: the directory on this host that all of the part's plain data is restored in}
     tables: tuple[str, ...] = ()  # of a database, by name: what its people know it by
     exchanges: tuple[
         str, ...

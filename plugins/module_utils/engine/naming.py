@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from .errors import FormatError, UsageError
-from .model import Copy, Mark, Stored
+from .stored import Copy, Mark, Stored
 from .units import parse_stamp, stamp
 
 # Always with fullmatch: `$` would let a newline through at the end.

@@ -18,21 +18,18 @@ from typing import (
 
 from .inventory import Entry
 from .model import (
-    Cold,
     Command,
     Inventory,
     Needs,
     Option,
-    Place,
-    Protection,
     Shelf,
     SourceRecord,
-    Stored,
     Stream,
     Swap,
     Target,
     Workspace,
 )
+from .stored import Cold, Place, Protection, Stored
 
 PROTECTION_PROBE = ".probe-protection"  # no object: a name that begins with a dot is never one
 

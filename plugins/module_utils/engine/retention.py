@@ -12,7 +12,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Callable
 
 from .errors import ConfigError
-from .model import Copy, Keep
+from .policy import Keep
+from .stored import Copy
 from .units import human_duration, iso
 
 STALE_AFTER = timedelta(hours=48)  # the freshness limit of a daily job

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from .errors import FormatError
-from .model import Copy, Stored
 from .naming import ARCHIVES, parse_id
+from .stored import Copy, Stored
 
 PRUNED_FOR = timedelta(hours=24)  # whoever reads the archives of a pruned backup gets this long
 ORPHAN_AFTER = timedelta(hours=48)  # since the last sign of life: see operations/writing.py

@@ -9,9 +9,11 @@ import pytest
 from lifeboat.errors import DestinationError
 from lifeboat.job import Job
 from lifeboat.manifest import encode
-from lifeboat.model import Keep, Manifest, Mark
+from lifeboat.model import Manifest
 from lifeboat.naming import archive_key, backup_id, copies, manifest_key, mark_key, mended_key
 from lifeboat.operations import prune
+from lifeboat.policy import Keep
+from lifeboat.stored import Mark
 
 from tests.integration.s3.conftest import Bucket, make_bucket, s3_at
 from tests.lab import s3 as lab

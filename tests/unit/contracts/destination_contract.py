@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 from lifeboat import naming
 from lifeboat.errors import DestinationError, SpoolError
-from lifeboat.model import Mark
 from lifeboat.ports import Destination
 from lifeboat.spool import Spool
+from lifeboat.stored import Mark
 
 TAKEN_AT = datetime(2026, 11, 21, 2, 0, tzinfo=timezone.utc)
 ID = naming.backup_id(TAKEN_AT, "daily", "7f3a")

@@ -10,7 +10,7 @@ import pytest
 from lifeboat.destinations.governed import Allowance, Governed, Slow
 from lifeboat.destinations.local import Local
 from lifeboat.errors import SpoolError
-from lifeboat.model import CopyPolicy
+from lifeboat.policy import CopyPolicy
 from lifeboat.spool import Spool
 
 from tests.unit.contracts.destination_contract import BLOCK, DestinationContract, Writer, finished

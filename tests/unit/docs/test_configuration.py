@@ -13,7 +13,8 @@ import yaml
 from lifeboat import config, units
 from lifeboat.configuring import adapters, around, drills, encryption, jobs, keeping, notify
 from lifeboat.errors import LifeboatError
-from lifeboat.model import Keep, Option, Secret
+from lifeboat.model import Option, Secret
+from lifeboat.policy import Keep
 from lifeboat.registry import DESTINATIONS, SOURCES
 
 from tests.unit.docs import markdown

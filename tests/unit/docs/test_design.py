@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from lifeboat import gate, retention, sweeping, trend
-from lifeboat.model import Copy
 from lifeboat.operations import journal, settle
 from lifeboat.paths import Paths, paths
+from lifeboat.stored import Copy
 from lifeboat.units import human_duration
 
 from tests.unit.docs import markdown

@@ -11,9 +11,11 @@ import pytest
 import yaml
 from lifeboat import config, retention
 from lifeboat.job import Job
-from lifeboat.model import Copy, Keep, Mark, Secret
+from lifeboat.model import Secret
 from lifeboat.naming import backup_id
 from lifeboat.operations import status
+from lifeboat.policy import Keep
+from lifeboat.stored import Copy, Mark
 from lifeboat.units import parse_instant
 
 from tests.unit.docs.markdown import ROOT

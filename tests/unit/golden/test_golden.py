@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from lifeboat.manifest import decode, sha256sums
-from lifeboat.model import Manifest, Stored
+from lifeboat.model import Manifest
 from lifeboat.naming import archive_prefix, copies, manifest_key
+from lifeboat.stored import Stored
 from lifeboat.units import parse_instant
 
 HERE = Path(__file__).resolve().parent

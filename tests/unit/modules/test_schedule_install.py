@@ -13,12 +13,9 @@ import pytest
 from ansible_collections.lifeboat.backup.plugins.module_utils import scheduling, unit_texts
 from ansible_collections.lifeboat.backup.plugins.module_utils.engine.config import parse
 from ansible_collections.lifeboat.backup.plugins.module_utils.engine.errors import ConfigError
-from ansible_collections.lifeboat.backup.plugins.module_utils.engine.model import (
-    Needs,
-    Schedule,
-    Secret,
-)
+from ansible_collections.lifeboat.backup.plugins.module_utils.engine.model import Needs, Secret
 from ansible_collections.lifeboat.backup.plugins.module_utils.engine.paths import paths
+from ansible_collections.lifeboat.backup.plugins.module_utils.engine.policy import Schedule
 
 JOB = {
     "sources": {"db": {"type": "sqlite", "path": "/srv/app.db"}},

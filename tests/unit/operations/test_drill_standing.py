@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from lifeboat.config import parse
-from lifeboat.model import Copy, Secret
+from lifeboat.model import Secret
 from lifeboat.operations.drill_standing import standings
+from lifeboat.stored import Copy
 from lifeboat.units import iso
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)

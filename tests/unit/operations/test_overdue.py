@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 
 import pytest
 from lifeboat.job import Job
-from lifeboat.model import Copy, Keep, Mark
 from lifeboat.naming import backup_id
 from lifeboat.operations.overdue import overdue, said
+from lifeboat.policy import Keep
+from lifeboat.stored import Copy, Mark
 from lifeboat.units import parse_instant
 
 NOW = parse_instant("2026-11-21 12:00")

@@ -15,7 +15,7 @@ from lifeboat.destinations.local import Local
 from lifeboat.errors import DestinationError
 from lifeboat.job import Job
 from lifeboat.manifest import encode
-from lifeboat.model import Keep, Manifest, Mark, Schedule, Secret
+from lifeboat.model import Manifest, Secret
 from lifeboat.naming import (
     archive_key,
     backup_id,
@@ -26,7 +26,9 @@ from lifeboat.naming import (
     signature_key,
 )
 from lifeboat.operations import prune
+from lifeboat.policy import Keep, Schedule
 from lifeboat.signing import sign
+from lifeboat.stored import Mark
 from lifeboat.units import parse_instant
 
 NOW = parse_instant("2026-11-21 12:00")

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from lifeboat.errors import DestinationError
 from lifeboat.job import Job, Objectives
-from lifeboat.model import Copy, Mark, Schedule
 from lifeboat.operations import status
 from lifeboat.operations.claims import claims, proved
 from lifeboat.operations.objectives import measure, standings
+from lifeboat.policy import Schedule
+from lifeboat.stored import Copy, Mark
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 from lifeboat.destinations.local import Local
-from lifeboat.model import Copy, Mark, Stored
 from lifeboat.naming import copies
 from lifeboat.operations import writing
 from lifeboat.operations.lanes import Lane
 from lifeboat.progress import silent
+from lifeboat.stored import Copy, Mark, Stored
 from lifeboat.sweeping import ORPHAN, Sweep, sweepable, unfinished_before
 from lifeboat.units import parse_instant
 

@@ -10,11 +10,11 @@ from typing import Any
 from ..errors import LifeboatError
 from ..files import holder
 from ..job import Job
-from ..model import Copy
 from ..operations import catalog, status
 from ..operations.catalog import Holding
 from ..operations.journal import journals
 from ..retention import SKEW
+from ..stored import Copy
 from ..units import human_duration, iso
 from .output import Output, Rows
 from .session import Session, now

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ..errors import LifeboatError, UsageError
-from ..model import Mark
 from ..naming import check_tag
 from ..operations import catalog
+from ..stored import Mark
 from . import watch
 from .output import Output
 from .session import Session, now, remember

@@ -15,10 +15,10 @@ from typing import Any
 from ..errors import LifeboatError, PruneRefused, UsageError
 from ..files import lock
 from ..job import Job
-from ..model import Keep
 from ..operations import drill_keeping, prune, settle
 from ..operations.journal import SWAPPED, journals
 from ..operations.prune import Planned, Pruned
+from ..policy import Keep
 from ..progress import Listener, silent
 from ..units import human_duration
 from . import watch

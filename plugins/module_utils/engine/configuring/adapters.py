@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Any, cast
 
 from ..errors import ConfigError
-from ..model import CopyPolicy, Option
+from ..model import Option
 from ..naming import check_name
 from ..options import check_options, nearest, told_at
 from ..placed import Placed, check_variables
 from ..placement import HERE, Placement
+from ..policy import CopyPolicy
 from ..ports import Destination, Source
 from ..registry import DESTINATIONS, SOURCES, governed
 from .reading import Reading

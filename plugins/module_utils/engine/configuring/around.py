@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 
 from ..errors import ConfigError
 from ..job import Around
-from ..model import Health, Option
+from ..model import Option
 from ..naming import check_name
 from ..options import check_options, nearest, told_at
+from ..policy import Health
 from ..ports import Source
 from ..registry import SOURCES
 

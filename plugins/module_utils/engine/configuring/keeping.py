@@ -8,9 +8,10 @@ from dataclasses import fields, replace
 from datetime import timedelta
 
 from ..errors import ConfigError
-from ..model import Keep, Option, Schedule
+from ..model import Option
 from ..naming import check_name
 from ..options import check_options, nearest, told_at
+from ..policy import Keep, Schedule
 from .reading import Mapped, Reading
 
 SCHEDULE = (

@@ -15,9 +15,10 @@ from typing import Any, BinaryIO
 from ..copies import HERE
 from ..disks import disk_of
 from ..errors import DestinationError, FormatError, UsageError, VerifyError
-from ..model import Needs, Option, Place, Stored
+from ..model import Needs, Option
 from ..naming import ARCHIVES, CATALOG, check_archive_name, check_host, check_name, parse_id
 from ..ports import Growing
+from ..stored import Place, Stored
 
 _MOST_MEMBERS = 20_000
 _MOST_HEADER = 1 << 20  # of one member: its names and records

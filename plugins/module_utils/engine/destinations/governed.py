@@ -8,7 +8,7 @@ import threading
 import time
 from typing import Any, BinaryIO, Callable
 
-from ..model import CopyPolicy
+from ..policy import CopyPolicy
 from ..ports import Destination, Growing
 
 _BURST_S = 0.25  # what may go out at once, in seconds of the rate

@@ -15,8 +15,9 @@ from typing import BinaryIO
 from ..copies import HERE
 from ..disks import disk_of
 from ..errors import DestinationError
-from ..model import Needs, Option, Place, Stored
+from ..model import Needs, Option
 from ..ports import Growing
+from ..stored import Place, Stored
 from . import tree
 
 _PART = ".part-"  # no key begins a name with a dot, so a part is never taken for an object

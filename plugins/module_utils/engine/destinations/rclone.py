@@ -14,8 +14,9 @@ from typing import Any, BinaryIO, Callable
 from ..copies import HERE, domain_of
 from ..disks import disk_of
 from ..errors import ConfigError, DestinationError, LifeboatError
-from ..model import Needs, Option, Place, Secret, Stored
+from ..model import Needs, Option, Secret
 from ..ports import Growing
+from ..stored import Place, Stored
 from ..units import parse_instant
 from .rclone_program import Remote
 

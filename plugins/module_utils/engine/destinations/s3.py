@@ -13,10 +13,11 @@ from typing import Any, BinaryIO
 
 from ..copies import domain_of
 from ..errors import ConfigError, DestinationError
-from ..model import Cold, Needs, Option, Place, Protection, Secret, Stored
+from ..model import Needs, Option, Secret
 from ..ports import PROTECTION_PROBE, Growing
 from ..s3_client import Connection, Denied, Taken, Unsupported
 from ..s3_identity import Identity
+from ..stored import Cold, Place, Protection, Stored
 from .s3_bucket import Bucket
 from .s3_cold import cold, thaw
 from .s3_exposure import exposure

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import DestinationError
-from ..model import Cold
+from ..stored import Cold
 from .s3_bucket import Bucket
 from .s3_providers import COLD
 

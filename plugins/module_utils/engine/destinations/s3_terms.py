@@ -14,10 +14,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..errors import ConfigError, DestinationError
-from ..model import Option, Protection
+from ..model import Option
 from ..naming import ARCHIVES, CATALOG, MENDED, REPORT
 from ..options import check_options
 from ..s3_client import Denied, Unsupported
+from ..stored import Protection
 from .s3_bucket import Bucket
 from .s3_providers import COLD, Provider
 

@@ -11,11 +11,12 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from typing import Any, BinaryIO, Callable
 
-from .. import model
+from .. import stored
 from ..copies import domain_of
 from ..errors import ConfigError, DestinationError, LifeboatError
-from ..model import Needs, Option, Secret, Stored
+from ..model import Needs, Option, Secret
 from ..ports import PROTECTION_PROBE, Growing
+from ..stored import Stored
 from .sftp_connect import library
 from .sftp_errors import Taken, taken
 from .sftp_exposure import exposure
@@ -98,9 +99,9 @@ class SFTP:
     def needs(self) -> Needs:
         return Needs()
 
-    def place(self) -> model.Place:
+    def place(self) -> stored.Place:
         host = self._session.place.hops[-1].host
-        return model.Place(domain_of(host), f"disk of {host}")
+        return stored.Place(domain_of(host), f"disk of {host}")
 
     def check(self, prefix: str = "") -> None:
         parents, leaf = tuple(prefix.split("/")[:-1]), _PROBE + secrets.token_hex(8)

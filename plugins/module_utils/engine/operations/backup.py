@@ -17,10 +17,11 @@ from ..errors import LifeboatError, SpoolError
 from ..files import free_bytes, make_private, remove, workspace
 from ..job import Job
 from ..manifest import encode
-from ..model import Archive, Manifest, Mark, SourceRecord
+from ..model import Archive, Manifest, SourceRecord
 from ..naming import archives_prefix, backup_id, catalog_prefix, check_tag
 from ..progress import Event, Listener, silent
 from ..stopped import notes
+from ..stored import Mark
 from ..version import VERSION
 from .archiving import Writer
 from .lanes import Lane, Outcome, lanes

@@ -21,7 +21,7 @@ from ..errors import (
 )
 from ..job import Job
 from ..manifest import decode
-from ..model import Copy, Manifest, Mark
+from ..model import Manifest
 from ..naming import (
     MENDED,
     archive_source,
@@ -35,6 +35,7 @@ from ..naming import (
 )
 from ..ports import Destination
 from ..retention import SKEW
+from ..stored import Copy, Mark
 
 _MANIFEST_LIMIT = 64 << 20
 _MENDINGS = 3  # of one object, the newest: whoever may add names could add any number

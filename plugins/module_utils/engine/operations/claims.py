@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Optional
 
-from ..model import Copy
+from ..stored import Copy
 from ..units import iso
 
 # claim -> the marks that prove it; a stronger proof proves the weaker claims too

@@ -17,10 +17,11 @@ from pathlib import Path
 from ..errors import LifeboatError, ProcessError, SourceError, UsageError
 from ..files import make_private
 from ..job import Drilling, Job
-from ..model import Command, Manifest, Mark, SourceRecord
+from ..model import Command, Manifest, SourceRecord
 from ..ports import Destination
 from ..process import run
 from ..progress import Event, Listener, silent
+from ..stored import Mark
 from ..throwaway import clear, make_arena
 from .catalog import Holding, Wanted, choose, holdings, put_mark, read_manifest
 from .drill_metadata import examine

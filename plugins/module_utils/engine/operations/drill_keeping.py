@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from ..model import Copy, Mark
 from ..naming import REPORT
 from ..retention import FEW, SKEW
+from ..stored import Copy, Mark
 
 # What shows a drill reads the newest report, and a few before it where that cannot be believed.
 NEWEST = 5

@@ -16,10 +16,10 @@ from typing import Any
 from .. import signing
 from ..errors import FormatError, LifeboatError
 from ..job import Job
-from ..model import Copy, Mark
 from ..naming import REPORT, mark_key
 from ..ports import Destination
 from ..retention import SKEW
+from ..stored import Copy, Mark
 from ..units import iso
 from . import status
 from .drill_keeping import NEWEST

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..job import Job
-from ..model import Copy
+from ..stored import Copy
 from ..units import human_duration, parse_instant
 from .status import CRITICAL, GOOD, WARNING, Standing
 

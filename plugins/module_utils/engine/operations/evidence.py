@@ -16,7 +16,8 @@ from typing import Any
 
 from ..errors import LifeboatError, UsageError
 from ..job import Job
-from ..model import Copy, Manifest
+from ..model import Manifest
+from ..stored import Copy
 from ..units import iso, parse_instant
 from . import objectives, status
 from .claims import CLAIMS, proved

@@ -14,10 +14,11 @@ from typing import Any
 from ..errors import DestinationError, UsageError
 from ..files import make_private, remove, write
 from ..manifest import sha256sums
-from ..model import Cold, Manifest
+from ..model import Manifest
 from ..naming import RESTORE_NOTE, SUMS, archive_key
 from ..ports import Destination
 from ..progress import Listener, silent
+from ..stored import Cold
 from .catalog import read_document
 from .plain import fetch
 from .restore_note import restore_note

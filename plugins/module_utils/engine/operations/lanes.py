@@ -15,10 +15,11 @@ from datetime import datetime
 
 from ..errors import DestinationError, LifeboatError, ReadBackError, SpoolError, VerifyError
 from ..manifest import encode, sha256sums
-from ..model import Archive, Manifest, Mark, Protection
+from ..model import Archive, Manifest
 from ..naming import RESTORE_NOTE, SUMS, archive_prefix, manifest_key, signature_key
 from ..ports import Destination, Growing
 from ..progress import Event, Listener
+from ..stored import Mark, Protection
 from ..units import stamp
 from .catalog import put_mark
 from .proving import prove_archive, prove_samples, prove_small

@@ -20,7 +20,7 @@ from ..errors import (
 )
 from ..files import make_private, remove
 from ..manifest import sha256sums
-from ..model import Archive, Copy, Manifest, Mark
+from ..model import Archive, Manifest
 from ..naming import (
     RESTORE_NOTE,
     SUMS,
@@ -33,6 +33,7 @@ from ..naming import (
 from ..ports import Destination
 from ..progress import Event, Listener, silent
 from ..retention import SKEW
+from ..stored import Copy, Mark
 from .backup import empty
 from .catalog import copies_at, put_mark, read_document, read_signature
 from .drill_metadata import prove_note

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..job import Job
-from ..model import Copy
 from ..retention import SKEW
+from ..stored import Copy
 from ..units import human_duration
 from .drill_report import restore_seconds
 from .status import CRITICAL, GOOD, WARNING, Standing

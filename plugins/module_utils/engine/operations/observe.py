@@ -17,7 +17,7 @@ from typing import Any
 from .. import retention
 from ..errors import LifeboatError
 from ..job import Job
-from ..model import Copy
+from ..stored import Copy
 from ..units import parse_instant
 from . import denied, objectives, status
 from .status import Standing

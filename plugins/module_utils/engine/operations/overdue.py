@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from .. import retention
 from ..errors import LifeboatError
 from ..job import Job
-from ..model import Copy
+from ..stored import Copy
 
 OVERDUE_AFTER = timedelta(days=7)
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 from ..errors import DestinationError, FormatError, PruneRefused, UnsignedError
 from ..job import Job
-from ..model import Copy, Manifest
+from ..model import Manifest
 from ..ports import Destination
 from ..retention import Plan
+from ..stored import Copy
 from .catalog import read_manifest
 
 _MOST = 10_000  # manifests that one plan reads: more than any policy keeps

@@ -16,7 +16,6 @@ from typing import Callable, TypeVar
 from .. import retention
 from ..errors import DestinationError, LifeboatError
 from ..job import Job
-from ..model import Copy, Mark
 from ..naming import (
     MENDED,
     archive_prefix,
@@ -30,6 +29,7 @@ from ..naming import (
 from ..ports import Destination
 from ..progress import Event, Listener, silent
 from ..retention import Plan
+from ..stored import Copy, Mark
 from ..sweeping import ORPHAN, Sweep, id_of, sweepable, unfinished_before
 from ..units import human_duration
 from . import places

@@ -27,12 +27,13 @@ from ..errors import (
 from ..files import free_bytes, remove
 from ..job import Job
 from ..manifest import encode
-from ..model import Archive, Copy, Manifest, Mark
+from ..model import Archive, Manifest
 from ..naming import archive_name, backup_id
 from ..pipeline import Pipeline
 from ..ports import Filter
 from ..progress import Event, Listener, silent
 from ..spool import Spool
+from ..stored import Copy, Mark
 from ..version import VERSION
 from .archiving import Holders
 from .backup import empty

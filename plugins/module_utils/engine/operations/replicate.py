@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..files import make_private, remove
-from ..model import Mark
 from ..ports import Destination
 from ..progress import Listener, silent
 from ..retention import waiting_since
+from ..stored import Mark
 from .backup import empty
 from .catalog import copy_at, read_document, read_signature
 from .lanes import Lane, Outcome

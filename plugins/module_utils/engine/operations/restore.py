@@ -22,9 +22,10 @@ from ..errors import (
 )
 from ..files import free_bytes, make_private, remove, workspace
 from ..job import Job
-from ..model import Archive, Mark, SourceRecord, Swap, Workspace
+from ..model import Archive, SourceRecord, Swap, Workspace
 from ..ports import Destination
 from ..progress import Event, Listener, silent
+from ..stored import Mark
 from ..units import human_size
 from . import around, undecided
 from .backup import empty

@@ -17,9 +17,9 @@ from datetime import datetime, timezone
 
 from .. import sealing
 from ..errors import LifeboatError, UsageError
-from ..model import Copy, Stored
 from ..naming import ARCHIVES, CATALOG, check_host, check_name, copies
 from ..ports import PROTECTION_PROBE
+from ..stored import Copy, Stored
 
 
 @dataclass

@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 
 from ..errors import LifeboatError, UnsignedError
 from ..job import Job
-from ..model import Copy, Schedule
+from ..policy import Schedule
 from ..ports import Destination
 from ..retention import SKEW
+from ..stored import Copy
 from ..units import human_duration
 from .catalog import copies_at, read_manifest
 from .claims import Proof, claims

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from ..errors import LifeboatError
 from ..job import Job
-from ..model import Mark
 from ..naming import mark_key
 from ..progress import Event, Listener, silent
+from ..stored import Mark
 from .journal import DISCARDING, UNDONE, Journal, journals, save
 
 

@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from ..errors import FormatError, LifeboatError, UnsignedError, UsageError, VerifyError
 from ..files import make_private, workspace
 from ..job import Job
-from ..model import Manifest, Mark
+from ..model import Manifest
 from ..naming import mark_key
 from ..ports import Destination
 from ..progress import Event, Listener, silent
+from ..stored import Mark
 from .catalog import Holding, Wanted, choose, copies_at, holdings, read_manifest
 from .drill_metadata import prove_beside
 from .mending import donors

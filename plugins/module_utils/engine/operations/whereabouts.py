@@ -6,7 +6,7 @@ from __future__ import annotations
 from ..copies import HERE
 from ..disks import disk_of
 from ..job import Job
-from ..model import Place
+from ..stored import Place
 
 
 def whereabouts(job: Job) -> tuple[Place, dict[str, Place]]:

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from ..errors import LifeboatError
-from ..model import Mark
 from ..naming import mark_key
 from ..ports import Destination
+from ..stored import Mark
 
 log = logging.getLogger(__name__)
 
