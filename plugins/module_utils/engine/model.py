@@ -107,6 +107,7 @@ class Needs:
     bucket: str = ""  # "ENDPOINT BUCKET/PREFIX/": of a source, what a restore replaces
     covers: tuple[str, ...] = ()  # files that it protects, besides what it replaces
     volume: str = ""  # of `engine`, that it protects
+    server: str = ""  # "USER@HOST:PORT PATH" of a destination that is reached so
 
 
 @dataclass(frozen=True)

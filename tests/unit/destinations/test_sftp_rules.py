@@ -25,7 +25,7 @@ def made(**other: Any) -> SFTP:
 
 
 def test_it_is_made_without_a_connection_and_needs_nothing_of_the_sandbox() -> None:
-    assert made().needs() == Needs()
+    assert made().needs() == Needs(server="u@attic:22 /x")
 
 
 @pytest.mark.parametrize(

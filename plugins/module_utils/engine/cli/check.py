@@ -12,6 +12,7 @@ from ..copies import copies_findings
 from ..credentials import Credentials
 from ..errors import ConfigError
 from ..keys import key_findings
+from ..operations import twins
 from ..operations.whereabouts import whereabouts
 from ..paths import Paths
 from .calendars import check_calendars
@@ -30,6 +31,7 @@ def config_check(paths: Paths, asked: Any, out: Output) -> int:
                 seen.append(one.record())
                 one.check()
     refuse_shared_places(checked)
+    refuse_twins(checked)
     jobs = checked.jobs.values()
     for line in dict.fromkeys(one.line for job in jobs for one in key_findings(job, now())):
         out.note(f"warning: {line}")
@@ -62,6 +64,20 @@ def config_check(paths: Paths, asked: Any, out: Output) -> int:
     }
     out.result(told, f"{path}: fine, {len(checked.jobs)} jobs")
     return 0
+
+
+def refuse_twins(checked: Configuration) -> None:
+    """Two destinations of a job that are one place are one copy. Raises ConfigError.
+
+    Not asked when a configuration is loaded, as above.
+    """
+    for job in checked.jobs.values():
+        same = twins.complaint(job.destinations)
+        if same:
+            raise ConfigError(
+                f"jobs.{job.name}.destinations: {same}",
+                hint="two names of one place are one copy, and `keep` of one deletes at both",
+            )
 
 
 def refuse_shared_places(checked: Configuration) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import LifeboatError, PruneRefused, UsageError
 from ..files import lock
 from ..job import Job
-from ..operations import drill_keeping, prune, settle
+from ..operations import drill_keeping, prune, settle, twins
 from ..operations.journal import SWAPPED, journals
 from ..operations.prune import Planned, Pruned
 from ..policy import Keep
@@ -113,6 +113,8 @@ def hold(session: Session, duty: Duty, listener: Listener = silent) -> Iterator[
 def plan(session: Session, duty: Duty) -> list[Planned]:
     """The plan at every destination, also where this host does not carry it out."""
     why_not = held(session, duty.job) if duty.own else ""
+    same = twins.complaint(duty.job.destinations)
+    why_not = why_not or (f"{same}: what goes at one would go at both" if same else "")
     return prune.plan(duty.job, now(), held=why_not, host=duty.host)
 
 

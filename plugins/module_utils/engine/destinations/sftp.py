@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import logging
+import posixpath
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -95,9 +96,11 @@ class SFTP:
         )
         self._session = Session(place)
         self._tree = Tree(self._session, path)
+        self._path = posixpath.normpath(path)
 
     def needs(self) -> Needs:
-        return Needs()
+        one = self._session.place.server
+        return Needs(server=f"{one.user}@{one.host}:{one.port} {self._path}")
 
     def place(self) -> stored.Place:
         host = self._session.place.hops[-1].host

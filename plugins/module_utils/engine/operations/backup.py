@@ -25,6 +25,7 @@ from ..stored import Mark
 from ..version import VERSION
 from .archiving import Writer
 from .lanes import Lane, Outcome, lanes
+from .twins import twins
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,9 @@ def run(
     _sweep_uploads(job, clock(), listener)  # not `begun`: a run may be killed within its second
     code = _code(job, listener)
     carrying = lanes(job.destinations, job.host, job.name, id_, clock, listener)
-    for lane in carrying:
-        lane.prepare()
+    same = twins(job.destinations)
+    for index, lane in enumerate(carrying):
+        lane.prepare(same.get(index, ""))
     records: list[SourceRecord] = []
     archives: list[Archive] = []
     ended = False

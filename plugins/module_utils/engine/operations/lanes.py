@@ -82,9 +82,18 @@ class Lane:
         """Whether nothing more can come of this lane."""
         return self._failure is not None
 
-    def prepare(self) -> None:
-        """Ask, before anything is dumped, whether what was asked for can be had; if not it is lost."""
+    def prepare(self, twin: str = "") -> None:
+        """Ask, before anything is dumped, whether what was asked for can be had; if not it is lost.
+
+        twin: another destination of this run that is the same place. Then this one is no copy.
+        """
         try:
+            if twin:
+                raise DestinationError(
+                    f"destination {self.destination.name} is the same place as {twin}: no second copy",
+                    hint="give it a place of its own, or take it out of the job",
+                    permanent=True,
+                )
             if hasattr(self.destination, "prepare"):
                 self.destination.prepare()
         except LifeboatError as exc:
