@@ -187,6 +187,34 @@ def test_the_wrong_key_is_told_before_anything_is_fetched(host: Host) -> None:
     assert host.left_over() == []
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("$ANSIBLE_VAULT;1.1;AES256\n6162\n", "ansible-vault view"),
+        ("age1qq\n", "that is the public key"),
+        ("# created: today\n", "it is empty"),
+        ("hello\n", "that is no private key"),
+        ("CUT", "has 74 characters, this one 60"),
+        (None, "give the path of its file here, or paste the key: --identity -"),
+    ],
+)
+def test_what_is_no_key_is_told_before_anything_is_fetched(
+    host: Host, content: str | None, expected: str
+) -> None:
+    id_ = host.run()
+    given = host.base / "given.key"
+    if content is not None:
+        cut = host.key.read_text().splitlines()[-1][:60] + "\n"
+        given.write_text(cut if content == "CUT" else content)
+
+    done = host.restore(id_, "--identity", str(given))
+
+    assert done.returncode == 2
+    assert expected in done.stderr
+    assert "fetch" not in done.stderr
+    assert host.left_over() == []
+
+
 def test_a_wrong_key_that_only_age_can_judge_leaves_the_old_state(host: Host) -> None:
     id_ = host.run()
     host.fill(7)

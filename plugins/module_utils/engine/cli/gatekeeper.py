@@ -12,6 +12,11 @@ from ..errors import GateRefused, UsageError
 from ..gate import Ask, decide, words
 from .output import Output
 
+_BEGINNINGS = (b"AGE-", b"-----BEGIN ")  # of a key, a plugin's, or one behind a passphrase
+_WANTED = (
+    "a private key is a line AGE-SECRET-KEY-…, or begins with -----BEGIN …; nothing was touched"
+)
+
 
 def pass_gate(ask: Ask, out: Output) -> None:
     """Return when the restore may happen; raises GateRefused."""
@@ -66,13 +71,21 @@ def ask_secret(question: str) -> bytes:
     return b"".join(lines)
 
 
+def refuse_what_is_no_key(content: bytes) -> None:
+    """Raises UsageError for what holds no private key of any kind, before hours of fetching."""
+    lines = [line.strip() for line in content.splitlines() if line.strip()]
+    if any(line.upper().startswith(_BEGINNINGS) for line in lines):
+        return
+    for line in lines:
+        _refuse_what_is_no_key(line)
+    raise UsageError("no private key was given, it is empty", hint=_WANTED)
+
+
 def _refuse_what_is_no_key(line: bytes) -> None:
     """Before a key there may be remarks, and the passphrase of one of gpg's."""
     if not line.strip() or line.startswith((b"#", b"passphrase:")):
         return
-    hint = (
-        "a private key is a line AGE-SECRET-KEY-…, or begins with -----BEGIN …; nothing was touched"
-    )
+    hint = _WANTED
     if line.startswith((b"age1", b"ssh-")):
         raise UsageError("that is the public key, which opens nothing", hint=hint)
     if line.startswith(b"$ANSIBLE_VAULT"):

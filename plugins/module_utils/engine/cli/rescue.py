@@ -20,7 +20,7 @@ from ..operations.losses import losses
 from ..registry import FILTERS
 from ..units import human_duration, human_size, iso, parse_instant
 from . import watch
-from .gatekeeper import ask_secret, has_terminal, pass_gate
+from .gatekeeper import ask_secret, has_terminal, pass_gate, refuse_what_is_no_key
 from .incidents import incidents, used
 from .output import Output
 from .session import Session, now, remember
@@ -46,9 +46,11 @@ def identity(source: str | None) -> bytes | None:
         else:
             content = Path(source).read_bytes()
     except OSError as exc:
-        raise UsageError(f"the identity {source} cannot be read: {exc.strerror}") from exc
-    if not content.strip():
-        raise UsageError(f"the identity {source} is empty")
+        raise UsageError(
+            f"the private key {source} cannot be read: {exc.strerror}",
+            hint="give the path of its file here, or paste the key: --identity -",
+        ) from exc
+    refuse_what_is_no_key(content)
     return content
 
 

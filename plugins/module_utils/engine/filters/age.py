@@ -19,6 +19,7 @@ _POST_QUANTUM = ("age1pq1", "age1tagpq1")
 _PROTECTED = (b"age-encryption.org/v1", b"-----BEGIN AGE ENCRYPTED FILE-----")
 _SSH = b"-----BEGIN OPENSSH PRIVATE KEY-----"
 _GPG = b"-----BEGIN PGP "
+_KEY_LENGTH = 74  # AGE-SECRET-KEY-1…, see https://age-encryption.org/v1
 _KEY = "encryption.age_recipients"
 
 
@@ -90,8 +91,13 @@ class Age:
         return Command(("age", "-d", "-i", DESCRIPTOR), secret=identity)
 
     def opens(self, identity: bytes, record: Mapping[str, Any]) -> bool:
-        """Whether a private key fits an archive's record; True where only age itself can tell."""
+        """Whether a private key fits an archive's record; True where only age itself can tell.
+
+        Raises UsageError for a key that is not whole, as it is after half of it was copied.
+        """
         found = self._matching(identity, record)
+        if found is None:
+            _refuse_what_is_cut_off(identity)
         return found is None or bool(found)
 
     def owns(self, identity: bytes, record: Mapping[str, Any]) -> frozenset[str]:
@@ -120,6 +126,22 @@ class Age:
 
     def record(self) -> dict[str, Any]:
         return {"kind": self.kind, "recipients": list(self.recipients)}
+
+
+def _refuse_what_is_cut_off(identity: bytes) -> None:
+    for line in identity.split():
+        if not line.upper().startswith(b"AGE-SECRET-KEY-1"):
+            continue
+        try:
+            run(Command(("age-keygen", "-y")), stdin=line + b"\n")
+        except MissingDependency:
+            return
+        except ProcessError as exc:
+            raise UsageError(
+                "the private key is not whole, or has a letter that is wrong",
+                hint=f"copy its whole line: it has {_KEY_LENGTH} characters, this one {len(line)}; "
+                "nothing was touched",
+            ) from exc
 
 
 def _options(recipients: Sequence[str]) -> tuple[str, ...]:

@@ -30,14 +30,13 @@ def require_identity(
         if identity is None and decoder.needs_identity:
             raise UsageError(
                 f"backup {manifest.id} is encrypted, and restoring it needs the private key",
-                hint="give it with --identity FILE, or --identity - for standard input; it belongs "
-                f"to one of: {told}",
+                hint=f"--identity - lets you paste it, --identity FILE reads it; any one of: {told}",
             )
         opens = getattr(decoder, "opens", None)
         if identity is not None and opens is not None and not opens(identity, record):
             raise WrongIdentity(
                 f"the private key that was given does not open backup {manifest.id}",
-                hint=f"give one that belongs to: {told}",
+                hint=f"give one that belongs to: {told}; `age-keygen -y FILE` shows what FILE belongs to",
             )
 
 
