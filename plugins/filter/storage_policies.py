@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ _CATALOG = "catalog"
 _ALL = [f"{_CATALOG}/*", "archives/*"]
 # What a drill says beside a backup: docs/format.md#marks.
 _DRILL_MARKS = ("drilled", "bad", "report")
+# Of a managed policy, without white space: "IAM and AWS STS quotas" in IAM's guide.
+_LONGEST = 6144
 
 Statement = dict[str, Any]
 
@@ -45,6 +48,39 @@ def storage_identity_policy(
     place = _Place(destination, partition, host, drilled or {})
     statements = [*_IDENTITIES[identity](place), *_kms(destination, identity)]
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def storage_drill_policies(
+    destination: Mapping[str, Any], drilled: Mapping[str, list[str]], partition: str = "aws"
+) -> list[dict[str, Any]]:
+    """The policies of a drill host at one destination: together exactly its rights, each no longer than a
+    managed policy of IAM may be. None without jobs."""
+    made: list[dict[str, Any]] = []
+    held: dict[str, list[str]] = {}
+    for host, job in ((name, job) for name in sorted(drilled) for job in sorted(drilled[name])):
+        more = {**held, host: [*held.get(host, []), job]}
+        policy = storage_identity_policy(destination, "drill", "", partition, more)
+        if held and _length(policy) > _LONGEST:
+            more = {host: [job]}
+            policy = storage_identity_policy(destination, "drill", "", partition, more)
+            made.append(policy)
+        elif held:
+            made[-1] = policy
+        else:
+            made = [policy]
+        if _length(policy) > _LONGEST:
+            raise AnsibleFilterError(
+                f"storage_drill_policies: the names of job {job} of host {host}, its bucket and its prefix are"
+                f" so long that its policy takes more than the {_LONGEST} characters that IAM allows: give"
+                " the destination a shorter prefix"
+            )
+        held = more
+    return made
+
+
+def _length(policy: Mapping[str, Any]) -> int:
+    """As IAM counts it."""
+    return len(json.dumps(policy, separators=(",", ":")))
 
 
 def storage_bucket_policy(bucket: str, tls: bool = True, partition: str = "aws") -> dict[str, Any]:
@@ -196,5 +232,6 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
             "storage_identity_policy": storage_identity_policy,
+            "storage_drill_policies": storage_drill_policies,
             "storage_bucket_policy": storage_bucket_policy,
         }

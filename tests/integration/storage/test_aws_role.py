@@ -220,6 +220,87 @@ def test_a_drill_host_gets_an_identity_and_drills_with_it_what_another_host_back
     assert again.unchanged, again.output[-3000:]
 
 
+def test_a_drill_host_of_many_jobs_has_rights_to_each_of_them_and_to_nothing_else(
+    site: Site, aws: dict[str, Any], moto: str
+) -> None:
+    site.variables["lifeboat_destinations"]["offsite"]["bucket"] = "acme-many"
+    body = next(iter(site.variables.pop("lifeboat_jobs").values()))
+    site.hosts.append("drill2")
+    site.variables.update(
+        lifeboat_drill_host="drill2",
+        lifeboat_jobs="{{ {} if inventory_hostname == 'drill2' else theirs }}",
+        lifeboat_root=str(site.folder / "{{ inventory_hostname }}"),
+        theirs={f"job{number:02}": body for number in range(40)},
+    )
+    iam, user = aws["iam"], "lifeboat-drill2-acme_s3"
+    words = ("--limit", "drill2", "--tags", "backup_storage_keys")
+    aws["s3"].create_bucket(Bucket="acme-many")
+    names = [f"{user}-offsite-drill", f"{user}-offsite-drill-2", f"{user}-offsite-drill-3"]
+
+    def attached() -> list[str]:
+        listed = iam.list_attached_user_policies(UserName=user)["AttachedPolicies"]
+        return sorted(one["PolicyName"] for one in listed)
+
+    # -- more than IAM holds: refused before anything is there
+    refused = site.run(["backup_storage"], *words, backup_storage_drill_policies=2)
+    assert refused.status != 0
+    for told in (f"{user} would need 3 policies for the 40 jobs", "6144", "Nothing was changed"):
+        assert told in refused.output
+    assert user not in [one["UserName"] for one in iam.list_users()["Users"]]
+
+    # -- divided, and enforced
+    ran = site.run(["backup_storage"], *words)
+    assert ran.status == 0, ran.output[-4000:]
+    assert attached() == names
+    key = json.loads((site.folder / "drill2/config/credentials/acme_s3").read_text())
+    client = lab.client(
+        moto, {"access_key": key["access_key_id"], "secret_key": key["secret_access_key"]}
+    )
+    for name in ("job00", "job39"):
+        aws["s3"].put_object(Bucket="acme-many", Key=f"archives/db1/{name}/x", Body=b"x")
+        assert (
+            client.get_object(Bucket="acme-many", Key=f"archives/db1/{name}/x")["Body"].read()
+            == b"x"
+        )
+        client.put_object(
+            Bucket="acme-many", Key=f"catalog/db1/{name}/x.drilled-1", Body=b"", IfNoneMatch="*"
+        )
+    aws["s3"].put_object(Bucket="acme-many", Key="archives/db1/job40/x", Body=b"x")
+    for request in (
+        lambda: client.get_object(Bucket="acme-many", Key="archives/db1/job40/x"),
+        lambda: client.put_object(Bucket="acme-many", Key="catalog/db1/job39/x.intact-1", Body=b""),
+        lambda: client.delete_object(Bucket="acme-many", Key="archives/db1/job39/x"),
+    ):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            request()
+
+    # -- what others gave it is said, and taken away; what they wrote is said; what is over is deleted
+    everything = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [everything]})
+    by_hand = iam.create_policy(PolicyName="everything", PolicyDocument=document)["Policy"]["Arn"]
+    iam.attach_user_policy(UserName=user, PolicyArn=by_hand)
+    iam.put_user_policy(UserName=user, PolicyName="mine", PolicyDocument=document)
+    site.variables["theirs"] = dict(list(site.variables["theirs"].items())[:20])
+    said = (f"detached from {user}, for this role alone gives it rights: {by_hand}.", "mine.")
+    looked = site.run(["backup_storage"], *words, "--check")
+    assert looked.status == 0, looked.output[-3000:]
+    assert all(one in looked.output for one in said)
+    assert attached() == sorted(["everything", *names])
+    ran = site.run(["backup_storage"], *words)
+    assert ran.status == 0, ran.output[-3000:]
+    assert all(one in ran.output for one in said)
+    assert attached() == names[:2]
+    ours = [one["PolicyName"] for one in iam.list_policies(Scope="Local")["Policies"]]
+    assert names[2] not in ours
+    assert "everything" in ours
+    assert iam.list_user_policies(UserName=user)["PolicyNames"] == ["mine"]
+    iam.delete_user_policy(UserName=user, PolicyName="mine")
+    again = site.run(["backup_storage"], *words)
+    assert again.unchanged, again.output[-3000:]
+    assert "Say what was attached by hand" in again.output
+    assert "detached from" not in again.output
+
+
 def keep(host: Host, name: str, secret: Any) -> None:
     folder = host.root / "config" / "credentials"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from typing import Any
 
 import pytest
@@ -170,6 +171,55 @@ def test_a_drill_host_reads_what_it_drills_and_adds_what_the_drills_told() -> No
             "Condition": {"Null": {"s3:if-none-match": "false"}},
         },
     ]
+
+
+def test_the_rights_of_a_few_drills_are_one_policy() -> None:
+    drilled = {"db2": ["shop"], "db1": ["wiki", "shop"]}
+    whole = policies.storage_identity_policy(PLACE, "drill", drilled=drilled)
+    assert policies.storage_drill_policies(PLACE, drilled) == [whole]
+    assert policies.storage_drill_policies(PLACE, {}) == []
+
+
+def test_the_rights_of_hundreds_of_drills_are_divided_and_are_neither_more_nor_less() -> None:
+    place = {**PLACE, "tags": {"team": "shop"}, "object_lock": {"mode": "compliance", "for": "30d"}}
+    drilled = {f"db{host}": [f"job-{job}" for job in range(7)] for host in range(40)}
+    whole = policies.storage_identity_policy(place, "drill", drilled=drilled)["Statement"]
+    made = policies.storage_drill_policies(place, drilled)
+    assert all(len(json.dumps(one, separators=(",", ":"))) <= 6144 for one in made)
+    assert len(made) > 10
+    for number, statement in enumerate(whole):
+        parts = [one["Statement"][number] for one in made]
+        fixed = {name: statement[name] for name in ("Sid", "Effect", "Action")}
+        assert all(fixed.items() <= part.items() for part in parts)
+        assert keys_of(*parts) == keys_of(statement)
+    jobs = [len(one["Statement"][0]["Condition"]["StringLike"]["s3:prefix"]) for one in made]
+    assert sum(jobs) == 2 * 280  # no job twice
+    assert min(jobs[:-1]) >= max(jobs) - 2  # and each policy as full as it can be
+
+
+def keys_of(*statements: dict[str, Any]) -> tuple[set[str], set[str], list[str]]:
+    """(resources, prefixes, operators of conditions)"""
+    conditions = [one.get("Condition", {}) for one in statements]
+    prefixes = [one.get("StringLike", {}).get("s3:prefix", []) for one in conditions]
+    return (
+        {key for one in statements for key in one["Resource"]},
+        {prefix for some in prefixes for prefix in some},
+        sorted({operator for one in conditions for operator in one}),
+    )
+
+
+def test_fifteen_jobs_fit_into_a_policy_and_a_hundred_and_fifty_into_ten() -> None:
+    place = {"bucket": "acme-backups"}
+    drilled = {f"database{host}": ["orders", "wiki", "billing"] for host in range(50)}
+    few = {host: drilled[host] for host in sorted(drilled)[:5]}
+    assert len(policies.storage_drill_policies(place, few)) == 1
+    assert len(policies.storage_drill_policies(place, drilled)) == 10
+
+
+def test_a_job_whose_names_are_too_long_for_any_policy_is_refused_by_name() -> None:
+    place = {"bucket": "acme", "prefix": "p" * 900}
+    with pytest.raises(AnsibleFilterError, match=r"job shop of host db1.*6144.*shorter prefix"):
+        policies.storage_drill_policies(place, {"db1": ["shop"]})
 
 
 @pytest.mark.parametrize("identity", ["append_only", "standard", "pruner", "restorer", "drill"])
