@@ -67,7 +67,7 @@ def restore_(session: Session, asked: Any, out: Output) -> int:
     wanted = Wanted(id_, asked.tag, asked.type, asked.index, as_of, asked.at)
     key = identity(asked.identity)
     with session.hold(job, "restore", listener=listener):
-        settle.expire(job, session.paths.journals, now())
+        settle.expire(job, session.paths.journals, now(), listener)
         planned = planning.plan(
             job,
             wanted,

@@ -14,7 +14,7 @@ from ..errors import LifeboatError, RestoreError, UsageError
 from ..job import Job
 from ..model import Swap
 from ..ports import Source
-from ..progress import Listener, Told, silent
+from ..progress import Event, Listener, Told, silent
 from ..retention import UNDECIDED_FOR
 from . import around, undecided
 from .journal import (
@@ -102,13 +102,19 @@ def confirm(job: Job, directory: Path, now: datetime, listener: Listener = silen
     return done
 
 
-def expire(job: Job, directory: Path, now: datetime) -> list[Journal]:
-    """`confirm` for restores older than KEPT_FOR."""
+def expire(job: Job, directory: Path, now: datetime, listener: Listener = silent) -> list[Journal]:
+    """`confirm` for restores older than KEPT_FOR. One that cannot be let go of is told, and keeps nobody
+    from restoring: only space is at stake."""
     done = []
     for journal in journals(directory, job.name):
         if not journal.open and now - journal.begun_at > KEPT_FOR:
-            _let_go(job, directory, journal, None)  # nobody waits for it any more
-            done.append(journal)
+            try:
+                _let_go(job, directory, journal, None)  # nobody waits for it any more
+            except (LifeboatError, OSError) as exc:
+                told = f"{exc}; {exc.hint}" if isinstance(exc, LifeboatError) and exc.hint else exc
+                listener(Event("confirm", f"the restore of {journal.backup_id}", problem=str(told)))
+            else:
+                done.append(journal)
     return done
 
 

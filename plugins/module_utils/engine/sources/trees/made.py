@@ -65,6 +65,20 @@ def is_one(name: str, opened: int, ours: Collection[str]) -> bool:
     return here and identity(opened) in ours
 
 
+def unknown(name: str, notes: str) -> SourceError:
+    """That a directory is not known to be ours; `notes` "": of a restore from before there were any."""
+    if notes:
+        return SourceError(
+            "something else lies at %s, so it is not touched" % name, hint="move it away"
+        )
+    return SourceError(
+        "%s is of a restore that an older lifeboat made, which noted nothing of what it made: so nothing"
+        " tells that it is still the same directory, and it is not touched" % name,
+        hint="look at it as root: it is what that restore has kept, or brought; take what you need of it,"
+        " move it away or remove it, and type `lifeboat confirm` for the job",
+    )
+
+
 def take_away(name: str, notes: str, also: Collection[str] = ()) -> None:
     """Remove a directory that was noted, or one of `also`, with all it holds; of any other what is empty.
 
@@ -83,10 +97,10 @@ def take_away(name: str, notes: str, also: Collection[str] = ()) -> None:
                 remove(here / entry)
             if identity(opened) in noted:
                 append_line(Path(notes), "-" + identity(opened), 0o600)
-    take_away_empty(name)
+    take_away_empty(name, notes)
 
 
-def take_away_empty(name: str) -> None:
+def take_away_empty(name: str, notes: str) -> None:
     """Remove an empty directory; gone already is fine. Raises SourceError for anything else."""
     try:
         os.rmdir(name)
@@ -95,9 +109,7 @@ def take_away_empty(name: str) -> None:
     except OSError as exc:
         if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY):
             raise
-        raise SourceError(
-            "something else lies at %s, so it is not removed" % name, hint="move it away"
-        ) from exc
+        raise unknown(name, notes) from exc
 
 
 def directory(name: str, folder: int | None = None) -> AbstractContextManager[int | None]:

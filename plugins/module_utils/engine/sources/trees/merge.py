@@ -93,7 +93,7 @@ def _make_kept(tree: Tree) -> None:
     with made.directory(tree.kept) as there:
         if there is not None and made.is_one(tree.kept, there, made.known(tree.notes)):
             return  # a `back` has left it
-    made.take_away_empty(tree.kept)  # one that was cut off before it was noted
+    made.take_away_empty(tree.kept, tree.notes)  # one that was cut off before it was noted
     with tree_swap.closed_directory(tree.kept) as opened:
         made.note(tree.notes, opened)
 

@@ -129,7 +129,7 @@ def closed(name: str, notes: str) -> Iterator[int]:
         # it may lie in another user's, who may have put another one there, also one of root's
         ours = made.is_one(name, opened, made.known(notes))
         if not ours or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise SourceError("something else lies at %s" % name, hint="move it away")
+            raise made.unknown(name, notes)
         yield opened
     finally:
         os.close(opened)
