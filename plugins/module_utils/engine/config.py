@@ -79,7 +79,7 @@ class Configuration:
 def load(path: Path, secret: Callable[[str], Secret], scope: str = "system") -> Configuration:
     """The configuration in a JSON file; `secret` finds a credential by name. `scope`: whose units."""
     try:
-        mapping = json.loads(path.read_text(encoding="utf-8"))
+        mapping = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once)
     except FileNotFoundError:
         raise ConfigError(
             f"there is no configuration {path}", hint="run site.yml for this host"
@@ -88,7 +88,7 @@ def load(path: Path, secret: Callable[[str], Secret], scope: str = "system") -> 
         raise ConfigError(
             f"the configuration {path} may not be read by this user", hint="run this as root"
         ) from None
-    except (ValueError, OSError) as exc:
+    except (ValueError, OSError, RecursionError) as exc:
         raise ConfigError(f"the configuration {path} is not JSON: {exc}") from None
     return parse(mapping, secret, scope)
 
@@ -124,6 +124,18 @@ def parse(mapping: Any, secret: Callable[[str], Secret], scope: str = "system") 
         drill_credentials=for_drills,
         runbook=_runbook(top["runbook"]),
     )
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """JSON lets the last of two equal keys win: a whole job would be gone without a word."""
+    made: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in made:
+            raise ConfigError(
+                f"{key}: this key is there twice in one mapping", hint="leave one out"
+            )
+        made[key] = value
+    return made
 
 
 def _runbook(body: Mapped) -> Told:

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import os
+import re
+from functools import lru_cache
 from pathlib import Path
 
 _BLOCK_DEVICES = Path("/sys/dev/block")
 _MOUNTS = Path("/proc/self/mountinfo")
+_FSTAB = Path("/etc/fstab")
 _PACKING = ("bcachefs", "btrfs", "zfs")  # may hold more than they have room for
 
 
@@ -22,6 +25,47 @@ def disk_of(path: str) -> str:
     if not entry.exists():
         return f"device {number}"
     return "disk " + "+".join(sorted(_disks(entry.resolve())))
+
+
+def unmounted(path: str) -> str:
+    """The directory, `path` or one above it, where fstab(5) wants a disk and nothing is mounted; "" = none.
+
+    What lies there is not what is meant: the directory below a mount point looks like an empty disk.
+    """
+    try:
+        found = os.stat(_FSTAB)
+        points = _mount_points(str(_FSTAB), found.st_mtime_ns, found.st_ino)
+    except OSError:  # a container, or a system that is mounted some other way
+        return ""
+    real = os.path.realpath(path)
+    for point in points:
+        if os.path.commonpath((real, point)) == point and not _mounted(point):
+            return point
+    return ""
+
+
+@lru_cache(maxsize=4)
+def _mount_points(table: str, _mtime_ns: int, _inode: int) -> tuple[str, ...]:
+    """Those of a file that has not changed since; the deepest first."""
+    rows = (line.split() for line in Path(table).read_bytes().splitlines())
+    named = (_unescaped(row[1]) for row in rows if len(row) > 2 and not row[0].startswith(b"#"))
+    points = {os.path.realpath(point) for point in named if os.path.isabs(point)}
+    return tuple(sorted(points - {"/"}, key=len, reverse=True))
+
+
+def _mounted(point: str) -> bool:
+    try:
+        lines = _MOUNTS.read_bytes().splitlines()
+    except OSError:
+        return os.path.ismount(point)
+    return any(_unescaped(line.split()[4]) == point for line in lines)
+
+
+def _unescaped(field: bytes) -> str:
+    """Both tables write blanks and the like as \\040."""
+    return os.fsdecode(
+        re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found.group(1), 8)]), field)
+    )
 
 
 def nearest_there(path: str) -> Path:

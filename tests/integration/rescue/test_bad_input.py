@@ -70,6 +70,23 @@ def test_a_wrong_configuration_is_told_with_its_key(host: Host, change, told: st
     assert no_traceback(done.stderr)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"version": 1, "jobs": {"shop": {}, "shop": {}}}', "shop: this key is there twice"),
+        ("[" * 200_000, "is not JSON"),
+    ],
+)
+def test_a_configuration_that_says_a_thing_twice_is_refused(
+    host: Host, text: str, told: str
+) -> None:
+    (host.root / "config" / "config.json").write_text(text)
+    done = host.lifeboat("list")
+    assert done.returncode == 2
+    assert no_traceback(done.stderr)
+    assert told in done.stderr
+
+
 def test_a_private_key_as_recipient_is_refused_and_not_shown(host: Host) -> None:
     secret = next(
         line for line in host.key.read_text().splitlines() if line.startswith("AGE-SECRET")

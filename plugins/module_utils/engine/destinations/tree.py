@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Callable
 
+from ..disks import unmounted
 from ..errors import DestinationError
 
 _FILE_MODE = 0o640
@@ -152,6 +153,12 @@ class Tree:
             raise self.error(
                 "use", "", "it does not exist; is its disk mounted?", hint=hint, permanent=True
             ) from None
+        gone = unmounted(str(self._root))
+        if gone:
+            os.close(descriptor)
+            hint = "mount its disk; where none belongs there any more, take it out of /etc/fstab"
+            told = f"the disk that /etc/fstab has for {gone} is not mounted"
+            raise self.error("use", "", told, hint=hint, permanent=True)
         if self._require_mount:
             above = os.stat("..", dir_fd=descriptor)
             if os.fstat(descriptor).st_dev == above.st_dev:

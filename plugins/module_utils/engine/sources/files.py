@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import ownership
 from ..anchor import anchored
+from ..disks import unmounted
 from ..errors import ConfigError, LifeboatError, SourceAbsent, SourceError, VerifyError
 from ..files import sync_file_system
 from ..inventory import Entry, InventoryWriter
@@ -280,6 +281,13 @@ class Files:
         for path in self._paths:
             if not os.path.lexists(path):
                 raise SourceAbsent("source %s: there is nothing at %s" % (self.name, path))
+            gone = unmounted(path)
+            if gone:
+                raise SourceError(
+                    "source %s: the disk that /etc/fstab has for %s is not mounted"
+                    % (self.name, gone),
+                    hint="mount it; where none belongs there any more, take it out of /etc/fstab",
+                )
             if os.path.islink(path):
                 raise SourceError(
                     "source %s: %s is a link, and links are not followed" % (self.name, path),
