@@ -115,3 +115,18 @@ def test_sizes_and_durations_are_told_briefly() -> None:
     assert units.human_duration(timedelta(0)) == "0s"
     assert units.human_duration(timedelta(days=3, hours=4, minutes=5)) == "3d 4h"
     assert units.human_duration(timedelta(minutes=12, seconds=5)) == "12m 5s"
+
+
+@pytest.mark.parametrize(
+    ("count", "what", "expected"),
+    [
+        (1, "files", "1 file"),
+        (2, "files", "2 files"),
+        (1, "directories", "1 directory"),
+        (0, "rows", "0 rows"),
+        (1, "uncounted", "1 uncounted"),
+        (1536, "size_bytes", "1.5 KiB"),
+    ],
+)
+def test_what_was_counted_is_told_as_people_say_it(count: int, what: str, expected: str) -> None:
+    assert units.counted(count, what) == expected

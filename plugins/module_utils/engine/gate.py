@@ -13,6 +13,7 @@ from .errors import GateRefused
 
 PHRASE = "RESTORE PRODUCTION"
 PAUSE_S = 5
+_UNTOUCHED = "nothing was touched"
 ENVIRONMENTS = ("dev", "staging", "production")
 
 
@@ -71,7 +72,9 @@ def decide(ask: Ask) -> Decision:
     if ask.phrase is None and ask.terminal:
         _raise_if(reasons, ask)
         return Decision(ask_phrase=True)
+    hint = _UNTOUCHED
     if ask.phrase != words(ask):
+        hint += f"; type it in capitals, as it stands: {words(ask)}" if ask.phrase else ""
         why = f", for {ask.unsigned}" if ask.unsigned else ""
         what = "production" if ask.environment == "production" else "an unsigned backup"
         reasons.append(f"{what} needs the phrase {words(ask)}{why}")
@@ -80,7 +83,7 @@ def decide(ask: Ask) -> Decision:
             reasons.append("without a terminal, production needs an explicit backup id, not latest")
         if not ask.target_host:
             reasons.append("without a terminal, production needs the target host named")
-    _raise_if(reasons, ask)
+    _raise_if(reasons, ask, hint)
     return Decision()
 
 
@@ -90,9 +93,9 @@ def words(ask: Ask) -> str:
     return said + " UNSIGNED" if ask.unsigned else said
 
 
-def _raise_if(reasons: list[str], ask: Ask) -> None:
+def _raise_if(reasons: list[str], ask: Ask, hint: str = _UNTOUCHED) -> None:
     if reasons:
         raise GateRefused(
             f"restore of {ask.backup_id} on {ask.host} refused: " + "; ".join(reasons),
-            hint="nothing was touched",
+            hint=hint,
         )

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import median
 
+from .units import human_size
+
 WINDOW = 7
 FEWEST = 3  # with less history there is no trend to be off
 _SHRUNK, _GROWN = 0.5, 3.0  # -50 % / +200 %
@@ -32,5 +34,7 @@ def oddities(
         usual = median(past)
         off = size < usual * _SHRUNK or size > usual * _GROWN
         if off and abs(size - usual) > _NOISE_BYTES:
-            told.append("%s has %d bytes, usual are %d" % (source, size, usual))
+            told.append(
+                "%s has %s, usual are %s" % (source, human_size(size), human_size(int(usual)))
+            )
     return told

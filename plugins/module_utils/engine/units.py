@@ -101,6 +101,15 @@ def human_size(count: int) -> str:
     return f"{value:.1f} TiB"
 
 
+def counted(count: int, what: str) -> str:
+    """1, "files" -> "1 file"; 2 -> "2 files"; bytes as a size."""
+    if what == "size_bytes":
+        return human_size(count)
+    if count == 1 and what.endswith("s"):
+        what = what[:-3] + "y" if what.endswith("ies") else what[:-1]
+    return f"{count} {what}"
+
+
 def human_duration(length: timedelta) -> str:
     """The two largest units: "3d 4h", "12m 5s"."""
     left = int(length.total_seconds())

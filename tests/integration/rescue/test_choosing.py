@@ -84,7 +84,7 @@ def test_the_command_takes_the_backup_that_is_meant(
     assert told["id"] == shop.ids[number]
     assert told["destination"] == ("other" if "--at" in words else "disk")
     if not words:
-        assert f"the newest backup, {shop.ids[4]}, is not good" in told["remark"]
+        assert f"the newest backup, {shop.ids[4]}, is corrupt" in told["remark"]
 
 
 @pytest.mark.parametrize(
@@ -163,3 +163,22 @@ def test_the_role_takes_the_backup_that_is_meant(shop: Shop, site: Site) -> None
     assert ran.status == 0, ran.output[-3000:]
     shown = [one.split(",")[0] for one in ran.output.split("from backup ")[1:]]
     assert shown == [shop.ids[number] for _chosen, number in CHOICES]
+
+
+def test_a_destination_that_cannot_be_asked_is_told_of_for_it_may_hold_a_newer_backup(
+    host: Host,
+) -> None:
+    nas = host.base / "nas"
+    nas.mkdir()
+    host.configuration["destinations"]["nas"] = {"type": "local", "path": str(nas)}
+    host.job["destinations"] = ["disk", "nas"]
+    host.configure()
+    id_ = host.run()
+    host.disk.rename(host.base / "away")
+
+    latest = host.lifeboat("restore", "shop", "--dry-run")
+    named = host.lifeboat("restore", "shop", id_, "--dry-run")
+
+    assert latest.returncode == named.returncode == 0
+    assert "disk could not be asked, and may hold a newer backup" in latest.stdout
+    assert "could not be asked" not in named.stdout

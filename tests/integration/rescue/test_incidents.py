@@ -24,7 +24,9 @@ def test_a_refusal_of_the_gate_is_remembered(host: Host) -> None:
     id_ = host.run()
     key = ("--identity", str(host.key))
     wrong = ("--confirm", "restore production", "--target-host", "h1")
-    assert host.lifeboat("restore", "shop", id_, *key, *wrong).returncode == 6
+    refused = host.lifeboat("restore", "shop", id_, *key, *wrong)
+    assert refused.returncode == 6
+    assert "type it in capitals, as it stands: RESTORE PRODUCTION" in refused.stderr
     (one,) = remembered(host, "restore")
     assert (one["id"], one["exit_code"], one["job"]) == (id_, 6, "shop")
     assert "production needs the phrase RESTORE PRODUCTION" in one["errors"][0]

@@ -117,7 +117,7 @@ def test_what_came_since_is_told_before_the_gate_asks(host: Host) -> None:
     lost = {one["source"]: one["lost"] for one in json.loads(done.stdout)["targets"]}
     assert lost == {
         "db": ["3 rows more than in the backup"],
-        "papers": ["1 files written since"],
+        "papers": ["1 file written since"],
     }
     assert "would be lost: 3 rows more than in the backup" in host.restore(id_).stderr
 

@@ -18,11 +18,11 @@ def told(now: dict[str, int], then: dict[str, int], **more: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("now", "then", "expected"),
     [
-        ({"rows": 41, "tables": 3}, {"rows": 40, "tables": 3}, ["1 rows more than in the backup"]),
+        ({"rows": 41, "tables": 3}, {"rows": 40, "tables": 3}, ["1 row more than in the backup"]),
         (
             {"rows": 9, "tables": 2, "uncounted": 2},
             {"rows": 4, "tables": 1},
-            ["about 5 rows more than in the backup", "about 1 tables more than in the backup"],
+            ["about 5 rows more than in the backup", "about 1 table more than in the backup"],
         ),
         ({"rows": 3}, {"rows": 40}, []),
         ({"rows": 3}, {}, []),  # the backup was not counted: nothing can be said

@@ -127,14 +127,7 @@ def why_not_good(one: Holding, moment: datetime) -> str:
     """One word: the state that keeps its best copy from counting, or "future"; "" for one that counts."""
     if one.taken_at > moment + SKEW:
         return "future"
-    if one.good:
-        return ""
-    states = {copy.state for _name, copy in one.copies if copy.committed}
-    return next(
-        state
-        for state in ("partial", "suspect", "stored", "archived", "replaced", "corrupt")
-        if state in states
-    )
+    return one.why_not
 
 
 def locked(copy: Copy, moment: datetime) -> bool:

@@ -18,7 +18,7 @@ from ..operations.catalog import Wanted
 from ..operations.journal import UNDONE, Journal, journals
 from ..operations.losses import losses
 from ..registry import FILTERS
-from ..units import human_duration, human_size, iso, parse_instant
+from ..units import counted, human_duration, human_size, iso, parse_instant
 from . import watch
 from .gatekeeper import ask_secret, has_terminal, pass_gate, refuse_what_is_no_key
 from .incidents import incidents, used
@@ -99,10 +99,9 @@ def restore_(session: Session, asked: Any, out: Output) -> int:
                 journal = work.apply(secrets.token_hex(3), now())
         remember(session, listener, "restore", job.name, **facts, token=journal.token)
     lines = [f"restored {planned.manifest.id}"]
-    lines += [
-        f"  {record.name}: {target.label}, {_totals(record.totals) or 'not counted'}"
-        for record, target in planned.targets
-    ]
+    for record, target in planned.targets:
+        all_of_it = "" if asked.path else f", {_totals(record.totals) or 'not counted'}"
+        lines.append(f"  {record.name}: {target.label}{all_of_it}")
     out.result(journal_mapping(journal), "\n".join(lines))
     for sentence in undecided.unheld(journal):
         out.note(sentence)
@@ -298,4 +297,4 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _totals(totals: Any) -> str:
-    return ", ".join(f"{count} {what}" for what, count in sorted(totals.items()))
+    return ", ".join(counted(count, what) for what, count in sorted(totals.items()))

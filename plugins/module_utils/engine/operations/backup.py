@@ -22,6 +22,7 @@ from ..naming import archives_prefix, backup_id, catalog_prefix, check_tag
 from ..progress import Event, Listener, silent
 from ..stopped import notes
 from ..stored import Mark
+from ..units import human_size
 from ..version import VERSION
 from .archiving import Writer
 from .lanes import Lane, Outcome, lanes
@@ -202,8 +203,9 @@ def _check_room(spool: Path, request: Request) -> None:
     free = free_bytes(spool)
     if needed > free:
         raise SpoolError(
-            "the spool %s has %d bytes free, the last backup needed %d" % (spool, free, needed),
-            hint="make room there, or set spool_path to a larger disk",
+            "the spool %s has %s free, and the next backup takes about %s"
+            % (spool, human_size(free), human_size(needed)),
+            hint="make room there, or set lifeboat_spool_path to a larger disk",
         )
 
 

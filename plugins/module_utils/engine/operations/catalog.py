@@ -54,6 +54,13 @@ class Holding(NamedTuple):
         return any(copy.good for _name, copy in self.copies)
 
     @property
+    def why_not(self) -> str:
+        """The state that keeps its best copy from counting; "" for one that counts."""
+        states = {copy.state for _name, copy in self.copies if copy.committed}
+        order = ("partial", "suspect", "stored", "archived", "replaced", "corrupt")
+        return "" if self.good else next(state for state in order if state in states)
+
+    @property
     def subset(self) -> bool:
         """Does not hold every source of its job."""
         return any(copy.subset or copy.latest("partial") for _name, copy in self.copies)
@@ -158,7 +165,8 @@ def choose(
     if wanted.index == 1 and newest.id != chosen.id:
         return (
             chosen,
-            f"the newest backup, {newest.id}, is not good; this is the newest good one",
+            f"the newest backup, {newest.id}, is {newest.why_not}; this is the newest good one"
+            " (the other is taken where its id is named)",
         )
     return chosen, ""
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ..model import SourceRecord, Target
+from ..units import counted
 
 _COUNTED = ("rows", "keys", "files", "objects", "tables", "collections")
 
@@ -17,10 +18,12 @@ def losses(record: SourceRecord, target: Target) -> list[str]:
         return []
     about = "about " if target.totals.get("uncounted") else ""
     told = [
-        f"{count} {what} written since" for what, count in sorted(target.newer.items()) if count
+        f"{counted(count, what)} written since"
+        for what, count in sorted(target.newer.items())
+        if count
     ]
     for what in _COUNTED:
         more = target.totals.get(what, 0) - record.totals.get(what, 0)
         if what in record.totals and more > 0:
-            told.append(f"{about}{more} {what} more than in the backup")
+            told.append(f"{about}{counted(more, what)} more than in the backup")
     return told

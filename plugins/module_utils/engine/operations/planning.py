@@ -80,6 +80,10 @@ def plan(
         if whole is not None and whole[0].id != holding.id:
             remark = f"the newest backup, {holding.id}, does not hold every source; this one does"
             holding, destination, manifest, unsigned = whole
+    if lost and wanted.id == "latest":
+        unasked = " and ".join(name for name, _failure in lost)
+        told = f"{unasked} could not be asked, and may hold a newer backup: {lost[0][1]}"
+        remark = "; ".join(filter(None, (remark, told)))
     records = [one for one in manifest.sources if not only or one.name in only]
     unknown = sorted(set(only) - {one.name for one in manifest.sources})
     if unknown:

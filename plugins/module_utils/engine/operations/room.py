@@ -31,7 +31,8 @@ def with_room(
             needed[device] = needed.get(device, 0) + sum(one.plain_bytes for one in of_part)
             if free is not None and needed[device] > free:
                 told.append(
-                    "there is no room in %s: %s are free, and %s are restored there"
+                    "there is no room in %s: %s are free, and %s are restored there;"
+                    " make room, or bring it elsewhere (--into), or less of it (--only, --path)"
                     % (folder, human_size(free), human_size(needed[device]))
                 )
         checked.append((record, replace(target, refusals=tuple(told))))

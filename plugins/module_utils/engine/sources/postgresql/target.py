@@ -62,7 +62,10 @@ def room(admin: Session, me: Any, wanted: Mapping[str, Any]) -> list[str]:
     needed = int(_ROOM * wanted["size_bytes"])
     if free >= needed:
         return []
-    return [f"the server's disk has {human_size(free)} free, {human_size(needed)} are needed"]
+    return [
+        f"the server's disk has {human_size(free)} free, {human_size(needed)} are needed beside what "
+        "is there; make room, or bring some tables (--path) into another name (--into)"
+    ]
 
 
 def look(access: Access, name: str) -> tuple[int, dict[str, int], tuple[str, ...]]:
