@@ -355,6 +355,13 @@ def test_a_newest_copy_that_is_not_proved_yet_holds_nothing_up() -> None:
 # -- schedules with a keep of their own
 
 
+@pytest.mark.parametrize("at", ["1970-01-01 00:00", "2026-11-20 12:00"])
+def test_no_date_and_no_length_of_time_is_too_much_for_it(at: str) -> None:
+    one = good(at)
+    assert kept(plan(one, Keep(within=timedelta(days=999_999_999)), {}, NOW)) == one
+    assert kept(plan(one, Keep(within=30 * DAY), {}, NOW)) == one
+
+
 def test_schedules_with_their_own_keep_are_counted_within_their_type() -> None:
     weekly = [copy(NOW - 7 * DAY * back, "intact", type_="weekly") for back in range(10)]
     monthly = [copy(NOW - 30 * DAY * back, "intact", type_="monthly") for back in range(20)]

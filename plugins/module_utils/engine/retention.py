@@ -58,9 +58,9 @@ def plan(
     type, all others together under `keep`, whose `minimum` is also the floor of the whole job.
     Raises ConfigError if a policy would keep nothing: an empty vault is never a policy.
     """
-    _check("keep", keep)
+    check("keep", keep)
     for name in sorted(keep_by_type):
-        _check("schedules.%s.keep" % name, keep_by_type[name])
+        check("schedules.%s.keep" % name, keep_by_type[name])
     there = sorted(
         (copy for copy in copies if copy.committed),
         key=lambda copy: (copy.taken_at, copy.id),
@@ -129,7 +129,8 @@ def excess(
     return "%d of the %d backups here would go at once, more than half" % (going, there)
 
 
-def _check(where: str, keep: Keep) -> None:
+def check(where: str, keep: Keep) -> None:
+    """Raise ConfigError for rules that would keep nothing, or that count below 0."""
     counts = {name: getattr(keep, name) for name in _COUNTS if getattr(keep, name) is not None}
     for name, count in dict(counts, minimum=keep.minimum).items():
         if count < 0:
@@ -178,9 +179,9 @@ def _count(good: Sequence[Copy], keep: Keep, now: datetime, reasons: dict[str, l
             reasons[good[-1].id].append("%s, the oldest" % rule)
     if keep.within is not None and good:
         # Counted from the newest good one, as restic does: a job that stands still loses nothing.
-        since = min(good[0].taken_at, now) - keep.within
+        newest = min(good[0].taken_at, now)  # less `within` may be before there were dates
         for copy in good:
-            if copy.taken_at > since:
+            if newest - copy.taken_at < keep.within:
                 reasons[copy.id].append("within %s" % human_duration(keep.within))
 
 

@@ -49,6 +49,8 @@ def test_a_backup_that_is_not_there_is_named(host: Host, id_: str) -> None:
         (lambda c: c["jobs"]["shop"].update(destinations=["dsik"]), "did you mean disk?"),
         (lambda c: c["jobs"]["shop"].update(keep={"lsat": 3}), "jobs.shop.keep.lsat"),
         (lambda c: c["jobs"]["shop"].update(keep={"last": "3"}), "write a number, not a text"),
+        (lambda c: c["jobs"]["shop"].update(keep={"last": 0}), "shop.keep would keep nothing"),
+        (lambda c: c["destinations"]["disk"].update(keep={"daily": -1}), "disk.keep.daily is -1"),
         (lambda c: c["jobs"]["shop"]["sources"]["db"].update(type="sqlit"), "did you mean sqlite"),
         (lambda c: c["jobs"]["shop"]["sources"]["db"].pop("path"), "sources.db.path: missing"),
         (lambda c: c["jobs"].update({"../x": c["jobs"]["shop"]}), "job name '../x'"),

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from .. import retention
 from ..config import Configuration, load
 from ..copies import copies_findings
 from ..credentials import Credentials
@@ -32,6 +33,7 @@ def config_check(paths: Paths, asked: Any, out: Output) -> int:
                 one.check()
     refuse_shared_places(checked)
     refuse_twins(checked)
+    refuse_empty_policies(checked)
     jobs = checked.jobs.values()
     for line in dict.fromkeys(one.line for job in jobs for one in key_findings(job, now())):
         out.note(f"warning: {line}")
@@ -64,6 +66,17 @@ def config_check(paths: Paths, asked: Any, out: Output) -> int:
     }
     out.result(told, f"{path}: fine, {len(checked.jobs)} jobs")
     return 0
+
+
+def refuse_empty_policies(checked: Configuration) -> None:
+    """Rules that no prune would carry out: nothing would ever go, and a disk fill up. Raises ConfigError."""
+    for job in checked.jobs.values():
+        retention.check(f"jobs.{job.name}.keep", job.keep)
+        for name, keep in job.keep_at:
+            retention.check(f"destinations.{name}.keep", keep)
+        for one in job.schedules:
+            if one.keep is not None:
+                retention.check(f"jobs.{job.name}.schedules.{one.type}.keep", one.keep)
 
 
 def refuse_twins(checked: Configuration) -> None:
