@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from lifeboat.sources.mongodb.restore import count_by_pages, count_by_reading
-from lifeboat.sources.mongodb.server import counts_pages
+from lifeboat.sources.mongodb import counting
 
 from tests.unit.contracts.source_contract import Taken, differences, staged
 
@@ -33,10 +32,10 @@ def shop(server):
 
 def test_pages_hold_as_many_documents_as_are_read(shop, server):
     with shop._server.session() as session:
-        assert counts_pages(session)
+        assert counting.cheapest(session) is counting.by_pages
         for name, rows in (("book", 2320), ("empty", 0), ("odd \\ name", 1)):
-            assert count_by_reading(session, "counted", name) == rows
-            assert count_by_pages(session, "counted", name) == rows
+            assert counting.by_reading(session, "counted", name) == rows
+            assert counting.by_pages(session, "counted", name) == rows
 
 
 def test_one_document_too_few_or_too_many_is_a_difference(shop, server, work, tmp_path):

@@ -340,7 +340,7 @@ def test_mongorestore_never_sees_the_end_of_an_archive_that_is_not_whole(wrong, 
     def restored(content: bytes) -> bool:
         (tmp_path / "archive").write_bytes(content)
         plain = FilePlain("database", "mongodump", tmp_path / "archive")
-        load("docs", plain, lambda *_w: Command((str(script),)), swap, lambda _database: room())
+        load("docs", plain, lambda *_w: Command((str(script),)), swap, {"shop": room()})
         return (tmp_path / "ended").exists()
 
     with pytest.raises(VerifyError, match="mongodump archive"):

@@ -12,10 +12,10 @@ from ...inventory import InventoryWriter
 from ...model import Command, Swap
 from ...pipeline import pour
 from ...ports import Plain
+from . import counting
 from .archive import OURS, Collection, Walk, definition, passing, read_extended, walk
 from .chosen import of_them, patterns
-from .server import counts_pages
-from .session import CommandRefused, Session
+from .session import Session
 from .swap import Room
 
 NEVER = (1 << 31) - 1  # seconds: the most that a TTL index takes, 68 years
@@ -39,7 +39,7 @@ def load(
     plain: Plain,
     mongorestore: Callable[..., Command],
     swap: Swap,
-    room: Callable[[str], Room],
+    rooms: Mapping[str, Room],
 ) -> None:
     """Bring one archive beside what is there. `mongorestore`: the program with the words it is given.
 
@@ -72,7 +72,7 @@ def load(
     plain.read(into_server)
     for database, collections in chosen.items():
         for one in collections:
-            make_indexes(room(names[database]), one)
+            make_indexes(rooms[names[database]], one)
 
 
 def _mapping(names: Mapping[str, str], side: str, only: Sequence[str]) -> tuple[str, ...]:
@@ -122,7 +122,7 @@ def make_indexes(room: Room, collection: Collection) -> None:
 
 def count(session: Session, swap: Swap, writer: InventoryWriter) -> None:
     """Write down what lies beside, under the names of the backup."""
-    pages = counts_pages(session)
+    counted = counting.cheapest(session)
     for origin, database in swap.note["databases"].items():
         for name, told in session.collections(database).items():
             if not name.startswith(swap.side):
@@ -131,22 +131,8 @@ def count(session: Session, swap: Swap, writer: InventoryWriter) -> None:
             if told.get("type") == "view":
                 writer.add("view", plain)
                 continue
-            rows = (count_by_pages if pages else count_by_reading)(session, database, name)
+            rows = counted(session, database, name)
             made = definition(told.get("options") or {})
             writer.add("collection", plain, rows=rows, definition=made)
             for one in session.rows(database, {"listIndexes": name}):
                 writer.add("index", f"{plain} {one['name']}", definition=definition(one))
-
-
-def count_by_reading(session: Session, database: str, name: str) -> int:
-    """Of documents: by the server, but not from its statistics, which may be off."""
-    counting = {"aggregate": name, "pipeline": [{"$count": "rows"}], "cursor": {}}
-    return int(next(iter(session.rows(database, counting)), {"rows": 0})["rows"])
-
-
-def count_by_pages(session: Session, database: str, name: str) -> int:
-    """The same where `counts_pages`, without a document being built: a thirtieth of the time."""
-    try:
-        return int(session.ask(database, {"collStats": name})["count"])
-    except CommandRefused:  # FerretDB does not find the pages of a name with a backslash
-        return count_by_reading(session, database, name)

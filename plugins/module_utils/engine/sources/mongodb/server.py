@@ -17,7 +17,6 @@ from ...placement import Placement
 from ...process import run
 from .session import CommandRefused, Session, connected
 
-_ON_SQLITE = re.compile(r"FerretDB [^ ]+ and SQLite ")
 _OLDEST = 100  # before, the tools had the server's own numbers, and read newer ones wrongly
 
 
@@ -198,19 +197,6 @@ class Server:
 
     def _path(self, name: str) -> str:
         return f"{self.programs_path}/{name}" if self.programs_path else name
-
-
-def counts_pages(session: Session) -> bool:
-    """Whether this server's collStats counts what lies in a collection's pages, as FerretDB on SQLite
-    does (dbstat: the cells of the leaves). Elsewhere it tells a statistic, and only reading counts.
-    """
-    if "ferretdbVersion" not in session.ask("admin", {"buildInfo": 1}):
-        return False
-    try:
-        told = session.ask("admin", {"getLog": "startupWarnings"})
-    except CommandRefused:
-        return False
-    return any(_ON_SQLITE.search(str(line)) for line in told.get("log", ()))
 
 
 def _has_users(session: Session) -> bool:

@@ -12,13 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...errors import ConfigError, LifeboatError, SourceAbsent, VerifyError
+from ...errors import LifeboatError, SourceAbsent, VerifyError
 from ...inventory import Entry, InventoryWriter
 from ...model import (
     Inventory,
     Needs,
-    Option,
-    Secret,
     Shelf,
     SourceRecord,
     Swap,
@@ -28,15 +26,14 @@ from ...model import (
 from ...packages import loopback
 from ...placement import HERE, Placement
 from ...ports import Arena, Plain
-from . import arena
+from . import arena, exchange
 from . import chosen as choosing
 from . import restore as restoring
 from . import target as targets
 from .archive import OURS
 from .dump import EXTENSION, MongoDBDump
-from .server import Server
+from .options import OPTIONS, check_databases, server
 from .session import Session
-from .swap import Room
 
 _BETWEEN = "/"  # of several databases in one text: no name has it
 
@@ -53,86 +50,25 @@ class MongoDB:
     )
     signs = ("/tmp/mongodb-*.sock", "tcp:27017")
     keeps_in = ("/var/lib/mongodb", "/var/lib/mongo")
-    options = (
-        Option("databases", "texts", default=()),
-        Option("host", default="127.0.0.1"),
-        Option("port", "integer", default=27017),
-        Option("replica_set"),
-        Option("user"),
-        Option("password", "secret"),
-        Option("restore_user"),
-        Option("restore_password", "secret"),
-        Option("auth_source", default="admin"),
-        Option(
-            "auth_mechanism",
-            choices=("SCRAM-SHA-1", "SCRAM-SHA-256", "PLAIN", "MONGODB-X509"),
-        ),
-        Option("tls", "boolean", default=False),
-        Option("tls_ca_file"),
-        Option("tls_certificate_file"),
-        Option("programs_path"),
-    )
+    options = OPTIONS
 
     def __init__(
         self,
         *,
         name: str,
         databases: Sequence[str] = (),
-        host: str = "127.0.0.1",
-        port: int = 27017,
-        replica_set: str | None = None,
-        user: str | None = None,
-        password: Secret | None = None,
-        restore_user: str | None = None,
-        restore_password: Secret | None = None,
-        auth_source: str = "admin",
-        auth_mechanism: str | None = None,
-        tls: bool = False,
-        tls_ca_file: str | None = None,
-        tls_certificate_file: str | None = None,
-        programs_path: str | None = None,
         placement: Placement = HERE,
         optional: bool = False,
+        **connection: Any,
     ) -> None:
+        """`connection`: see options.server."""
+        check_databases(name, databases)
         self.name = name
         self.optional = optional
-        for database in databases:
-            why = targets.unfit(database)
-            if why:
-                raise ConfigError(
-                    f"source {name}: databases: {database!r} {why}",
-                    hint="leave `databases` out to have all of them in one archive",
-                )
-        if len(set(databases)) < len(databases):
-            raise ConfigError(f"source {name}: databases: one is named twice")
-        for one, needed, what in (
-            (password, user, "user"),
-            (restore_password, restore_user, "restore_user"),
-        ):
-            if one is not None and not needed:
-                raise ConfigError(f"source {name}: {what}: missing, and there is a password for it")
-        if (tls_ca_file or tls_certificate_file) and not tls:
-            raise ConfigError(f"source {name}: tls: set it to true, or leave out its files")
         self.databases = tuple(databases)
         self._only: tuple[str, ...] = ()  # collections, of a restore of some alone
         self._placement = placement
-        self._server = Server(
-            source=name,
-            placement=placement,
-            host=host,
-            port=port,
-            replica_set=replica_set or "",
-            user=user or "",
-            password=password,
-            restore_user=restore_user or "",
-            restore_password=restore_password,
-            auth_source=auth_source,
-            auth_mechanism=auth_mechanism or "",
-            tls=tls,
-            tls_ca_file=tls_ca_file or "",
-            tls_certificate_file=tls_certificate_file or "",
-            programs_path=programs_path or "",
-        )
+        self._server = server(name, placement, **connection)
 
     def needs(self) -> Needs:
         files = (self._server.tls_ca_file, self._server.tls_certificate_file)
@@ -236,16 +172,17 @@ class MongoDB:
             raise VerifyError(f"source {self.name}: the archive {lost[0]} is missing")
         program = partial(self._server.tool, "mongorestore", admin=True)
         with self._server.session(admin=True) as session:
-            room = partial(self._room, session, swap)
-            for database in swap.note["databases"].values():
-                if room(database).look()[1]:  # of an earlier attempt
-                    room(database).clear()
+            rooms = exchange.rooms(session, swap)
+            for room in rooms.values():
+                if room.look()[1]:  # of an earlier attempt
+                    room.clear()
             try:
                 for part in parts:
-                    restoring.load(self.name, plains[part], program, swap, room)
+                    restoring.load(self.name, plains[part], program, swap, rooms)
             except BaseException:
                 with suppress(LifeboatError):  # what is left is discarded with the journal
-                    self._clear(session, swap)
+                    for room in rooms.values():
+                        room.clear()
                 raise
 
     def count(self, swap: Swap, work: Workspace) -> Inventory:
@@ -257,29 +194,20 @@ class MongoDB:
         return writer.close()
 
     def swap(self, swap: Swap) -> None:
-        with self._rooms(swap) as rooms:
-            for room in rooms:
-                room.swap()
+        exchange.swap(self._server, swap)
 
     def swapped(self, swap: Swap) -> bool:
-        with self._rooms(swap) as rooms:
-            return all(room.swapped() for room in rooms)
+        return exchange.swapped(self._server, swap)
 
     def undoing(self, swap: Swap) -> Swap:
-        with self._rooms(swap) as rooms:
-            for room in rooms:
-                room.require_kept()
+        exchange.require_kept(self._server, swap)
         return swap
 
     def back(self, swap: Swap) -> None:
-        with self._rooms(swap) as rooms:
-            for room in reversed(rooms):
-                room.back()
+        exchange.back(self._server, swap)
 
     def discard(self, swap: Swap) -> None:
-        with self._rooms(swap) as rooms:
-            for room in rooms:
-                room.discard()
+        exchange.discard(self._server, swap)
 
     # -- drill
 
@@ -312,16 +240,3 @@ class MongoDB:
         if not found:
             raise VerifyError(f"source {self.name}: the backup has no archive of mongodump")
         return found
-
-    def _clear(self, session: Session, swap: Swap) -> None:
-        for database in swap.note["databases"].values():
-            self._room(session, swap, database).clear()
-
-    @contextmanager
-    def _rooms(self, swap: Swap) -> Iterator[list[Room]]:
-        with self._server.session(admin=True) as session:
-            databases = swap.note["databases"].values()
-            yield [self._room(session, swap, database) for database in databases]
-
-    def _room(self, session: Session, swap: Swap, database: str) -> Room:
-        return Room(session, database, swap.side, swap.kept, swap.note["state"])
