@@ -268,3 +268,19 @@ def test_rekeying_never_decrypts(host: Host) -> None:
     host.configure()
     done = rekey(host)
     assert (done.returncode, "never decrypts" in done.stderr) == (2, True)
+
+
+def test_what_is_no_backup_keeps_no_other_from_its_new_key(host: Host, tmp_path: Path) -> None:
+    old = host.run()
+    turn_to(host, age_key(tmp_path, "new.key"))
+    junk = "20261101T020000Z-daily-0000"
+    (host.disk / f"catalog/{host.name}/shop/{junk}.json").write_text("junk")
+    planned = rekey(host, "--dry-run")
+    assert planned.returncode == 0, planned.stderr
+    assert (planned.stdout.split(), junk in planned.stderr) == ([old], True)
+    done = rekey(host, "--json")
+    assert done.returncode == 3, done.stderr
+    told = {one["id"]: one for one in json.loads(done.stdout)}
+    assert told[old]["done"]
+    assert "is not JSON" in told[junk]["problem"]
+    assert rekey(host).returncode == 3

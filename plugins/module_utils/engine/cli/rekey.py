@@ -18,13 +18,14 @@ def rekey_(session: Session, asked: Any, out: Output) -> int:
     job = session.job(asked.job)
     listener = watch.listener(quiet=asked.quiet)
     key = rescue.identity(asked.identity)
-    done: list[rekey.Rekeyed] = []
     with session.hold(job, "rekey", listener=listener):
-        stale = rekey.plan(job)
+        stale, done = rekey.plan(job)
         if asked.dry_run:
             for one in stale:
                 if one.unsigned:
                     out.note(f"{one.manifest.id}: {one.unsigned}")
+            for left in done:
+                out.note(f"{left.id}: {left.problem}")
             out.result(
                 [one.manifest.id for one in stale], "\n".join(one.manifest.id for one in stale)
             )
@@ -34,7 +35,7 @@ def rekey_(session: Session, asked: Any, out: Output) -> int:
             more = (listener, asked.allow_unsigned)
             done.append(rekey.rekey(job, one, spool, FILTERS, key, now, *more))
         written = {one.id: one.new_id for one in done if one.new_id}
-        if done:
+        if stale:
             remember(session, listener, "rekey", job.name, written=written, key=used(key))
     told = [
         {
@@ -59,4 +60,4 @@ def rekey_(session: Session, asked: Any, out: Output) -> int:
     out.result(told, shown)
     if all(one.done for one in done):
         return 0
-    return 3 if any(one.done for one in done) else 1
+    return 3 if any(one.done for one in done) or not stale else 1

@@ -18,6 +18,7 @@ from typing import Any
 from .. import signing
 from ..errors import (
     DestinationError,
+    FormatError,
     LifeboatError,
     SpoolError,
     UnsignedError,
@@ -74,8 +75,11 @@ class Rekeyed:
         return not self.problem and all(one.state == "intact" for one in self.outcomes)
 
 
-def plan(job: Job) -> list[Stale]:
+def plan(job: Job) -> tuple[list[Stale], list[Rekeyed]]:
     """What has to be written again, newest first; reads every manifest, changes nothing.
+
+    Then what cannot be, since no copy has a sound manifest: whoever may add a name may add such a one, and
+    that keeps no other backup from its new key.
 
     Raises UsageError where the job does not encrypt (rekeying never decrypts), and the first error of
     a destination that cannot be asked: what it has is not known.
@@ -84,18 +88,24 @@ def plan(job: Job) -> list[Stale]:
     listed, lost = holdings(job, job.host)
     if lost:
         raise lost[0][1]
-    there = [(one, *_manifest(job, one)) for one in listed]
+    there, left = [], []
+    for one in listed:
+        try:
+            there.append((one, *_manifest(job, one)))
+        except (FormatError, VerifyError) as exc:
+            left.append(Rekeyed(one.id, "", problem=str(exc)))
     fresh = {one.id for one, manifest, _why in there if _fits(manifest, encryptor)}
     by = {
         manifest.rekeyed_from: one.id
         for one, manifest, unsigned in there
         if manifest.rekeyed_from and one.id in fresh and not unsigned and not _corrupt(one)
     }
-    return [
+    stale = [
         Stale(one, manifest, by.get(one.id, ""), unsigned)
         for one, manifest, unsigned in there
         if one.id not in fresh and not all(copy.replaced for _name, copy in _committed(one))
     ]
+    return stale, left
 
 
 def rekey(
