@@ -7,46 +7,36 @@ import socket
 import threading
 from contextlib import suppress
 
+from tests.lab.relay import Relay, ended
 
-class Dropper:
-    """Listens on loopback and hands on to `port`. `after`: bytes `to` the server, or `from` it.
 
-    With `for_good` nobody gets through any more then; else new connections hold.
-    """
+class Dropper(Relay):
+    """`after`: bytes `to` the server, or `from` it. With `for_good` nobody gets through any more then; else
+    new connections hold."""
 
     def __init__(self, port: int, direction: str, after: int, for_good: bool = False) -> None:
-        self._there = port
         self._counted, self._left, self._for_good = direction, after, for_good
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self.drops = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def __enter__(self) -> Dropper:
-        return self
+        super().__init__(port)
 
     def __exit__(self, *_: object) -> None:
-        self._listener.close()
+        super().__exit__()
         self._drop()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                here, _address = self._listener.accept()
-            except OSError:
-                return
-            there = socket.create_connection(("127.0.0.1", self._there))
-            with self._lock:
-                if self._for_good and self.drops:
-                    here.close()
-                    there.close()
-                    continue
-                self._open |= {here, there}
-            for source, sink, direction in ((here, there, "to"), (there, here, "from")):
-                given = (source, sink, direction == self._counted)
-                threading.Thread(target=self._pass, args=given, daemon=True).start()
+    def joined(self, here: socket.socket, there: socket.socket) -> bool:
+        with self._lock:
+            if self._for_good and self.drops:
+                return False
+            self._open |= {here, there}
+            return True
+
+    def forth(self, source: socket.socket, sink: socket.socket) -> None:
+        self._pass(source, sink, self._counted == "to")
+
+    def answer(self, source: socket.socket, sink: socket.socket) -> None:
+        self._pass(source, sink, self._counted == "from")
 
     def _pass(self, source: socket.socket, sink: socket.socket, counts: bool) -> None:
         with suppress(OSError):
@@ -68,7 +58,4 @@ class Dropper:
     def _drop(self) -> None:
         with self._lock:
             ends, self._open = self._open, set()
-        for end in ends:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
+        ended(*ends)

@@ -4,48 +4,32 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from tests.lab.relay import Relay, ended
 
-class Cutter:
-    """Listens on loopback and hands on to `port`. `cuts`: bytes after which each new connection breaks,
-    in order; connections after those hold. `when_cut` is called at each cut."""
+
+class Cutter(Relay):
+    """`cuts`: bytes after which each new connection breaks, in order; connections after those hold.
+    `when_cut` is called at each cut."""
 
     def __init__(
         self, port: int, cuts: list[int], when_cut: Callable[[], None] = lambda: None
     ) -> None:
-        self._port, self._cuts, self._when_cut = port, cuts, when_cut
+        self._cuts, self._when_cut = cuts, when_cut
         self.made_cuts = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.endpoint = "http://127.0.0.1:%d" % self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(port)
+        self.endpoint = "http://127.0.0.1:%d" % self.port
 
-    def __enter__(self) -> Cutter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                here, _address = self._listener.accept()
-            except OSError:
-                return
-            there = socket.create_connection(("127.0.0.1", self._port))
-            threading.Thread(target=self._pass, args=(here, there), daemon=True).start()
-            threading.Thread(target=self._answer, args=(there, here), daemon=True).start()
-
-    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
+    def forth(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             while block := source.recv(1 << 16):
                 sink.sendall(block)
         with suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
 
-    def _answer(self, source: socket.socket, sink: socket.socket) -> None:
+    def answer(self, source: socket.socket, sink: socket.socket) -> None:
         """Large answers are cut; small ones, of listings, are not counted."""
         done = 0
         with suppress(OSError):
@@ -57,7 +41,4 @@ class Cutter:
                     self._when_cut()
                     break
                 sink.sendall(block)
-        for end in (source, sink):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
+        ended(source, sink)
