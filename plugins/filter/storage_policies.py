@@ -10,6 +10,8 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+from ..module_utils.engine.naming import REPORT
+
 _ARN = "arn:{partition}:s3:::"
 # Without these an upload in parts cannot be taken up again, or away. They touch nothing that is stored.
 _UPLOADS = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
@@ -19,7 +21,7 @@ _LOCKS = ["s3:GetObjectRetention", "s3:GetObjectLegalHold"]
 _CATALOG = "catalog"
 _ALL = [f"{_CATALOG}/*", "archives/*"]
 # What a drill says beside a backup: docs/format.md#marks.
-_DRILL_MARKS = ("drilled", "bad", "report")
+_DRILL_MARKS = ("drilled", "bad", REPORT)
 # Of a managed policy, without white space: "IAM and AWS STS quotas" in IAM's guide.
 _LONGEST = 6144
 
