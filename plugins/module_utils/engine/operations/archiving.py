@@ -6,7 +6,8 @@ from __future__ import annotations
 import errno
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -118,10 +119,7 @@ class Writer:
             cap_bytes=self._job.spool_cap_bytes,
             sampled=any(lane.samples_above is not None for lane in self._lanes),
         )
-        holders = Holders(spool, len(self._lanes) + 1)  # the lanes, and this writer
-        for lane in self._lanes:
-            lane.take(name, spool, holders.release)
-        try:
+        with followed(spool, name, self._lanes):
             encoders = [one.encode() for one in filters]
             with Pipeline(
                 stream.feed,
@@ -133,12 +131,6 @@ class Writer:
                 self._pass(name, flow, spool)
                 flow.check()
             warnings = _judge(stream, flow, f"{stream.part} of source {self._source.name}")
-            spool.commit()
-        except BaseException as exc:
-            spool.abort(str(exc) or type(exc).__name__)
-            raise
-        finally:
-            holders.release()
         self._listener(Event("dump", name, flow.plain_bytes, flow.plain_bytes, ended=True))
         return Archive(
             name=name,
@@ -178,8 +170,25 @@ def _one_line(exc: LifeboatError) -> str:
     return f"{exc} ({exc.hint})" if exc.hint else str(exc)
 
 
-class Holders:
-    """Give a spool's disk space back when the last lane is done with it."""
+@contextmanager
+def followed(spool: Spool, name: str, carrying: Sequence[Lane]) -> Iterator[None]:
+    """Write the whole archive `name` to its spool within: the lanes store what comes, and complete it only
+    after the block has ended well. Its room is given back when the last of all has done with it."""
+    holders = _Holders(spool, len(carrying) + 1)  # the lanes, and the writer
+    for lane in carrying:
+        lane.take(name, spool, holders.release)
+    try:
+        yield
+        spool.commit()
+    except BaseException as exc:
+        spool.abort(str(exc) or type(exc).__name__)
+        raise
+    finally:
+        holders.release()
+
+
+class _Holders:
+    """Count who has not done with a spool yet."""
 
     def __init__(self, spool: Spool, count: int) -> None:
         self._spool, self._left, self._guard = spool, count, threading.Lock()

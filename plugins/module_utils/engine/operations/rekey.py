@@ -36,7 +36,7 @@ from ..progress import Event, Listener, silent
 from ..spool import Spool
 from ..stored import Copy, Mark
 from ..version import VERSION
-from .archiving import Holders
+from .archiving import followed
 from .backup import empty
 from .catalog import Holding, holdings, put_mark, read_manifest
 from .lanes import Lane, Outcome, lanes
@@ -244,24 +244,18 @@ class _Rekeying:
         place = self._spool / "new"
         place.mkdir(mode=0o700, exist_ok=True)
         spool = Spool(place / name, size_hint=archive.size_bytes)
-        holders = Holders(spool, len(carrying) + 1)
-        for lane in carrying:
-            lane.take(name, spool, holders.release)
         self._listener(Event("rekey", name))
         try:
-            opened = [
-                self._decoders[str(one["kind"])]().decode(self._identity) for one in reversed(outer)
-            ]
-            with decoding(archive.name), Pipeline(path, [*opened, encryptor.encode()]) as flow:
-                for block in flow.blocks():
-                    spool.write(block)
-                flow.check()  # decryption emits bytes before it notices that they are bad
-            spool.commit()
-        except BaseException as exc:
-            spool.abort(str(exc) or type(exc).__name__)
-            raise
+            with followed(spool, name, carrying):
+                opened = [
+                    self._decoders[str(one["kind"])]().decode(self._identity)
+                    for one in reversed(outer)
+                ]
+                with decoding(archive.name), Pipeline(path, [*opened, encryptor.encode()]) as flow:
+                    for block in flow.blocks():
+                        spool.write(block)
+                    flow.check()  # decryption emits bytes before it notices that they are bad
         finally:
-            holders.release()
             remove(path)
         self._listener(Event("rekey", name, spool.size_bytes, spool.size_bytes, ended=True))
         return replace(
