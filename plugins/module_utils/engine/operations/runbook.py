@@ -14,6 +14,7 @@ from ..job import Job
 from ..ports import Source
 from ..units import human_duration
 from . import runbook_host as pages
+from . import runbook_trouble as trouble
 
 # {job: {source: how long the newest drill took to restore it, in seconds}}
 Timed = Mapping[str, Mapping[str, float]]
@@ -37,12 +38,13 @@ def runbook(host: str, jobs: Sequence[Job], told: Told, timed: Timed) -> str:
     ]
     for job in jobs:
         parts += _job(job)
+    parts += [trouble.STOPS]
     parts += [pages.LOST_HOST.format(host=host)]
     parts += [pages.KEYS.format(recipients=_recipients(jobs))]
     each = {
         verb: "\n".join(f"lifeboat {verb} {job.name}" for job in jobs) for verb in ("prune", "push")
     }
-    parts += [pages.TROUBLE.format(prunes=each["prune"], pushes=each["push"])]
+    parts += [trouble.TROUBLE.format(prunes=each["prune"], pushes=each["push"])]
     parts += [pages.WITHOUT.format(places=_places(jobs)), pages.CHECKLISTS]
     return "\n".join(part.strip("\n") + "\n" for part in parts)
 
@@ -87,9 +89,20 @@ def _job(job: Job) -> Iterator[str]:
         yield pages.ONE.format(**names, source=source.name, what=_what(source))
         if source.needs().replaces:
             yield pages.PART.format(**names, source=source.name, path=source.needs().replaces[0])
+        if source.kind in trouble.TABLES:
+            yield _table_lost(job, source)
     yield pages.ALL.format(**names)
     yield pages.CORRUPT.format(**names)
     yield pages.AFTER.format(**names)
+
+
+def _table_lost(job: Job, source: Source) -> str:
+    table, how = trouble.TABLES[source.kind]
+    into = f"{source.name}_then".replace("-", "_")
+    how = how.replace("{into}", into)
+    return trouble.TABLE_LOST.format(
+        job=job.name, source=source.name, table=table, into=into, how=how
+    )
 
 
 def _what(source: Source) -> str:

@@ -56,8 +56,8 @@ GATES = {
 JOB = """
 ## Job {job}
 
-Copies lie at: {places}. A restore {gate}. It needs the private key: paste it when you are asked,
-and Enter. It is written to no disk.
+Copies lie at: {places}. A restore {gate}.
+It needs the private key: paste it when you are asked, and Enter. It is written to no disk.
 
 What there is, newest first, and which copies are good:
 
@@ -121,7 +121,7 @@ The newest backup may hold the damage too. Say when the data was right for the l
 look at which backup that means:
 
 ```sh
-WHEN="2026-11-20 18:00"
+WHEN=$(date -u -d "2 hours ago" "+%F %R") # or "2026-11-20 18:00"
 lifeboat restore {job} --as-of "$WHEN" --dry-run
 ```
 
@@ -187,55 +187,6 @@ Lost: the others still open everything. Make a new pair, name its public key in
 of the remaining keys (`lifeboat rekey`). In wrong hands: the same, today; whoever has that key and
 a copy of a backup can read it. All lost: the backups cannot be read by anybody. Take the key out of
 the configuration, make two new ones, and back up now: the live data is all there is.
-"""
-
-TROUBLE = """
-## A destination is full
-
-```sh
-lifeboat status
-{prunes}
-```
-
-The plans delete nothing. Make room otherwise first; if that is not possible, shorten `keep` and run
-`site.yml`. Do not delete files at the destination by hand: what retention deletes it checks first.
-Once there is room again, what is missing there is carried over:
-
-```sh
-{pushes}
-```
-
-## A backup failed, or is missing
-
-```sh
-lifeboat status
-lifeboat doctor
-```
-
-The doctor says what to mend. Then run the job again: `lifeboat run JOB`. A backup that is `suspect`
-is far from the usual size: look at why; if it is right, `lifeboat accept ID`.
-
-## A drill failed
-
-A backup that does not restore is no backup. See why in the history, and prove the newest copies:
-
-```sh
-lifeboat verify
-```
-
-A copy that is `corrupt` has a sound twin elsewhere, or an older backup is the newest good one:
-`lifeboat list` says which.
-
-## Somebody was here: ransomware, a break-in
-
-1. Take this host off the network. Do not turn it off.
-2. Change nothing at the destinations. Copies in `append_only` places cannot be deleted or changed
-   from here.
-3. On another machine, with other credentials, look at what there is (`lifeboat list --from-host`),
-   and find the last backup from before.
-4. Restore onto a new host, never onto this one. Its secrets are known: make new ones for databases,
-   destinations, signing.
-5. Pin what you restored from.
 """
 
 WITHOUT = """

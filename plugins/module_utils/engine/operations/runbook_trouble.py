@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The texts of a runbook for what went wrong. Names in braces are filled in by runbook.py."""
+
+from __future__ import annotations
+
+_MARIADB = (
+    "orders",
+    "\n`CREATE TABLE DATABASE.orders LIKE {into}.orders` if it is gone, and\n"
+    "`INSERT IGNORE INTO DATABASE.orders SELECT * FROM {into}.orders`",
+)
+# {kind of source: (a table as its name is written there, how to take it over)}
+TABLES = {
+    "postgresql": (
+        "public.orders",
+        '\n`pg_dump -t "$WHAT" {into} | psql DATABASE` if it is gone, for rows\n'
+        '`pg_dump -a --inserts --on-conflict-do-nothing -t "$WHAT" {into} | psql DATABASE`',
+    ),
+    "mariadb": _MARIADB,
+    "mysql": _MARIADB,
+}
+
+TABLE_LOST = """
+### A table of {source} was dropped, or rows of it were deleted
+
+Nothing live is touched: the table, as it was, comes into a new database, `{into}`. Say which one,
+and a time before it happened (UTC):
+
+```sh
+WHAT={table}
+WHEN=$(date -u -d "2 hours ago" "+%F %R")
+lifeboat restore {job} --only {source} --path "$WHAT" --as-of "$WHEN" --into {into} --identity -
+```
+
+Then take from there what you want, as the servers' own administrator: {how}.
+`lifeboat undo {job}` removes `{into}`.
+"""
+
+STOPS = """
+## A restore does not start, or stops
+
+Whatever it says: what was there is there, or is there again after `lifeboat recover`.
+
+| it says | do |
+|---|---|
+| no room | `df -h`; make room, or bring less: one source, one directory, one table |
+| the server cannot be used, can't connect | start it; if its data is gone, see below |
+| needs the private key | who has it, stands above; `ansible-vault view FILE` shows a vaulted one |
+| does not open the backup | give one of those below; `age-keygen -y FILE` says which one FILE is |
+| could not be asked | go on: another copy is taken; look whether it is too old for you |
+| is corrupt | go on: the next copy is taken; if none is whole, name the ID before it in the list |
+| newest is suspect, or partial | its size is odd, or a source failed; name its ID to take it all the same |
+| another operation holds the job | `lifeboat watch JOB` shows it |
+| was cut off | `lifeboat recover` |
+
+A server whose data is gone: move what is left of it aside. Set up an empty server of the same
+version at the same address, and run `site.yml`, which lets lifeboat in. Then restore.
+"""
+
+TROUBLE = """
+## A destination is full
+
+```sh
+lifeboat status
+{prunes}
+```
+
+The plans delete nothing. Make room otherwise first; if that is not possible, shorten `keep` and run
+`site.yml`. Do not delete files at the destination by hand: what retention deletes it checks first.
+Once there is room again, what is missing there is carried over:
+
+```sh
+{pushes}
+```
+
+## A backup failed, or is missing
+
+```sh
+lifeboat status
+lifeboat doctor
+```
+
+The doctor says what to mend. Then run the job again: `lifeboat run JOB`. A backup that is `suspect`
+is far from the usual size: look at why; if it is right, `lifeboat accept ID`.
+
+## A drill failed
+
+A backup that does not restore is no backup. See why in the history, and prove the newest copies:
+
+```sh
+lifeboat verify
+```
+
+A copy that is `corrupt` has a sound twin elsewhere, or an older backup is the newest good one:
+`lifeboat list` says which.
+
+## Somebody was here: ransomware, a break-in
+
+1. Take this host off the network. Do not turn it off.
+2. Change nothing at the destinations. Copies in `append_only` places cannot be deleted or changed
+   from here.
+3. On another machine, with other credentials, look at what there is (`lifeboat list --from-host`),
+   and find the last backup from before.
+4. Restore onto a new host, never onto this one. Its secrets are known: make new ones for databases,
+   destinations, signing.
+5. Pin what you restored from.
+"""

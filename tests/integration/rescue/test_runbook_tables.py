@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A dropped table, deleted rows: what a host's runbook says of them brings them back, typed as it stands."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.integration.mariadb import conftest as mariadb
+from tests.integration.postgresql import conftest as postgresql
+from tests.typed import blocks, typed
+
+from .host import PHRASE, Host
+
+make_postgresql = postgresql.make_server
+make_mariadb = mariadb.make_server
+TITLE = "### A table of db was dropped, or rows of it were deleted"
+
+
+def beside(host: Host, table: str) -> str:
+    """The page, after its block was typed for a time before now: the table lies beside."""
+    page = host.lifeboat("runbook").stdout
+    (commands,) = blocks(page, TITLE)
+    moment = time.strftime("%F %T", time.gmtime(time.time() + 1))
+    commands = re.sub("^WHAT=.*$", f"WHAT={table}", commands, flags=re.MULTILINE)
+    commands = re.sub("^WHEN=.*$", f'WHEN="{moment}"', commands, flags=re.MULTILINE)
+    program = f'lifeboat() {{ {shlex.join(host.argv())} "$@"; }}\n'
+    answers = {
+        "paste the private key": host.key.read_text().splitlines()[-1],
+        f"type {PHRASE}": PHRASE,
+    }
+    code, said = typed(["bash", "-e", "-c", program + commands], answers)
+    assert code == 0, said
+    return page
+
+
+def test_a_dropped_table_of_postgresql_and_deleted_rows_come_back(
+    tmp_path: Path, make_postgresql: Callable[[], Any]
+) -> None:
+    server = make_postgresql()
+    server.sql("CREATE ROLE keeper; CREATE DATABASE shop OWNER keeper")
+    server.sql(
+        "CREATE TABLE book (id int PRIMARY KEY); INSERT INTO book VALUES (1), (2), (3);"
+        "CREATE TABLE orders (id int PRIMARY KEY); INSERT INTO orders VALUES (1), (2)",
+        "shop",
+    )
+    host = Host(tmp_path)
+    address = {"host": str(server.folder), "port": server.port}
+    host.job["sources"] = {"db": {"type": "postgresql", "database": "shop", **address}}
+    host.configure()
+    id_ = host.run()
+    server.sql(
+        "DROP TABLE orders; INSERT INTO book VALUES (4); DELETE FROM book WHERE id < 3", "shop"
+    )
+
+    def take_over(table: str, how: int) -> None:
+        page = beside(host, table)
+        command = re.findall(r"`(pg_dump [^`]*)`", page)[how].replace("DATABASE", "shop")
+        command = command.replace("psql", "psql -q -v ON_ERROR_STOP=1")
+        done = subprocess.run(
+            postgresql.as_server_user("bash", "-c", f"set -e -o pipefail; WHAT={table}; {command}"),
+            env={**server.environment(), "PATH": f"{postgresql.BIN}:{os.environ['PATH']}"},
+            cwd="/",
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        undo = host.lifeboat("undo", "shop", id_, "--confirm", PHRASE, "--target-host", "h1")
+        assert undo.returncode == 0, undo.stderr
+        assert "db_then" not in server.databases()
+
+    take_over("public.orders", 0)
+    assert server.sql("SELECT count(*) FROM orders", "shop") == "2"
+    assert server.sql("SELECT string_agg(id::text, ',') FROM book", "shop") == "3,4"
+    take_over("public.book", 1)
+    assert server.sql("SELECT count(*) FROM book", "shop") == "4"
+
+
+def test_a_dropped_table_of_mariadb_comes_back(
+    tmp_path: Path, make_mariadb: Callable[..., Any]
+) -> None:
+    server = make_mariadb()
+    server.sql("CREATE DATABASE shop")
+    server.sql(
+        "CREATE TABLE orders (id int PRIMARY KEY); INSERT INTO orders VALUES (1), (2)", "shop"
+    )
+    host = Host(tmp_path)
+    host.job["sources"] = {"db": {"type": "mariadb", "database": "shop", "socket": server.socket}}
+    host.configure()
+    host.run()
+    server.sql("DROP TABLE orders", "shop")
+
+    page = beside(host, "orders")
+    statements = re.findall(r"`((?:CREATE|INSERT) [^`]*)`", page)
+    server.sql("; ".join(statements).replace("DATABASE.", "shop."))
+
+    assert server.sql("SELECT count(*) FROM orders", "shop") == "2"
