@@ -6,7 +6,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from ..errors import LifeboatError, UsageError
+from ..errors import LifeboatError, UsageError, VerifyError
+from ..job import Job
 from ..naming import check_tag
 from ..operations import catalog
 from ..stored import Mark
@@ -17,6 +18,7 @@ from .wanted import meant
 
 # The second last one that there is: a name may be anybody's, and of any time.
 _LAST = datetime(9999, 12, 31, 23, 59, 58, tzinfo=timezone.utc)
+_PRUNING = timedelta(minutes=15)  # from the mark to the deletion, and the clocks of two hosts
 _KINDS = {"accept": "accepted", "pin": "pin", "unpin": "unpin", "tag": "tag"}
 
 
@@ -40,6 +42,7 @@ def mark(session: Session, asked: Any, out: Output) -> int:
                 try:
                     manifest = catalog.read_manifest(job.destination(name), job.host, job.name, id_)
                     catalog.put_mark(job.destination(name), manifest, Mark(kind, at, tag))
+                    _see_that_it_stays(job, name, id_)
                 except LifeboatError as exc:
                     problems[name] = str(exc)
         remember(session, listener, asked.command, job.name, id=id_, tag=tag)
@@ -51,6 +54,16 @@ def mark(session: Session, asked: Any, out: Output) -> int:
         f"{id_}: {kind} at {', '.join(marked) or 'no destination'}",
     )
     return 3 if problems else 0
+
+
+def _see_that_it_stays(job: Job, name: str, id_: str) -> None:
+    """A pruner elsewhere marks first, looks what was said, then deletes. Raises VerifyError where it may
+    have looked before this was said."""
+    there = catalog.copy_at(job.destination(name), job.host, job.name, id_)
+    pruned = there.latest("pruned")
+    if not there.committed or (pruned is not None and abs(now() - pruned.at) < _PRUNING):
+        gone = "has pruned it" if not there.committed else "prunes it just now, or has tried to"
+        raise VerifyError(f"somebody {gone}: see in a while whether `lifeboat list` still has it")
 
 
 def _after_all(holding: catalog.Holding) -> datetime:

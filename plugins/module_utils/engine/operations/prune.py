@@ -241,7 +241,10 @@ class _Pruning:
                 self._tell("prune", copy.id, why)
                 if copy.latest("pruned") is None:
                     self._mark(copy.id)
-            keys = {manifest_key(self._host, self._job, copy.id): copy for copy, _why in batch}
+            stay = self._wanted_since(batch)
+            self._retained.update(stay)
+            going = [copy for copy, _why in batch if copy.id not in stay]
+            keys = {manifest_key(self._host, self._job, copy.id): copy for copy in going}
             for key, why_not in self._delete(list(keys)).items():
                 self._retained[keys.pop(key).id] = why_not
             gone = [copy.id for copy in keys.values() if copy.signed]
@@ -279,6 +282,21 @@ class _Pruning:
             if not exc.permanent:
                 raise
             self._listener(Event("clean", self._destination.name, problem=str(exc)))
+
+    def _wanted_since(self, batch: Sequence[tuple[Copy, str]]) -> dict[str, str]:
+        """{id: why} of those that somebody has asked to keep, or to restore, since the plan was made.
+
+        They are marked `pruned` by now: whoever asks for one still later sees that.
+        """
+        listed = copies(self._destination.list(catalog_prefix(self._host, self._job)))
+        held = retention.undecided(listed, self._clock())
+        there, stay = {copy.id: copy for copy in listed}, {}
+        for copy, _why in batch:
+            said = set(there.get(copy.id, copy).marks) - set(copy.marks)
+            kinds = sorted({mark.kind for mark in said} & {"pin", "tag"})
+            if held or kinds:
+                stay[copy.id] = held or f"somebody has given it a {kinds[0]} meanwhile"
+        return stay
 
     def _mark(self, id_: str) -> None:
         mark = Mark("pruned", self._clock())
