@@ -64,3 +64,17 @@ def test_the_exit_codes_are_those_of_the_help() -> None:
     epilog = parser().epilog or ""
     written = {cells[0] for cells in markdown.tables(COMMAND)["Exit codes"]}
     assert written == set(re.findall(r"(?<!\d)(\d+) [a-z]", epilog.split("status:")[0]))
+
+
+def test_every_argument_says_what_it_is() -> None:
+    made = parser()
+    commands = next(
+        action for action in made._actions if isinstance(action, argparse._SubParsersAction)
+    )
+    silent = [
+        f"{name} {action.metavar or action.dest}"
+        for name, one in commands.choices.items()
+        for action in one._actions
+        if not action.help and not (action.choices and not action.option_strings)
+    ]
+    assert silent == []

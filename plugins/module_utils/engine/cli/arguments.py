@@ -30,23 +30,29 @@ def carrying(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     one = command(commands, "rekey", "write old backups again, for the recipients of today")
     one.add_argument("--dry-run", action="store_true", help="show which, write nothing")
     one.add_argument(
-        "--identity", metavar="FILE|-", help="the private key; - reads it from standard input"
+        "--identity",
+        metavar="FILE|-",
+        help="the private key; - asks for it, or reads standard input",
     )
     one.add_argument(
         "--allow-unsigned", action="store_true", help="also what nobody signed; it is signed then"
     )
     one = command(commands, "bundle", "write one backup as one portable file", job=None)
     one.add_argument("what", metavar="ID|JOB", help="of a job: its newest good one")
-    one.add_argument("file", metavar="FILE.tar")
+    one.add_argument("file", metavar="FILE.tar", help="where to write it")
     one.add_argument("--at", default="", metavar="DESTINATION", help="take this copy")
-    one.add_argument("--from-host", default="", metavar="HOST")
+    one.add_argument(
+        "--from-host", default="", metavar="HOST", help="backups of that host, not of this one"
+    )
     one = command(commands, "fetch", "bring a backup's files into a directory", job=None)
     one.add_argument("what", metavar="ID|JOB", help="of a job: its newest good one")
     one.add_argument("directory", metavar="DIRECTORY", help="empty, or not there yet")
     one.add_argument("--thaw", action="store_true", help="ask for what is in cold storage")
     one.add_argument("--tier", choices=TIERS, default="standard", help="how fast it is to thaw")
     one.add_argument("--at", default="", metavar="DESTINATION", help="take this copy")
-    one.add_argument("--from-host", default="", metavar="HOST")
+    one.add_argument(
+        "--from-host", default="", metavar="HOST", help="backups of that host, not of this one"
+    )
     one = command(
         commands, "push", "carry good backups where they are missing or corrupt", job=None
     )

@@ -18,7 +18,7 @@ def run(session: Session, asked: Any, out: Output) -> int:
     if asked.unit:
         return _run_in_unit(session, asked, out)
     if not asked.job:
-        raise UsageError("name the job to run", hint="`lifeboat list` shows the jobs")
+        raise UsageError("name the job to run", hint="`lifeboat status` shows the jobs")
     job = session.job_to_run(asked.job)
     wanted = {
         "type": asked.type,
