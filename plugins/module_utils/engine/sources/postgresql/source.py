@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import copy
 import glob
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -13,34 +12,26 @@ from pathlib import Path
 from typing import Any
 
 from ... import units
-from ...errors import ConfigError, SourceError
+from ...errors import SourceError
 from ...inventory import Entry
 from ...model import (
     Inventory,
     Needs,
-    Option,
-    Secret,
     Shelf,
     SourceRecord,
     Swap,
     Target,
     Workspace,
 )
-from ...options import IDENTITIES
 from ...packages import loopback
 from ...placement import HERE, Placement
 from ...ports import Arena, Plain
 from .. import some_tables
-from . import arena, content, count, exchange, facts, restore, role, tables
+from . import arena, content, count, exchange, facts, role, staging, tables
 from . import swap as naming
 from . import target as looking
 from .dump import PostgreSQLDump
-from .server import Server
-from .session import NAME_BYTES
-
-log = logging.getLogger(__name__)
-_SYSTEM = ("template0", "template1")
-_MOST_PARALLEL = 64
+from .options import OPTIONS, check_name, check_parallel, server
 
 
 class PostgreSQL:
@@ -57,18 +48,7 @@ class PostgreSQL:
     )
     signs = ("/run/postgresql/.s.PGSQL.*[0-9]",)
     keeps_in = ("/var/lib/postgresql", "/var/lib/pgsql")
-    options = (
-        Option("database", required=True),
-        Option("host", default=""),  # "" or a directory = the local socket
-        Option("port", "integer", default=5432),
-        *IDENTITIES,  # no user = the role of the system user's name
-        Option("admin_os_user", default="postgres"),
-        Option("maintenance_database", default="postgres"),
-        Option("sslmode", default=""),
-        Option("lock_timeout", "duration", default="5m"),
-        Option("parallel", "integer", default=1),
-        Option("programs_path", default=""),
-    )
+    options = OPTIONS
 
     def __init__(
         self,
@@ -77,41 +57,16 @@ class PostgreSQL:
         database: str,
         placement: Placement = HERE,
         optional: bool = False,
-        host: str = "",
-        port: int = 5432,
-        user: str = "",
-        password: Secret | None = None,
-        restore_user: str = "",
-        restore_password: Secret | None = None,
-        admin_os_user: str = "postgres",
-        maintenance_database: str = "postgres",
-        sslmode: str = "",
         lock_timeout: timedelta | str = "5m",
         parallel: int = 1,
-        programs_path: str = "",
+        **connection: Any,
     ) -> None:
+        """`connection`: see options.server."""
+        check_parallel(name, parallel, placement)
         self.name = name
         self.optional = optional
         self.database = database
-        self._server = Server(
-            source=name,
-            placement=placement,
-            host=host or "",
-            port=port,
-            sslmode=sslmode or "",
-            user=user or "",
-            password=password,
-            restore_user=restore_user or "",
-            restore_password=restore_password,
-            admin_os_user=admin_os_user,
-            maintenance=maintenance_database,
-            programs_path=programs_path or "",
-        )
-        if not 1 <= parallel <= _MOST_PARALLEL or (parallel > 1 and not placement.local):
-            raise ConfigError(
-                f"source {name}: parallel: {parallel}: write 1 to {_MOST_PARALLEL}, and 1 in a container",
-                hint="each is a connection of its own, and its files must lie on this host",
-            )
+        self._server = server(name, placement, **connection)
         self._parallel = parallel
         self._only: tuple[str, ...] = ()  # tables, of a restore of some alone
         self._lock_timeout = (
@@ -138,7 +93,7 @@ class PostgreSQL:
         ]
 
     def check(self) -> Mapping[str, Any]:
-        self._refuse_name(self.database)
+        check_name(self.name, self.database)
         with self._server.access() as access, access.session(self.database) as session:
             me = facts.server(session)
             programs = self._server.programs(me["number"])
@@ -155,7 +110,7 @@ class PostgreSQL:
 
     @contextmanager
     def open(self, work: Workspace) -> Iterator[PostgreSQLDump]:
-        self._refuse_name(self.database)
+        check_name(self.name, self.database)
         with (
             self._server.access(folder=work.secret) as access,
             access.session(self.database) as session,
@@ -224,26 +179,7 @@ class PostgreSQL:
         return some_tables.alike(self.name, swap.note.get("only", ()), recorded, found)
 
     def target(self, record: SourceRecord, into: str | None) -> Target:
-        name = into or self.database
-        self._refuse_name(name)
-        if name in _SYSTEM:
-            raise SourceError(f"source {self.name}: {name} is PostgreSQL's own, and not a target")
-        with self._server.access(admin=True) as access:
-            with access.session(self._server.beside(name)) as admin:
-                me = facts.server(admin)
-                exists = naming.oid(admin, name) != 0
-                refusals = looking.refusals(admin, me, record.facts, name)
-                if self._server.on_host:
-                    refusals += looking.room(admin, me, record.facts)
-            size_bytes, totals, there = looking.look(access, name) if exists else (0, {}, ())
-        refusals += some_tables.refusals(self._only, into, exists)
-        label = f"database {name} on {self._server.place}"
-        if self._only:
-            label += ", the rows of " + ", ".join(self._only) + " alone"
-        note = {"only": self._only} if self._only else {}
-        return Target(
-            label, name, exists, size_bytes, totals, tuple(refusals), note, tables=tuple(there)
-        )
+        return looking.target(self._server, record.facts, self.database, into, self._only)
 
     def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
         side = naming.fitting(target.name, token, "new")
@@ -256,33 +192,7 @@ class PostgreSQL:
     def stage(
         self, swap: Swap, record: SourceRecord, plains: Mapping[str, Plain], work: Workspace
     ) -> None:
-        wanted = record.facts
-        globals_ = plains["globals"].read(restore.statements) if "globals" in plains else []
-        with self._server.access(admin=True, folder=work.secret) as access:
-            with access.session(self._server.beside(swap.target)) as admin:
-                number = facts.server(admin)["number"]
-                naming.drop(admin, swap.side)
-                restore.create_roles(admin, self.name, wanted["roles"], globals_)
-                restore.create_database(admin, swap.side, wanted, number)
-                restore.configure_database(admin, swap.side, wanted)
-                lost = set(wanted["tablespaces"]) - set(restore.tablespaces(admin))
-            if lost:
-                log.warning("source=%s tablespaces=%s missing, not used", self.name, sorted(lost))
-            program = self._server.programs(number).path("pg_restore")
-            restore.load(
-                access,
-                program,
-                swap.side,
-                plains["database"],
-                work.bulk,
-                self._parallel,
-                keep_places=not lost,
-                only=swap.note.get("only", ()),
-            )
-            with access.session(swap.side) as session:
-                session.ask("ANALYZE")
-            with access.session(self._server.beside(swap.target)) as admin:
-                restore.finish_database(admin, swap.side, wanted)
+        staging.stage(self._server, swap, record, plains, work, self._parallel)
 
     def count(self, swap: Swap, work: Workspace) -> Inventory:
         with (
@@ -328,12 +238,3 @@ class PostgreSQL:
             )
             places = {"HOST": str(sockets), "PORT": str(arena.PORT), "USER": arena.ADMIN}
             yield Arena(made, places={**places, "DATABASE": self.database})
-
-    # -- inside
-
-    def _refuse_name(self, name: str) -> None:
-        if not name or "\0" in name or len(name.encode("utf-8")) > NAME_BYTES:
-            raise SourceError(
-                f"source {self.name}: {name!r} is not a database name",
-                hint=f"a name has 1 to {NAME_BYTES} bytes; the server cuts longer ones",
-            )

@@ -4,18 +4,47 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...errors import SourceError
 from ...files import free_bytes
+from ...model import Target
 from ...units import human_size
-from . import count, facts
+from .. import some_tables
+from . import count, facts, swap
+from .options import check_name
+from .server import Server
 from .session import Access, Session, literal
 
 _LOOK_S = 10.0  # for counting; what is left is estimated
 _ROOM = 1.1  # restored tables are packed, indexes may be larger than they were
+_SYSTEM = ("template0", "template1")
+
+
+def target(
+    server: Server, wanted: Mapping[str, Any], database: str, into: str | None, only: Sequence[str]
+) -> Target:
+    """What a restore of the backup with the facts `wanted` would replace; `only`: tables. See ports.Source."""
+    name = into or database
+    check_name(server.source, name)
+    if name in _SYSTEM:
+        raise SourceError(f"source {server.source}: {name} is PostgreSQL's own, and not a target")
+    with server.access(admin=True) as access:
+        with access.session(server.beside(name)) as admin:
+            me = facts.server(admin)
+            exists = swap.oid(admin, name) != 0
+            told = refusals(admin, me, wanted, name)
+            if server.on_host:
+                told += room(admin, me, wanted)
+        size_bytes, totals, there = look(access, name) if exists else (0, {}, ())
+    told += some_tables.refusals(only, into, exists)
+    label = f"database {name} on {server.place}"
+    if only:
+        label += ", the rows of " + ", ".join(only) + " alone"
+    note = {"only": only} if only else {}
+    return Target(label, name, exists, size_bytes, totals, tuple(told), note, tables=tuple(there))
 
 
 def refusals(admin: Session, me: Any, wanted: Mapping[str, Any], name: str) -> list[str]:

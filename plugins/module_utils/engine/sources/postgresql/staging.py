@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Restore one PostgreSQL database beside its target: roles, an empty database, its content, its settings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from ...model import SourceRecord, Swap, Workspace
+from ...ports import Plain
+from . import facts, restore
+from . import swap as naming
+from .server import Server
+
+log = logging.getLogger(__name__)
+
+
+def stage(
+    server: Server,
+    of: Swap,
+    record: SourceRecord,
+    plains: Mapping[str, Plain],
+    work: Workspace,
+    parallel: int,
+) -> None:
+    """See ports.Source."""
+    wanted = record.facts
+    globals_ = plains["globals"].read(restore.statements) if "globals" in plains else []
+    with server.access(admin=True, folder=work.secret) as access:
+        with access.session(server.beside(of.target)) as admin:
+            number = facts.server(admin)["number"]
+            naming.drop(admin, of.side)
+            restore.create_roles(admin, of.source, wanted["roles"], globals_)
+            restore.create_database(admin, of.side, wanted, number)
+            restore.configure_database(admin, of.side, wanted)
+            lost = set(wanted["tablespaces"]) - set(restore.tablespaces(admin))
+        if lost:
+            log.warning("source=%s tablespaces=%s missing, not used", of.source, sorted(lost))
+        program = server.programs(number).path("pg_restore")
+        restore.load(
+            access,
+            program,
+            of.side,
+            plains["database"],
+            work.bulk,
+            parallel,
+            keep_places=not lost,
+            only=of.note.get("only", ()),
+        )
+        with access.session(of.side) as session:
+            session.ask("ANALYZE")
+        with access.session(server.beside(of.target)) as admin:
+            restore.finish_database(admin, of.side, wanted)
