@@ -172,3 +172,18 @@ def test_a_disk_without_room_for_the_next_backup_is_critical(host: Host) -> None
 @pytest.mark.parametrize("job", ["nothing"])
 def test_an_unknown_job_is_a_usage_error(host: Host, job: str) -> None:
     assert host.lifeboat("doctor", job).returncode == 2
+
+
+def test_what_to_do_comes_last_and_once_and_the_worst_of_it_first(host: Host) -> None:
+    host.run()
+    shutil.rmtree(host.disk)
+
+    done = host.lifeboat("doctor")
+
+    told = [line for line in done.stderr.splitlines() if line.startswith(("critical", "warning"))]
+    assert "mount its disk" in told[0]
+    assert [line.partition(":")[0] for line in told] == sorted(
+        line.partition(":")[0] for line in told
+    )
+    hints = [line.rpartition(": ")[2] for line in told]
+    assert len(set(hints)) == len(hints) > 2

@@ -5,7 +5,7 @@ but for the probe that each destination is given, and takes away again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,9 @@ from .standing import of_job
 
 _ORDER = (GOOD, WARNING, CRITICAL)
 _SIGN = "name who signs in `signers`: see docs/configuration.md#signing"
+_ELSEWHERE = (
+    "add a destination at another place, or say with its `domain` and `medium` that it is one"
+)
 _PROTECT = "give this host an identity there that may only append, and `mode: append_only`"
 
 
@@ -37,11 +40,20 @@ def doctor(session: Session, asked: Any, out: Output) -> int:
     jobs = [session.job(asked.job)] if asked.job else list(session.configuration.jobs.values())
     found = list(examine(session, jobs))
     rows = [[one.area, one.what, one.state, one.told] for one in found]
-    for one in found:
-        if one.hint and one.state != GOOD:
-            out.note(f"{one.area} {one.what}: {one.hint}")
     out.result([vars(one) for one in found], table(["AREA", "WHAT", "STATE", "WHY"], rows))
+    for line in _to_do(found):
+        out.note(line)
     return max((_ORDER.index(one.state) for one in found), default=0)
+
+
+def _to_do(found: Sequence[Finding]) -> Iterator[str]:
+    """What to do, the worst first, each thing once."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for one in sorted(found, key=lambda one: -_ORDER.index(one.state)):
+        if one.hint and one.state != GOOD:
+            places.setdefault((one.state, one.hint), []).append(f"{one.area} {one.what}")
+    for (state, hint), where in places.items():
+        yield f"{state}: {', '.join(dict.fromkeys(where))}: {hint}"
 
 
 def examine(session: Session, jobs: Iterable[Job]) -> Iterator[Finding]:
@@ -154,7 +166,7 @@ def _copies(job: Job) -> Iterator[Finding]:
     """Three copies, two media, one off-site."""
     found = copies_findings(job.name, *whereabouts(job))
     for told in found:
-        yield Finding("3-2-1", job.name, WARNING, told, "see docs/configuration.md#a-destination")
+        yield Finding("3-2-1", job.name, WARNING, told, _ELSEWHERE)
     if not found:
         yield Finding("3-2-1", job.name, GOOD, "three copies, two media, one off-site")
 
