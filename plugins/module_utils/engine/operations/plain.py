@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Callable
@@ -101,6 +101,23 @@ def _receive(
     listener(Event("fetch", what, size, size, ended=True))
 
 
+class _Bounded(Pipeline):
+    """What an archive holds, and no more: a megabyte can be packed that becomes a full disk."""
+
+    def __init__(self, archive: Archive, path: Path, chain: Sequence[Command]) -> None:
+        super().__init__(path, chain)
+        self._archive = archive
+
+    def blocks(self) -> Iterator[bytes]:
+        for block in super().blocks():
+            if self.out_bytes > self._archive.plain_bytes:
+                raise VerifyError(
+                    f"the archive {self._archive.name} holds more than the "
+                    f"{self._archive.plain_bytes} plain bytes that its manifest says"
+                )
+            yield block
+
+
 class FetchedArchive:
     """A verified local file, and the programs that turn it back into plain data."""
 
@@ -151,7 +168,7 @@ class FetchedArchive:
             self._decoder(str(one["kind"])).decode(self._identity)
             for one in reversed(self._archive.filters)
         ]
-        return Pipeline(self._path, chain)
+        return _Bounded(self._archive, self._path, chain)
 
     def _decoder(self, kind: str) -> Filter:
         if kind not in self._decoders:
