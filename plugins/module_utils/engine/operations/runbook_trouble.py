@@ -91,7 +91,8 @@ lifeboat verify
 ```
 
 A copy that is `corrupt` has a sound twin elsewhere, or an older backup is the newest good one:
-`lifeboat list` says which.
+`lifeboat list` says which. Out of a sound twin `lifeboat push JOB` makes the copy whole again, and
+deletes nothing.
 
 ## Somebody was here: ransomware, a break-in
 
