@@ -1,144 +1,204 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Measure the whole command on 100,000 backups of one job in a bucket of a real server.
+"""Measure every command that goes through all backups of a job, where there are 100,000 of them.
 
-    python -m tests.bench.listing [--backups 100000]
+    python -m tests.bench.listing [--backups 100000] [--at disk|bucket] [--twice]
 
-    listing    what the server takes to list the names, by the same library, in a process of its own
-    list       `lifeboat list shop --json`
-    prune      `lifeboat prune shop`, the plan: it also lists the archives
+    floor     what reading the names takes without us, in a process of its own: of the catalog, and for
+              `prune` of the archives too
+    beyond    what the command takes on top of that, in seconds of its own processor
+    memory    the peak of the command's own process
 
-What the command takes beyond the listing itself is judged, in seconds of its own processor, for the
-server takes many times that; and its memory. The objects are put behind the server's back, where they are
-plain files: 100,000 puts would take an hour. It reads the whole directory anew for every thousand names, so
-a run takes long: --backups 5000 shows what is wrong as well. Exit status 1 when a promise does not hold.
+At a directory of this host, and in a bucket of a real server, gofakes3, which keeps names in order:
+versitygw reads the whole directory for every thousand names, and takes ten minutes for what is one here.
+--twice: two destinations with all of them. Exit status 1 when a promise does not hold.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import datetime, timedelta, timezone
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+importlib.import_module("tests.conftest")  # makes `lifeboat` importable
+
+from tests.bench import names  # noqa: E402
 from tests.integration.rescue.host import Host  # noqa: E402
 from tests.lab import s3  # noqa: E402
 
-BUCKET = "vault"
 KEEP = {"last": 3, "hourly": 48, "daily": 7, "weekly": 4, "monthly": 12, "yearly": 3}
 LIMIT_MB = 150
-LIMIT_S = {"list": 15.0, "prune": 30.0}  # of the processor, beyond the listing itself
-LISTING = """
+CATALOG, ARCHIVES = "catalog/h1/shop/", "archives/h1/shop/"
+# command -> (what it reads the names of, seconds of the processor beyond that that are promised)
+COMMANDS: dict[tuple[str, ...], tuple[tuple[str, ...], float]] = {
+    ("list", "shop", "--json"): ((CATALOG,), 8.0),
+    ("list", "shop"): ((CATALOG,), 8.0),
+    ("prune", "shop", "--json"): ((CATALOG, ARCHIVES), 15.0),
+    ("prune", "shop"): ((CATALOG, ARCHIVES), 15.0),
+    ("status", "--json"): ((CATALOG,), 10.0),
+    ("push", "shop", "--missing"): ((CATALOG,), 5.0),
+    ("doctor", "--json"): ((CATALOG,), 10.0),
+}
+AT_DISK = """
+import os
+below = {root!r}
+for prefix in {prefixes!r}:
+    for folder, _folders, found in os.walk(os.path.join(below, prefix)):
+        for name in sorted(found):
+            os.lstat(os.path.join(folder, name))
+"""
+AT_BUCKET = """
 import sys
 sys.path.insert(0, {root!r})
 from tests.lab import s3
 client = s3.client({endpoint!r}, {key!r})
 pages = client.get_paginator("list_objects_v2")
-print(sum(page["KeyCount"] for below in {prefixes!r}
-          for page in pages.paginate(Bucket={bucket!r}, Prefix=below)))
+for below in {prefixes!r}:
+    for page in pages.paginate(Bucket={bucket!r}, Prefix=below):
+        page.get("Contents", [])
 """
+Code = Callable[[tuple[str, ...]], str]
 
 
 class Took(NamedTuple):
     wall_s: float
     processor_s: float
     peak_mb: float
-    said: str
+    status: int
+    said: Path
 
 
-def watched(argv: list[str]) -> Took:
-    """Run it; its times, and the peak of its own memory."""
+def watched(argv: list[str], folder: Path) -> Took:
+    """Run it; its times, and the peak of its own memory (or of ours, if that was more)."""
+    said = folder / "said"
     begun = time.monotonic()
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    with said.open("wb") as out, (folder / "told").open("wb") as err:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         _pid, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        wall = time.monotonic() - begun
-        out.seek(0)
-        err.seek(0)
-        if process.returncode != 0:
-            raise SystemExit(err.read().decode())
-        said = out.read().decode()
-    return Took(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, said)
+    wall, processor = time.monotonic() - begun, used.ru_utime + used.ru_stime
+    return Took(wall, processor, used.ru_maxrss / 1024, process.returncode, said)
 
 
-def fill(behind: Path, manifest: bytes, id_: str, backups: int) -> None:
-    """Backups of each hour, the newest now; each a manifest, a mark and an archive."""
-    catalog, archives = behind / "catalog/h1/shop", behind / "archives/h1/shop"
-    now = datetime.now(timezone.utc)
-    for back in range(1, backups + 1):
-        at = (now - timedelta(hours=back)).strftime("%Y%m%dT%H%M%SZ")
-        new = "%s-hourly-%04x" % (at, back % 65536)
-        (catalog / f"{new}.json").write_bytes(manifest.replace(id_.encode(), new.encode()))
-        (catalog / f"{new}.intact-{at}").touch()
-        (archives / new).mkdir()
-        (archives / new / "db.database.sqlite.zst.age").touch()
+@contextmanager
+def at_disk(folder: Path, host: Host, backups: int, manifest: bytes) -> Iterator[Code]:
+    names.fill_directory(host.disk, manifest, backups)
+    yield lambda prefixes: AT_DISK.format(root=str(host.disk), prefixes=prefixes)
 
 
-def host_at(folder: Path, server: s3.Server) -> Host:
+@contextmanager
+def at_bucket(folder: Path, host: Host, backups: int, manifest: bytes) -> Iterator[Code]:
+    with names.Ordered(folder) as server:
+        client = s3.client(server.endpoint, server.root)
+        for path in (path for path in host.disk.rglob("*") if path.is_file()):
+            key = path.relative_to(host.disk).as_posix()
+            client.put_object(Bucket=names.BUCKET, Key=key, Body=path.read_bytes())
+        server.fill(manifest, backups)
+        place = {"type": "s3", "bucket": names.BUCKET, "endpoint": server.endpoint}
+        place.update(region=s3.REGION, credential="s3")
+        host.configuration["destinations"] = {"offsite": place}
+        host.job.update(destinations=["offsite"])
+        kept = host.root / "config" / "credentials"
+        kept.mkdir(mode=0o700)
+        keys = {"access_key_id": server.root["access_key"], "secret_access_key": "any"}
+        (kept / "s3").touch(mode=0o600)
+        (kept / "s3").write_text(json.dumps(keys))
+        given = {"root": str(ROOT), "endpoint": server.endpoint, "key": server.root}
+        yield lambda prefixes: AT_BUCKET.format(**given, bucket=names.BUCKET, prefixes=prefixes)
+
+
+def twice(host: Host) -> None:
+    """The same backups at a second destination."""
+    (only,) = host.job["destinations"]
+    there = host.configuration["destinations"]
+    there["again"] = dict(there[only])
+    if there[only]["type"] == "local":
+        there["again"]["path"] = str(host.base / "again")
+        shutil.copytree(host.disk, host.base / "again", copy_function=os.link)
+    host.job.update(destinations=[only, "again"])
+
+
+def measured(place: str, folder: Path, backups: int, copies: int) -> bool:
+    """Measure all commands at one kind of destination; whether every promise held."""
     host = Host(folder)
     host.fill(10)
-    place = {"type": "s3", "bucket": BUCKET, "endpoint": server.endpoint, "region": s3.REGION}
-    host.configuration["destinations"] = {"offsite": {**place, "credential": "s3"}}
-    host.job.update(destinations=["offsite"], keep=KEEP)
+    host.job.update(keep=KEEP)
     host.configure()
-    kept = host.root / "config" / "credentials"
-    kept.mkdir(mode=0o700)
-    root = server.root
-    keys = {"access_key_id": root["access_key"], "secret_access_key": root["secret_key"]}
-    (kept / "s3").touch(mode=0o600)
-    (kept / "s3").write_text(json.dumps(keys))
-    return host
+    id_ = host.run()
+    manifest = (host.disk / f"catalog/h1/shop/{id_}.json").read_bytes()
+    well = True
+    with PLACES[place](folder, host, backups - 1, manifest) as code:
+        if copies > 1:
+            twice(host)
+        host.configure()
+        floors: dict[tuple[str, ...], Took] = {}
+        for words, (prefixes, limit_s) in COMMANDS.items():
+            if prefixes not in floors:
+                floors[prefixes] = watched([sys.executable, "-c", code(prefixes)], folder)
+            floor, took = floors[prefixes], watched(host.argv(*words), folder)
+            beyond = took.processor_s - copies * floor.processor_s
+            fits = beyond <= limit_s * copies and took.peak_mb <= LIMIT_MB
+            whole = took.status in (0, 1, 2) and _whole(words, took.said, backups, copies)
+            print(
+                f"{place:6} {' '.join(words):22} {took.wall_s:6.1f} s (floor {copies * floor.wall_s:5.1f} s)"
+                f" {took.processor_s:5.1f} s of processor (floor {copies * floor.processor_s:5.1f} s,"
+                f" promised beyond it {limit_s * copies:4.1f} s) {took.peak_mb:4.0f} MB (promised"
+                f" {LIMIT_MB} MB)"
+                + ("" if fits else "  TOO MUCH")
+                + ("" if whole else "  NOT WHOLE"),
+                flush=True,
+            )
+            well = well and fits and whole
+    return well
 
 
-def measured(folder: Path, backups: int) -> dict[str, Any]:
-    """{"list" and "prune": (listing, command), "told": backups that `list` told}."""
-    with s3.Server(folder / "server") as server:
-        s3.client(server.endpoint, server.root).create_bucket(Bucket=BUCKET)
-        host = host_at(folder, server)
-        id_ = host.run()
-        behind = server.objects / BUCKET
-        manifest = (behind / f"catalog/h1/shop/{id_}.json").read_bytes()
-        fill(behind, manifest, id_, backups - 1)
-        found: dict[str, Any] = {}
-        for what, below, words in (
-            ("list", ["catalog/h1/shop/"], ("list", "shop", "--json")),
-            ("prune", ["catalog/h1/shop/", "archives/h1/shop/"], ("prune", "shop", "--json")),
-        ):
-            given = {"root": str(ROOT), "endpoint": server.endpoint, "key": server.root}
-            code = LISTING.format(**given, prefixes=below, bucket=BUCKET)
-            alone = watched([sys.executable, "-c", code])
-            found[what] = (alone, watched(host.argv(*words)))
-        return found
+def _whole(words: tuple[str, ...], said: Path, backups: int, copies: int) -> bool:
+    """Whether a command told of all backups to the end, where it tells of each. Read line by line: what
+    this process took before it starts another one counts as that one's memory too."""
+    begins = {
+        ("list", "shop", "--json"): '  "id": ',
+        ("list", "shop"): "20",
+        ("prune", "shop", "--json"): '    "id": ',
+        ("prune", "shop"): ("  keep", "  delete"),
+    }
+    if words not in begins:
+        return True
+    each = copies if words[0] == "prune" else 1
+    count, last = 0, ""
+    with said.open() as lines:
+        for last in lines:
+            count += last.startswith(begins[words])
+    return count == backups * each and (last == "]\n") == ("--json" in words)
+
+
+PLACES = {"disk": at_disk, "bucket": at_bucket}
 
 
 def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__.split("\n")[0])  # type: ignore[union-attr]
     asked.add_argument("--backups", type=int, default=100_000)
+    asked.add_argument("--at", choices=list(PLACES), action="append")
+    asked.add_argument("--twice", action="store_true")
     given = asked.parse_args()
-    well = True
-    with tempfile.TemporaryDirectory(prefix="lifeboat-listing-", dir="/var/tmp") as folder:
-        found = measured(Path(folder), given.backups)
-    print(f"{given.backups} backups of one job, in a bucket of versitygw")
-    for what, (alone, whole) in found.items():
-        beyond = whole.processor_s - alone.processor_s
-        print(
-            f"{what:6} {whole.wall_s:6.1f} s, of which the listing {alone.wall_s:6.1f} s;"
-            f" beyond it {beyond:5.1f} s of processor (promised: {LIMIT_S[what]:.0f} s);"
-            f" memory {whole.peak_mb:4.0f} MB (promised: {LIMIT_MB} MB)"
-        )
-        well = well and beyond <= LIMIT_S[what] and whole.peak_mb <= LIMIT_MB
-    told = len(json.loads(found["list"][1].said))
-    print(f"`list` tells of {told}")
-    return 0 if well and told == given.backups else 1
+    well = []
+    print(f"{given.backups} backups of one job" + (", twice" if given.twice else ""))
+    for place in given.at or PLACES:
+        with tempfile.TemporaryDirectory(prefix="lifeboat-listing-", dir="/var/tmp") as folder:
+            copies = 2 if given.twice else 1
+            well.append(measured(place, Path(folder), given.backups, copies))
+    return 0 if all(well) else 1
 
 
 if __name__ == "__main__":

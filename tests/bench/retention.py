@@ -43,7 +43,7 @@ from lifeboat.stored import Mark, Stored  # noqa: E402
 NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 KEEP = Keep(last=3, hourly=48, daily=7, weekly=4, monthly=12, yearly=3)
 LIMIT_S = 0.5
-LIMIT_MB = 300  # beside Python itself: a pruner host, never one that dumps
+LIMIT_MB = 150  # beside Python itself, and the 100,000 deletions that are then told
 
 
 class Names:

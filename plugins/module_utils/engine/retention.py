@@ -70,20 +70,20 @@ def plan(
     good = [copy for copy in past if copy.good]
     good_ids = {copy.id for copy in good}
     subsets = {copy.id for copy in there if copy.subset}
-    reasons: dict[str, list[str]] = {copy.id: [] for copy in there}
+    reasons: dict[str, list[str]] = {}  # only of those that have one
     waits: dict[str, str] = {}
     for copy in there[: len(there) - len(past)]:
-        reasons[copy.id].append("dated in the future")
+        reasons.setdefault(copy.id, []).append("dated in the future")
     for copy in good[:1]:
-        reasons[copy.id].append("newest good")
+        reasons.setdefault(copy.id, []).append("newest good")
     for copy in good:
         if copy.latest("drilled"):
-            reasons[copy.id].append("newest drilled")
+            reasons.setdefault(copy.id, []).append("newest drilled")
             break
     # What holds only some sources is counted apart: it never takes the place of a whole backup.
     whole = [copy for copy in good if copy.id not in subsets] or good
     for copy in whole[:1]:
-        reasons[copy.id].append("newest whole")
+        reasons.setdefault(copy.id, []).append("newest whole")
     groups: dict[tuple[str | None, bool], list[Copy]] = {}
     for copy in there:
         own_type = copy.type if copy.type in keep_by_type else None
@@ -91,7 +91,7 @@ def plan(
     for (type_, _subset), members in groups.items():
         own = keep if type_ is None else keep_by_type[type_]
         counted = [copy for copy in members if copy.id in good_ids]
-        doubtful = [copy for copy in members if not reasons[copy.id] and copy.id not in good_ids]
+        doubtful = [copy for copy in members if copy.id not in reasons and copy.id not in good_ids]
         _protect(members, own, now, reasons)
         _count(counted, own, now, reasons)
         _spare(doubtful, counted, now, reasons)
@@ -99,11 +99,11 @@ def plan(
     _floor(whole, keep.minimum, reasons, waits)
 
     held = undecided(there, now) or _held(past, good, subsets, now, stale_after)
-    going = [copy for copy in there if not reasons[copy.id] and copy.id not in waits]
+    going = [copy for copy in there if copy.id not in reasons and copy.id not in waits]
     if held:
         waits.update({copy.id: held for copy in going})
     return Plan(
-        kept=tuple((copy, tuple(reasons[copy.id])) for copy in there if reasons[copy.id]),
+        kept=tuple((copy, tuple(reasons[copy.id])) for copy in there if copy.id in reasons),
         expired=() if held else tuple((copy, _why(copy, good_ids)) for copy in going),
         deferred=tuple((copy, waits[copy.id]) for copy in there if copy.id in waits),
         held=held,
@@ -149,40 +149,40 @@ def _protect(
     unlimited = keep.unlimited
     for copy in members:
         if unlimited:
-            reasons[copy.id].append("no rule: everything is kept")
+            reasons.setdefault(copy.id, []).append("no rule: everything is kept")
         if copy.replaced:
             continue  # by one that carries its pins and tags
         if copy.pinned:
-            reasons[copy.id].append("pinned")
+            reasons.setdefault(copy.id, []).append("pinned")
         for mark in copy.marks:
             if mark.kind == "tag" and (keep.tagged is None or now - mark.at < keep.tagged):
-                reasons[copy.id].append("tagged %s" % mark.value)
+                reasons.setdefault(copy.id, []).append("tagged %s" % mark.value)
 
 
 def _count(good: Sequence[Copy], keep: Keep, now: datetime, reasons: dict[str, list[str]]) -> None:
     """The rules proper, with restic's and borg's meaning, over good copies, newest first."""
     for copy in good[: keep.last or 0]:
-        reasons[copy.id].append("last")
+        reasons.setdefault(copy.id, []).append("last")
     for rule, number, form in _PERIODS:
         left, seen, won = getattr(keep, rule) or 0, -1, None
         for copy in good if left else ():
             at = copy.taken_at.astimezone(timezone.utc)
             if number(at) == seen:
                 continue
-            reasons[copy.id].append("%s %s" % (rule, at.strftime(form)))
+            reasons.setdefault(copy.id, []).append("%s %s" % (rule, at.strftime(form)))
             left, seen, won = left - 1, number(at), copy
             if not left:
                 break
         if left and good and won is not good[-1]:
             # A slot is left over: the oldest fills it, or a young job would have no history
             # beyond its last days (so do restic since 0.17 and borg since 1.2).
-            reasons[good[-1].id].append("%s, the oldest" % rule)
+            reasons.setdefault(good[-1].id, []).append("%s, the oldest" % rule)
     if keep.within is not None and good:
         # Counted from the newest good one, as restic does: a job that stands still loses nothing.
         newest = min(good[0].taken_at, now)  # less `within` may be before there were dates
         for copy in good:
             if newest - copy.taken_at < keep.within:
-                reasons[copy.id].append("within %s" % human_duration(keep.within))
+                reasons.setdefault(copy.id, []).append("within %s" % human_duration(keep.within))
 
 
 def _spare(
@@ -197,20 +197,20 @@ def _spare(
         # One that was replaced is as old as that: for so long it is the way back to the former key.
         since = replaced.at if replaced else copy.taken_at
         if now - since <= _UNPROVED_FOR:
-            reasons[copy.id].append("%s, and not older than 7 days" % state)
+            reasons.setdefault(copy.id, []).append("%s, and not older than 7 days" % state)
         elif not good or good[0].taken_at <= copy.taken_at:
-            reasons[copy.id].append("%s, and no good one is newer" % state)
+            reasons.setdefault(copy.id, []).append("%s, and no good one is newer" % state)
 
 
 def _floor(
     good: Sequence[Copy], minimum: int, reasons: Mapping[str, list[str]], waits: dict[str, str]
 ) -> None:
     """Hold back the newest of those that would go, until `minimum` good ones stay."""
-    staying = sum(1 for copy in good if reasons[copy.id] or copy.id in waits)
+    staying = sum(1 for copy in good if copy.id in reasons or copy.id in waits)
     for copy in good:
         if staying >= minimum:
             break
-        if not reasons[copy.id] and copy.id not in waits:
+        if copy.id not in reasons and copy.id not in waits:
             waits[copy.id] = "at least %d good backups stay" % minimum
             staying += 1
 

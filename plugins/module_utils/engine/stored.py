@@ -86,7 +86,7 @@ class Copy(NamedTuple):
     @property
     def good(self) -> bool:
         """Counts for retention and freshness: committed, complete, not suspect, and its bytes proved."""
-        if not self.committed or self.replaced or self.latest("partial") or self.suspect:
+        if not self.committed or self.latest("replaced", "partial") or self.suspect:
             return False
         proof = self.latest("intact", "drilled", "bad")
         return proof is not None and proof.kind != "bad"

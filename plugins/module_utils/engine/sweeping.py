@@ -35,7 +35,7 @@ def sweepable(
     archives: all objects below archives/<host>/<job>/ of one job; read once, and not kept.
     copies: the same job's catalog. Foreign names stay.
     """
-    known = {copy.id: copy for copy in copies}
+    known = {copy.id: copy for copy in copies if not copy.committed}
     committed = {copy.id for copy in copies if copy.committed}
     # With an empty catalog every archive looks like an orphan; then it is the catalog that is lost.
     trusted = bool(committed)

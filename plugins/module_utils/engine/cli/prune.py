@@ -55,14 +55,18 @@ def prune_(session: Session, asked: Any, out: Output) -> int:
             if asked.apply:
                 with hold(session, one, listener):
                     done = carry_out(session, one, out, listener, limit=not asked.no_limit)
-                told += [dict(pruned_mapping(here), job=one.name) for here in done]
-                lines += [prefix + line for here in done for line in pruned_lines(here)]
+                if out.as_json:
+                    told += [dict(pruned_mapping(here), job=one.name) for here in done]
+                else:
+                    lines += [prefix + line for here in done for line in pruned_lines(here)]
                 failed = failed or int(any(here.failure for here in done))
                 refused = refused or int(any(here.excess for here in done))
             else:
                 planned = plan(session, one)
-                told += [dict(planned_mapping(here, one.job), job=one.name) for here in planned]
-                lines += [line for here in planned for line in planned_lines(here, one, prefix)]
+                if out.as_json:  # either form alone: there may be 100,000
+                    told += [dict(planned_mapping(here, one.job), job=one.name) for here in planned]
+                else:
+                    lines += [line for here in planned for line in planned_lines(here, one, prefix)]
                 failed = failed or int(any(here.failure for here in planned))
         except LifeboatError as exc:
             if len(chosen) == 1:
@@ -188,22 +192,23 @@ def pruned_mapping(one: Pruned) -> dict[str, Any]:
 
 
 def planned_lines(one: Planned, duty: Duty, prefix: str) -> list[str]:
-    told = planned_mapping(one, duty.job)
+    made = one.plan
     lines = [f"{prefix}{one.destination}:"]
-    lines += [f"  policy  {rule}" for rule in told["policy"]]
+    lines += [f"  policy  {rule}" for rule in policy(duty.job, one.destination)]
     if one.failure:
         lines.append(f"  could not be asked: {one.failure}")
-    if told["held"]:
-        lines.append(f"  nothing is deleted: {told['held']}")
+    if made and made.held:
+        lines.append(f"  nothing is deleted: {made.held}")
     if one.excess:
         lines.append(f"  nothing is deleted: {one.excess}; {_anyway(duty)}")
-    lines += [f"  keep    {kept['id']}  {', '.join(kept['why'])}" for kept in told["kept"]]
-    lines += [f"  wait    {late['id']}  {late['why']}" for late in told["deferred"]]
-    lines += [f"  delete  {gone['id']}  {gone['why']}" for gone in told["expired"]]
-    lines += [f"  sweep   {left['id']}  {left['why']}" for left in told["sweeps"]]
+    if made:
+        lines += [f"  keep    {copy.id}  {', '.join(why)}" for copy, why in made.kept]
+        lines += [f"  wait    {copy.id}  {why}" for copy, why in made.deferred]
+        lines += [f"  delete  {copy.id}  {why}" for copy, why in made.expired]
+    lines += [f"  sweep   {left.id}  {left.why}" for left in one.sweeps]
     if one.reports:
         lines.append(f"  forget  {len(one.reports)} reports of drills: {_OUTDATED}")
-    lines += [f"  ignored {odd['id']}  {odd['why']}" for odd in told["misdated"]]
+    lines += [f"  ignored {id_}  {why}" for id_, why in one.misdated]
     return lines
 
 

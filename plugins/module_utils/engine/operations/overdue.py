@@ -26,19 +26,28 @@ def overdue(
     by_type = {one.type: one.keep for one in job.schedules if one.keep is not None}
     keep = job.keep_for(destination)
     known = [
-        copy._replace(marks=tuple(mark for mark in copy.marks if mark.at <= then))
+        _as_of(copy, then)
         for copy in there
         if copy.committed and copy.taken_at <= then and copy.latest("pruned") is None
     ]
     try:
-        due = retention.plan(known, keep, by_type, then, stale_after).expired
+        due = _expired(retention.plan(known, keep, by_type, then, stale_after))
         if not due:
             return []
-        still = retention.plan(there, keep, by_type, now, stale_after)
+        late = set(_expired(retention.plan(there, keep, by_type, now, stale_after)))
     except LifeboatError:  # a policy that is none: `prune` says so
         return []
-    late = {copy.id for copy, _why in still.expired}
-    return [copy.id for copy, _why in due if copy.id in late]
+    return [id_ for id_ in due if id_ in late]
+
+
+def _as_of(copy: Copy, then: datetime) -> Copy:
+    """The copy as it was then; itself where nothing was said of it since, for there may be 100,000."""
+    past = tuple(mark for mark in copy.marks if mark.at <= then)
+    return copy if past == copy.marks else copy._replace(marks=past)
+
+
+def _expired(made: retention.Plan) -> list[str]:
+    return [copy.id for copy, _why in made.expired]
 
 
 def said(job: Job, destination: str, late: Sequence[str]) -> str:
