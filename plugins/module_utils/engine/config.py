@@ -71,7 +71,9 @@ class Configuration:
         if name not in self.jobs:
             raise UsageError(
                 f"there is no job {name!r}",
-                hint="the jobs here are: " + (", ".join(sorted(self.jobs)) or "none"),
+                hint="the jobs here are: "
+                + (", ".join(sorted(self.jobs)) or "none")
+                + "; `lifeboat doctor` finds backups of others",
             )
         return self.jobs[name]
 

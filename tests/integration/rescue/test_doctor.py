@@ -187,3 +187,19 @@ def test_what_to_do_comes_last_and_once_and_the_worst_of_it_first(host: Host) ->
     )
     hints = [line.rpartition(": ")[2] for line in told]
     assert len(set(hints)) == len(hints) > 2
+
+
+def test_backups_of_a_job_that_was_renamed_are_told_and_can_be_had_again(host: Host) -> None:
+    id_ = host.run()
+    jobs = host.configuration["jobs"]
+    jobs["store"] = jobs.pop("shop")
+    host.configure()
+    _code, found = examined(host)
+    told = one(found, "forgotten", "disk")
+    assert (told["state"], told["told"].split(",")[0]) == ("warning", "1 backups of job shop")
+    refused = host.lifeboat("list", "shop")
+    assert (refused.returncode, "lifeboat doctor" in refused.stderr) == (2, True)
+    jobs["shop"] = {name: value for name, value in jobs["store"].items() if name != "schedule"}
+    host.configure()
+    assert id_ in host.lifeboat("list", "shop").stdout
+    assert not states(examined(host)[1], "forgotten")

@@ -22,6 +22,7 @@ from .calendars import check_calendars
 from .check import refuse_shared_places
 from .drill import identity
 from .findings import CRITICAL, GOOD, WARNING, Finding
+from .forgotten import forgotten
 from .machine import clock, rights, space, timers
 from .output import Output, table
 from .session import Session, now
@@ -38,7 +39,7 @@ _PROTECT = "give this host an identity there that may only append, and `mode: ap
 def doctor(session: Session, asked: Any, out: Output) -> int:
     """0 all good, 1 a warning, 2 something that keeps a backup or a restore from working."""
     jobs = [session.job(asked.job)] if asked.job else list(session.configuration.jobs.values())
-    found = list(examine(session, jobs))
+    found = list(examine(session, jobs, only=bool(asked.job)))
     rows = [[one.area, one.what, one.state, one.told] for one in found]
     out.result([vars(one) for one in found], table(["AREA", "WHAT", "STATE", "WHY"], rows))
     for line in _to_do(found):
@@ -56,7 +57,7 @@ def _to_do(found: Sequence[Finding]) -> Iterator[str]:
         yield f"{state}: {', '.join(dict.fromkeys(where))}: {hint}"
 
 
-def examine(session: Session, jobs: Iterable[Job]) -> Iterator[Finding]:
+def examine(session: Session, jobs: Iterable[Job], only: bool = False) -> Iterator[Finding]:
     """Every finding, good ones too, so that it can be seen what was looked at."""
     jobs = list(jobs)
     yield from _tried("configuration", "all jobs", partial(_configuration, session))
@@ -79,6 +80,8 @@ def examine(session: Session, jobs: Iterable[Job]) -> Iterator[Finding]:
             yield from _tried("destination", where, partial(_destination, job, destination))
         yield from _standing(session, job)
     ours = [job for job in jobs if not job.only_drilled]
+    if not only:
+        yield from forgotten(session)
     yield from _safe(exposures(ours))
     yield from rights(session.paths)
     yield from space(session, ours)
