@@ -21,7 +21,6 @@ from lifeboat.sources.s3_bucket import objects as s3_objects
 from lifeboat.sources.s3_bucket import stream as s3_stream
 from lifeboat.sources.s3_bucket.objects import Objects
 from lifeboat.sources.s3_bucket.records import Gone
-from lifeboat.sources.s3_bucket.source import S3Bucket
 from lifeboat.sources.s3_bucket.stream import ObjectStream
 
 from tests.integration.s3_bucket.conftest import HOSTILE_KEYS, ODD_KEYS, Place
@@ -270,59 +269,24 @@ def test_rights_that_are_missing_are_named(
         assert Taken(on_gateway.source(key, tags=False), work, tmp_path / "store").entries
 
 
-def tags_asked(source: S3Bucket) -> tuple[dict[str, Any], list[str]]:
-    """({key: its tags}, the keys whose tags were asked for) of a reading in the listing's order."""
-    objects = source._objects(source._place)
-    asked: list[str] = []
-    objects.client.meta.events.register(
-        "before-parameter-build.s3.GetObjectTagging",
-        lambda params, **_more: asked.append(params["Key"]),
-    )
-    tags = {}
-    for listed in objects.current():
-        record, body = objects.get(listed)
-        body.close()
-        tags[record.key] = record.tags
-    return tags, asked
-
-
-def test_tags_are_not_asked_for_where_the_server_says_that_there_are_none(
-    on_gateway: Place,
+@pytest.mark.parametrize("lost", ["b/1", "a/y"], ids=["another folder", "the same folder"])
+def test_tags_that_may_be_read_of_some_objects_alone_fail_the_dump(
+    lost: str, on_gateway: Place, gateway: lab.Server, work: Workspace, tmp_path: Path
 ) -> None:
-    for key in ("a/1", "a/3", "a/4", "b/1", "b/2"):
-        on_gateway.put(key, b"x")
-    on_gateway.put("a/2", b"x", Tagging="kind=invoice")
-
-    tags, asked = tags_asked(on_gateway.source())
-
-    assert {key: found for key, found in tags.items() if found} == {"a/2": {"kind": "invoice"}}
-    # a/1: whether it says so is not known; b/1: whether this identity may know
-    assert asked == ["a/1", "a/2", "b/1"]
-
-
-def test_tags_are_asked_for_each_object_where_nothing_says_how_many_there_are(
-    on_gateway: Place,
-) -> None:
-    for number in range(3):
-        on_gateway.put(f"a/{number}", b"x")
-    assert tags_asked(on_gateway.source())[1] == ["a/0", "a/1", "a/2"]
-
-
-def test_tags_that_may_be_read_in_one_folder_and_not_in_another_are_denied(
-    on_gateway: Place, gateway: lab.Server
-) -> None:
-    """An identity without the right is told no number, as if there were none."""
-    for key in ("a/1", "b/1"):
-        on_gateway.put(key, b"x")
-    on_gateway.put("a/2", b"x", Tagging="kind=invoice")
-    rights = {"": ("s3:ListBucket", "s3:GetObject"), "a/": ("s3:GetObjectTagging",)}
-    with (
-        reader(on_gateway, gateway, below=rights) as key,
-        pytest.raises(
-            SourceError, match="cannot read the tags of 'b/1': GetObjectTagging is denied"
-        ),
-    ):
-        tags_asked(on_gateway.source(key))
+    """An identity without the right is told no number of them with the object, as if it had none."""
+    for key in ("a/x1", "a/x2", lost):
+        on_gateway.put(key, b"x", Tagging="kind=invoice")
+    rights = {"": ("s3:ListBucket", "s3:GetObject"), "a/x": ("s3:GetObjectTagging",)}
+    with reader(on_gateway, gateway, below=rights) as key:
+        source = on_gateway.source(key)
+        assert source.check()["tags"] == "with each object"  # of the first one it may
+        with pytest.raises(
+            SourceError, match=f"cannot read the tags of '{lost}': GetObjectTagging is denied"
+        ) as failed:
+            Taken(source, work, tmp_path / "store")
+        assert "or set tags: false" in failed.value.hint
+        declared = Taken(on_gateway.source(key, tags=False), work, tmp_path / "declared")
+    assert declared.record.facts["tags"] == "left out"
 
 
 def test_what_may_only_read_cannot_restore_and_leaves_the_old_state(

@@ -30,8 +30,6 @@ class Objects:
     def __init__(self, connection: Connection, tags: bool) -> None:
         self.connection = connection
         self.tagged = tags
-        self._counts = False  # each object comes with the number of its tags, if it has any
-        self._asked_in = ""  # the folder in which a key's tags were asked for last
         self._made: Any = None
         self._making = threading.Lock()
 
@@ -40,8 +38,6 @@ class Objects:
         with self._making:
             if self._made is None:
                 self._made = self.connection.client()
-                # Amazon's manual promises it; of another server it is known once it has done so
-                self._counts = ".amazonaws.com" in self._made.meta.endpoint_url
             return self._made
 
     @contextmanager
@@ -123,7 +119,7 @@ class Objects:
                 latest=listed.latest,
                 headers=headers_of(found),
                 metadata=metadata_of(found),
-                tags=self._tags(listed, found.get("TagCount", 0)),
+                tags=self._tags(listed),
             )
         except BaseException:
             found["Body"].close()
@@ -218,22 +214,12 @@ class Objects:
                     hint="run it again; nothing of this archive is kept",
                 ) from exc
 
-    def _tags(self, listed: Listed, count: int) -> dict[str, str]:
-        """Asked for unless the object has none: `count` is 0 too where a server does not tell, or where
-        this identity may not read them. Policies go by prefix, so one key of each folder is asked for.
+    def _tags(self, listed: Listed) -> dict[str, str]:
+        """Asked for each object: that no number of them came with it may mean that it has none, or that this
+        identity may not read them, and a policy may tell objects of one folder apart.
         """
-        self._counts = self._counts or count > 0
-        folder = "/" + listed.key.rpartition("/")[0]
-        if not self.tagged or (self._counts and not count and folder == self._asked_in):
+        if not self.tagged:
             return {}
-        self._asked_in = folder
-        try:
-            return self._ask_tags(listed)
-        except BaseException:
-            self._asked_in = ""
-            raise
-
-    def _ask_tags(self, listed: Listed) -> dict[str, str]:
         try:
             with self.connection.faults("read the tags of", repr(listed.key)):
                 found = self.client.get_object_tagging(**self._at(listed.key, listed.version))

@@ -212,6 +212,7 @@ class S3Bucket:
             "prefix": objects.connection.prefix,
             "endpoint": self._endpoint or "AWS",
             "consistency": "each object as of one instant, the bucket as a whole not",
+            "tags": "with each object" if self._tags else "left out",
         }
         if self._history:
             facts["versions"] = "all" if objects.versioned() else "all, but the bucket keeps none"
