@@ -206,6 +206,19 @@ def test_the_wrong_key_is_told_before_anything_is_fetched(host: Host) -> None:
     assert host.left_over() == []
 
 
+def test_verify_tells_that_the_key_is_the_wrong_one_and_marks_no_copy(host: Host) -> None:
+    id_ = host.run()
+    other = host.base / "other.key"
+    subprocess.run(["age-keygen", "-o", str(other)], check=True, capture_output=True)
+
+    done = host.lifeboat("verify", id_, "--level", "content", "--identity", str(other))
+
+    assert done.returncode == 1
+    assert "the private key that was given does not open backup " + id_ in done.stdout
+    assert "give one that belongs to: age1" in done.stderr
+    assert not [name for name in host.stored() if ".bad-" in name]
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [

@@ -90,13 +90,13 @@ def _receive(
     except OSError as exc:
         raise SpoolError(
             f"the archive {what} cannot be written to {path.parent}: {exc.strerror}",
-            hint="make room there, or set spool_path to a larger disk",
+            hint="make room there, or set lifeboat_spool_path to a larger disk",
         ) from exc
     if (size, digest.hexdigest()) != (archive.size_bytes, archive.sha256):
         path.unlink()
         raise VerifyError(
             f"the archive {what} is corrupt: its bytes are not those of its manifest",
-            hint="restore from another copy with --at, `lifeboat list` shows where there is one",
+            hint="`lifeboat list` shows which copies are good; named by no ID, the newest good backup is taken",
         )
     listener(Event("fetch", what, size, size, ended=True))
 

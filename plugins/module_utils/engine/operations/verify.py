@@ -21,6 +21,7 @@ from .mending import donors
 from .plain import Decoders, fetch, of_a_decryptor, plains
 from .proving import prove_archive
 from .restore import Area
+from .unlocking import require_identity
 
 LEVELS = ("hashes", "content")
 _SAMPLED_FOR = timedelta(days=5)  # runs are a day apart, and one may fail
@@ -151,6 +152,10 @@ def _one(
         state = "corrupt" if lost else "unknown"
         return Finding(id_, destination.name, state, _told(exc), exc.hint)
     try:
+        if content is not None:
+            _area, decoders, identity = content
+            names = {one.name for one in manifest.sources}
+            require_identity(manifest, names, decoders, identity)
         for archive in manifest.archives:
             begun = Event("verify", f"{archive.name} at {destination.name}", 0, archive.size_bytes)
             listener(begun)
