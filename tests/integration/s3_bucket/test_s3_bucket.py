@@ -273,9 +273,12 @@ def test_rights_that_are_missing_are_named(
 def test_tags_that_may_be_read_of_some_objects_alone_fail_the_dump(
     lost: str, on_gateway: Place, gateway: lab.Server, work: Workspace, tmp_path: Path
 ) -> None:
-    """An identity without the right is told no number of them with the object, as if it had none."""
-    for key in ("a/x1", "a/x2", lost):
+    """Amazon's server tells no number of them with an object to who may not read them, as if it had none.
+    This one tells it to all, so here the object has none indeed: the answer is the same.
+    """
+    for key in ("a/x1", "a/x2"):
         on_gateway.put(key, b"x", Tagging="kind=invoice")
+    on_gateway.put(lost, b"x")
     rights = {"": ("s3:ListBucket", "s3:GetObject"), "a/x": ("s3:GetObjectTagging",)}
     with reader(on_gateway, gateway, below=rights) as key:
         source = on_gateway.source(key)
