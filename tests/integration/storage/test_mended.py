@@ -33,8 +33,10 @@ def local(tmp_path: Path) -> Place:
 
 def _into(folder: Path) -> Callable[[str, bytes], None]:
     def damage(key: str, content: bytes) -> None:
+        mode = (folder / key).stat().st_mode
         (folder / key).chmod(0o600)
         (folder / key).write_bytes(content)
+        (folder / key).chmod(mode)
 
     return damage
 
@@ -204,3 +206,26 @@ def test_what_was_stored_again_is_sealed_and_pruned_as_the_rest(host: Host, plac
     host.run()
     assert host.lifeboat("prune", "shop", "--apply").returncode == 0
     assert not list(second.glob("catalog/db1/shop/*.json.mended-*"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root seals")
+@pytest.mark.parametrize("place", ["sftp"], indirect=True)
+def test_a_server_that_seals_takes_what_is_stored_again_and_seals_that_too(
+    host: Host, place: Place, openssh: sftp_lab.Server
+) -> None:
+    place[0]["mode"] = "append_only"
+    host.configure()
+    folder, group = behind(openssh, Path(place[0]["path"]).name), pwd.getpwnam("nobody").pw_gid
+    id_ = host.run()
+    assert seal("db1", str(folder), group).failure == ""
+    damaged(host, place, archive_key(host))
+    assert host.lifeboat("verify", "shop").returncode == 1
+
+    pushed = host.lifeboat("push", "shop")
+
+    assert pushed.returncode == 0, pushed.stderr
+    assert copies(host)[id_]["second"] == "intact"
+    assert seal("db1", str(folder), group).failure == ""
+    (mended,) = folder.glob("archives/**/*.mended-*")
+    assert (mended.stat().st_uid, mended.stat().st_mode & 0o222) == (0, 0)
+    assert (mended.parent.stat().st_uid, mended.parent.stat().st_mode & 0o1000) == (0, 0o1000)
