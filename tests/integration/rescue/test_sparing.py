@@ -58,3 +58,25 @@ def test_a_restore_never_takes_away_its_own_journal(host: Host) -> None:
     code, said = _restored(host, before)
     assert code == 6, said
     assert "the state of lifeboat" in said
+
+
+@pytest.mark.parametrize(
+    ("exclude", "warned"),
+    [([], True), (["*.tmp", "/srv"], True), (["backups"], False), (["/{place}"], False)],
+)
+def test_a_source_that_holds_backups_is_warned_of(
+    host: Host, exclude: list[str], warned: bool
+) -> None:
+    top = _tree(host)
+    place = str(top / "backups")
+    host.configuration["destinations"]["inner"] = {"type": "local", "path": place}
+    host.job["destinations"] = ["inner"]
+    tree = host.configuration["jobs"]["www"]["sources"]["tree"]
+    tree["paths"] = ["/"] if len(exclude) > 1 else [str(top)]
+    tree["one_file_system"] = False
+    tree["exclude"] = [one.format(place=place.strip("/")) for one in exclude]
+    host.configure()
+    done = host.lifeboat("config", "check")
+    assert done.returncode == 0, done.stderr
+    told = f"backs up the destination inner ({place}) too"
+    assert (told in done.stderr) == warned

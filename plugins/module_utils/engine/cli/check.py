@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ def config_check(paths: Paths, asked: Any, out: Output) -> int:
     refuse_twins(checked)
     refuse_empty_policies(checked)
     jobs = checked.jobs.values()
+    for line in backups_of_backups(checked):
+        out.note(f"warning: {line}")
     for line in dict.fromkeys(one.line for job in jobs for one in key_findings(job, now())):
         out.note(f"warning: {line}")
     calendars = {
@@ -66,6 +69,25 @@ def config_check(paths: Paths, asked: Any, out: Output) -> int:
     }
     out.result(told, f"{path}: fine, {len(checked.jobs)} jobs")
     return 0
+
+
+def backups_of_backups(checked: Configuration) -> Iterator[str]:
+    """Sources of files that would take a destination with them: each backup would hold those before it,
+    and a restore of that path as a whole is refused."""
+    places = {
+        place: one.name
+        for job in checked.jobs.values()
+        for one in job.destinations
+        for place in filter(os.path.isabs, one.needs().writes)
+    }
+    for job in checked.jobs.values():
+        for source in job.sources:
+            for place, name in sorted(places.items()):
+                if hasattr(source, "takes") and source.takes(place):
+                    yield (
+                        f"jobs.{job.name}.sources.{source.name} backs up the destination {name} ({place}) "
+                        f"too, with all backups in it: add {place} to its `exclude`"
+                    )
 
 
 def refuse_empty_policies(checked: Configuration) -> None:

@@ -30,6 +30,7 @@ from .trees import target as tree_target
 from .trees import unpack as tree_unpack
 from .trees.dump import TreeDump
 from .trees.listing import Listing
+from .trees.patterns import left_out
 from .trees.survey import survey
 from .trees.swap import Tree, member_name
 
@@ -266,6 +267,19 @@ class Files:
     def arena(self, directory: Path, record: SourceRecord) -> Iterator[Arena]:
         made: Any = Files(name=self.name, paths=self._paths)
         yield Arena(made, str(directory), {"PATH": str(directory)})
+
+    # -- of use to who checks a configuration
+
+    def takes(self, place: str) -> bool:
+        """Whether a backup would hold the directory `place`, as far as patterns and file systems tell."""
+        place = os.path.realpath(place)
+        for path in map(os.path.realpath, self._paths):
+            if not tree_target.inside(place, path) or left_out(place, self._exclude):
+                continue
+            with suppress(OSError):  # else there is nothing yet
+                if not self._one_file_system or os.stat(place).st_dev == os.stat(path).st_dev:
+                    return True
+        return False
 
     # -- inside
 
