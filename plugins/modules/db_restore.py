@@ -44,7 +44,8 @@ options:
   path:
     description:
       - Only these paths of a source of files, absolute or below its only path, with all that lies below. Or the
-        rows of these tables of PostgreSQL, MariaDB or MySQL, or these collections of MongoDB, alone, which needs O(into).
+        rows of these tables of PostgreSQL, MariaDB or MySQL, or these collections of MongoDB, alone,
+        which needs O(into).
       - Needs exactly one source.
     type: list
     elements: str
