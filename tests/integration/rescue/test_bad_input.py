@@ -496,3 +496,10 @@ def test_a_tag_that_no_name_can_hold_is_refused_first(host: Host, tag: str) -> N
 
     assert done.returncode == 2
     assert host.stored() == []
+
+
+def test_a_command_that_is_not_there_names_the_one_that_is_like_it(host: Host) -> None:
+    done = host.lifeboat("restor", "shop")
+    assert done.returncode == 2
+    assert "did you mean restore?" in done.stderr
+    assert len(done.stderr.splitlines()) < 5

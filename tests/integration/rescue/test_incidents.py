@@ -26,6 +26,7 @@ def test_a_refusal_of_the_gate_is_remembered(host: Host) -> None:
     wrong = ("--confirm", "restore production", "--target-host", "h1")
     refused = host.lifeboat("restore", "shop", id_, *key, *wrong)
     assert refused.returncode == 6
+    assert "what was changed there in these " in refused.stderr
     assert "type it in capitals, as it stands: RESTORE PRODUCTION" in refused.stderr
     (one,) = remembered(host, "restore")
     assert (one["id"], one["exit_code"], one["job"]) == (id_, 6, "shop")

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import Interrupted, LifeboatError
+from ..errors import Interrupted, LifeboatError, UsageError
 from ..paths import paths
 from .aftermath import look_again
 from .commands import COMMANDS
@@ -28,7 +28,15 @@ _DENIED = (errno.EACCES, errno.EPERM)
 
 def main(argv: Sequence[str] | None = None, scope: str = "system", root: str | None = None) -> int:
     """Run one command; the launcher that `engine_install` writes passes scope and root."""
-    asked = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    if words and words[0] not in COMMANDS and not words[0].startswith("-"):
+        import difflib  # of no use to anybody else
+
+        like = difflib.get_close_matches(words[0], COMMANDS)
+        hint = "; ".join([*(f"did you mean {one}?" for one in like[:1]), "see `lifeboat --help`"])
+        Output().error(UsageError(f"there is no command {words[0]!r}", hint=hint))
+        return UsageError.exit_code
+    asked = parser().parse_args(words)
     out = Output(asked.json, asked.query)
     os.umask(0o077)
     logging.getLogger("botocore").setLevel(

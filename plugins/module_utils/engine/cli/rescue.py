@@ -233,6 +233,9 @@ def plan_lines(job: Job, planned: planning.Plan) -> list[str]:
             lines.append("    in the backup: " + _totals(record.totals))
         lines += [f"    would be lost: {one}" for one in losses(record, target)]
         lines += [f"    refused: {reason}" for reason in target.refusals]
+    if any(target.exists for _record, target in planned.targets):
+        age = human_duration(now() - manifest.taken_at)
+        lines.append(f"  what was changed there in these {age} is replaced, and kept for `undo`")
     lines += [f"  {name}: NOT in this backup, and left as it is" for name in planned.absent]
     lines += [f"  {name}: left out, for nothing reads it back" for name in planned.exports]
     lines += [f"  {name}: {_STATES[state]}" for name, state in planned.states]

@@ -22,6 +22,7 @@ _WIDTH = 24
 _NARROW = 8  # a bar of fewer signs tells nothing
 _COLUMNS = 80  # of a terminal that does not say
 _ENDS_ALONE = ("dump", "read-back", "verify")  # are told once, with their size
+_BEGINS_ALONE = ("compare",)  # has no size: its end would be the same line again
 _MOST = 1 << 62  # bytes; more is not what our unit wrote
 
 
@@ -137,6 +138,8 @@ def _line(event: Event) -> None:
     """Only beginnings, ends and problems: a journal is not a terminal."""
     if event.ended or event.problem or not event.done_bytes:
         if not event.ended and not event.problem and event.phase in _ENDS_ALONE:
+            return
+        if event.ended and not event.problem and event.phase in _BEGINS_ALONE:
             return
         sys.stderr.write(shown(sentence(event), "\n") + "\n")
         sys.stderr.flush()
