@@ -61,7 +61,7 @@ def test_a_dropped_table_of_postgresql_and_deleted_rows_come_back(
 
     def take_over(table: str, how: int) -> None:
         page = beside(host, table)
-        command = re.findall(r"`(pg_dump [^`]*)`", page)[how].replace("DATABASE", "shop")
+        command = re.findall(r"`(pg_dump [^`]*)`", page)[how]
         command = command.replace("psql", "psql -q -v ON_ERROR_STOP=1")
         done = subprocess.run(
             postgresql.as_server_user("bash", "-c", f"set -e -o pipefail; WHAT={table}; {command}"),
@@ -98,6 +98,6 @@ def test_a_dropped_table_of_mariadb_comes_back(
 
     page = beside(host, "orders")
     statements = re.findall(r"`((?:CREATE|INSERT) [^`]*)`", page)
-    server.sql("; ".join(statements).replace("DATABASE.", "shop."))
+    server.sql("; ".join(statements))
 
     assert server.sql("SELECT count(*) FROM orders", "shop") == "2"

@@ -100,6 +100,7 @@ def _table_lost(job: Job, source: Source) -> str:
     table, how = trouble.TABLES[source.kind]
     into = f"{source.name}_then".replace("-", "_")
     how = how.replace("{into}", into)
+    how = how.replace("DATABASE", str(source.__dict__.get("database") or "DATABASE"))
     return trouble.TABLE_LOST.format(
         job=job.name, source=source.name, table=table, into=into, how=how
     )

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 _MARIADB = (
     "orders",
-    "\n`CREATE TABLE DATABASE.orders LIKE {into}.orders` if it is gone, and\n"
-    "`INSERT IGNORE INTO DATABASE.orders SELECT * FROM {into}.orders`",
+    "- it is gone: `CREATE TABLE DATABASE.orders LIKE {into}.orders`; then\n"
+    "- rows: `INSERT IGNORE INTO DATABASE.orders SELECT * FROM {into}.orders`",
 )
 # {kind of source: (a table as its name is written there, how to take it over)}
 TABLES = {
     "postgresql": (
         "public.orders",
-        '\n`pg_dump -t "$WHAT" {into} | psql DATABASE` if it is gone, for rows\n'
-        '`pg_dump -a --inserts --on-conflict-do-nothing -t "$WHAT" {into} | psql DATABASE`',
+        '- it is gone: `pg_dump -t "$WHAT" {into} | psql DATABASE`\n'
+        '- rows: `pg_dump -a --inserts --on-conflict-do-nothing -t "$WHAT" {into} | psql DATABASE`',
     ),
     "mariadb": _MARIADB,
     "mysql": _MARIADB,
@@ -31,7 +31,10 @@ WHEN=$(date -u -d "2 hours ago" "+%F %R")
 lifeboat restore {job} --only {source} --path "$WHAT" --as-of "$WHEN" --into {into} --identity -
 ```
 
-Then take from there what you want, as the servers' own administrator: {how}.
+Then take from there what you want, as the servers' own administrator:
+
+{how}
+
 `lifeboat undo {job}` removes `{into}`.
 """
 
