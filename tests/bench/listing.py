@@ -61,8 +61,13 @@ for prefix in {prefixes!r}:
 """
 AT_BUCKET = """
 import sys
+from datetime import datetime
+import boto3
 sys.path.insert(0, {root!r})
 from tests.lab import s3
+boto3.setup_default_session()
+answers = boto3.DEFAULT_SESSION._session.get_component("response_parser_factory")
+answers.set_parser_defaults(timestamp_parser=datetime.fromisoformat)  # as ours; else it takes twice that
 client = s3.client({endpoint!r}, {key!r})
 pages = client.get_paginator("list_objects_v2")
 for below in {prefixes!r}:
