@@ -130,6 +130,7 @@ def test_one_lost_source_of_two_is_kept_but_never_counted(host: Host) -> None:
     listed = json.loads(host.lifeboat("list", "shop", "--json").stdout)
 
     assert done.returncode == 3
+    assert "partial: without extra: it does not count as good" in done.stderr
     assert listed[0]["copies"] == {"disk": "partial"}
     assert listed[0]["good"] is False
     assert host.lifeboat("status").returncode == 2

@@ -9,6 +9,7 @@ import re
 import pytest
 from lifeboat import errors
 from lifeboat.cli.commands import COMMANDS
+from lifeboat.cli.main import main
 from lifeboat.cli.parser import parser
 
 from tests.unit.docs import markdown
@@ -78,3 +79,10 @@ def test_every_argument_says_what_it_is() -> None:
         if not action.help and not (action.choices and not action.option_strings)
     ]
     assert silent == []
+
+
+@pytest.mark.parametrize("command", [name.split()[-1] for name in helps() if " " in name])
+def test_every_command_of_the_help_is_known(command: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0

@@ -23,16 +23,18 @@ from .output import Output
 from .parser import parser
 from .session import Session, ensure_directories
 
+_SPECIAL = ("config", "receiver")  # need no session
 _DENIED = (errno.EACCES, errno.EPERM)
 
 
 def main(argv: Sequence[str] | None = None, scope: str = "system", root: str | None = None) -> int:
     """Run one command; the launcher that `engine_install` writes passes scope and root."""
     words = sys.argv[1:] if argv is None else argv
-    if words and words[0] not in COMMANDS and not words[0].startswith("-"):
+    known = [*COMMANDS, *_SPECIAL]
+    if words and words[0] not in known and not words[0].startswith("-"):
         import difflib  # of no use to anybody else
 
-        like = difflib.get_close_matches(words[0], COMMANDS)
+        like = difflib.get_close_matches(words[0], known)
         hint = "; ".join([*(f"did you mean {one}?" for one in like[:1]), "see `lifeboat --help`"])
         Output().error(UsageError(f"there is no command {words[0]!r}", hint=hint))
         return UsageError.exit_code

@@ -92,7 +92,10 @@ def _show_report(told: dict[str, Any], out: Output) -> int:
         if one.get("hint"):
             out.note(f"  hint: {one['hint']}")
     for odd in told["suspect"]:
-        out.note(f"suspect: {odd}; it does not count until accepted or drilled")
+        out.note(f"suspect: {odd}; it does not count until a drill or `lifeboat accept` says so")
+    failed = [str(one["name"]) for one in told["sources"] if one["status"] == "failed"]
+    if told["committed"] and failed:
+        out.note(f"partial: without {', '.join(failed)}: it does not count as good")
     if not told["committed"]:
         out.note("nothing was saved by this run")
     out.result(told, told["id"] if told["committed"] else "")
