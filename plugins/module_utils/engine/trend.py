@@ -14,6 +14,23 @@ _SHRUNK, _GROWN = 0.5, 3.0  # -50 % / +200 %
 _NOISE_BYTES = 1 << 20  # small data may double in a day without anything being wrong
 
 
+_FEWEST_THINGS = 10  # fewer may well be gone for a reason
+
+
+def emptied(history: Sequence[Mapping[str, int]], now: Mapping[str, int]) -> list[str]:
+    """For each source that holds nothing now, and held something in its last good runs: one sentence. What an
+    application lost is small often; its size alone would not tell.
+
+    `history` holds {source: rows, keys, files or objects} of good runs, oldest first.
+    """
+    told = []
+    for source, count in sorted(now.items()):
+        past = [run[source] for run in history if source in run][-WINDOW:]
+        if not count and len(past) >= FEWEST and median(past) >= _FEWEST_THINGS:
+            told.append("%s is empty, and held %d things usually" % (source, median(past)))
+    return told
+
+
 def oddities(
     history: Sequence[Mapping[str, int]], now: Mapping[str, int], absent: Sequence[str] = ()
 ) -> list[str]:

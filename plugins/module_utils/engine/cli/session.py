@@ -205,13 +205,15 @@ def run_backup(
     with session.hold(job, "backup", wait, listener):
         past = history.past(session.paths.history, job.name)
         _let_a_second_pass(past)
+        accepted = history.past(session.paths.history, job.name, "accept")
         request = backup.Request(
             type=type_,
             suffix=secrets.token_hex(2),
             sources=tuple(sources),
             tags=tuple(tags),
             pin=pin,
-            history=history.trend_of(past, history.past(session.paths.history, job.name, "accept")),
+            history=history.trend_of(past, accepted),
+            counted=history.trend_of(past, accepted, "counts"),
             expected=_expected(past),
         )
         phases = Phases(listener, _plain(past))

@@ -28,6 +28,8 @@ from .archiving import Writer
 from .lanes import Lane, Outcome, lanes
 from .twins import twins
 
+_COUNTED = ("rows", "keys", "files", "hardlinks", "symlinks", "objects", "documents")
+
 
 @dataclass(frozen=True)
 class Request:
@@ -39,6 +41,7 @@ class Request:
     tags: tuple[str, ...] = ()
     pin: bool = False
     history: Sequence[Mapping[str, int]] = ()  # {source: plain bytes} of good runs, oldest first
+    counted: Sequence[Mapping[str, int]] = ()  # {source: rows, keys, files or objects} of these
     expected: Mapping[str, int] = field(
         default_factory=dict
     )  # {archive name: stored bytes} last time
@@ -129,6 +132,7 @@ def run(
             return Report(id_, None, _give_up(carrying), tuple(records))
         absent = [record.name for record in records if record.status == "absent"]
         odd = trend.oddities(request.history, plain_sizes(manifest), absent)
+        odd += trend.emptied(request.counted, counts(records))
         whole = {one.name for one in records if one.status != "failed"} >= {
             source.name for source in job.sources
         }
@@ -156,6 +160,15 @@ def _code(job: Job, listener: Listener) -> dict[str, Any]:
     if wrong:
         listener(Event("repository", job.name, problem=wrong))
     return found
+
+
+def counts(records: Sequence[SourceRecord]) -> dict[str, int]:
+    """{source: rows, keys, files and objects that it held}, of those that were counted to the end."""
+    return {
+        one.name: sum(one.totals.get(what, 0) for what in _COUNTED)
+        for one in records
+        if one.status == "good" and one.inventory_digest and not one.totals.get("uncounted")
+    }
 
 
 def plain_sizes(manifest: Manifest) -> dict[str, int]:

@@ -16,11 +16,11 @@ from ..files import append_line, make_private, open_regular
 from ..manifest import commit
 from ..units import human_size, iso, parse_instant
 from . import audit
-from .backup import Report, plain_sizes
+from .backup import Report, counts, plain_sizes
 
 LOG = "lifeboat.log"  # beside it, for people
 _ENDS = {0: "done", 6: "REFUSED"}  # by exit code
-_NUMBERS = ("sizes", "stored", "plain")  # {what: bytes}
+_NUMBERS = ("sizes", "stored", "plain", "counts")  # {what: bytes, or how many}
 _KINDS: Mapping[str, Any] = {
     **dict.fromkeys(("id", "at", "commit", "tag"), str),
     **dict.fromkeys((*_NUMBERS, "phases", "pruned", "failures"), Mapping),
@@ -59,6 +59,7 @@ def remember_backup(
         exit_code=report.exit_code,
         seconds=round(seconds, 1),
         sizes=plain_sizes(manifest) if manifest else {},
+        counts=counts(report.sources),
         stored={one.name: one.size_bytes for one in manifest.archives} if manifest else {},
         plain={one.name: one.plain_bytes for one in manifest.archives} if manifest else {},
         phases=dict(phases or {}),
@@ -131,21 +132,21 @@ def _sentence(entry: Mapping[str, Any]) -> str:
 
 
 def trend_of(
-    entries: list[Mapping[str, Any]], accepted: list[Mapping[str, Any]]
+    entries: list[Mapping[str, Any]], accepted: list[Mapping[str, Any]], what: str = "sizes"
 ) -> list[Mapping[str, int]]:
-    """{source: plain bytes} of the runs that went well and were not odd.
+    """{source: plain bytes}, or with "counts" what it held, of the runs that went well and were not odd.
 
     A size that the operator `accepted` begins a new trend: what was before it says nothing now.
     """
     ids = {entry.get("id") for entry in accepted}
     sizes: list[Mapping[str, int]] = []
     for entry in entries:
-        if entry.get("exit_code") != 0 or not entry.get("sizes"):
+        if entry.get("exit_code") != 0 or not entry.get(what):
             continue
         if entry.get("id") in ids and entry.get("odd"):
-            sizes = [entry["sizes"]] * trend.FEWEST
+            sizes = [entry[what]] * trend.FEWEST
         elif not entry.get("odd"):
-            sizes.append(entry["sizes"])
+            sizes.append(entry[what])
     return sizes
 
 
