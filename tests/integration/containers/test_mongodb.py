@@ -84,9 +84,9 @@ def kept(server: Container) -> list[str]:
     """Files inside, and of podman's own beside it, that hold the password in either form."""
     inside = podman("container", "inspect", "-f", "{{.GraphDriver.Data.UpperDir}}", server.name)
     beside = podman("info", "-f", "{{.Store.GraphRoot}} {{.Store.RunRoot}}").split()
-    words = [word for one in (PASSWORD.encode(), WRITTEN) for word in (b"-e", one)]
-    shown = subprocess.run(
-        ["grep", "-rlaF", "--exclude-dir=overlay", *words, inside, *beside, "/dev/shm"],
+    shown = subprocess.run(  # what is looked for is in no argument list either: they are watched
+        ["grep", "-rlaF", "--exclude-dir=overlay", "-f", "-", inside, *beside, "/dev/shm"],
+        input=PASSWORD.encode() + b"\n" + WRITTEN + b"\n",
         capture_output=True,
         check=False,
     )
