@@ -41,8 +41,8 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils.engine.operations.evidence import VERSION
-from ..module_utils.engine.operations.report_html import page
+from ..module_utils.engine.operations.reports.evidence import VERSION
+from ..module_utils.engine.operations.reports.html import page
 
 
 class FilterModule:

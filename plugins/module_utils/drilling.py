@@ -13,8 +13,8 @@ from .engine.cli.session import Session, now
 from .engine.cli.watch import ProgressFile
 from .engine.errors import LifeboatError, VerifyError
 from .engine.job import Job
-from .engine.operations.catalog import Wanted
-from .engine.operations.drill import Asked, candidate
+from .engine.operations.copies.catalog import Wanted
+from .engine.operations.drills.drill import Asked, candidate
 from .engine.progress import silent
 from .engine.units import parse_instant
 

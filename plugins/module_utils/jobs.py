@@ -18,7 +18,7 @@ from .engine.config import VERSION, parse
 from .engine.errors import UsageError
 from .engine.job import Job
 from .engine.model import Secret
-from .engine.operations.catalog import Wanted
+from .engine.operations.copies.catalog import Wanted
 from .engine.paths import paths
 from .engine.units import parse_instant
 

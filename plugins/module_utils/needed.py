@@ -8,7 +8,7 @@ from datetime import datetime
 from .engine.errors import LifeboatError, UsageError
 from .engine.job import Job
 from .engine.model import SourceRecord
-from .engine.operations.catalog import Wanted, choose, holdings, read_manifest
+from .engine.operations.copies.catalog import Wanted, choose, holdings, read_manifest
 from .engine.packages import named
 
 

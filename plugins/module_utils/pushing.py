@@ -6,10 +6,10 @@ from __future__ import annotations
 from . import arguments, door, jobs
 from .engine.cli.session import now
 from .engine.errors import DestinationError, ReadBackError, UsageError
-from .engine.operations import verify
-from .engine.operations.catalog import Wanted, choose, holdings
-from .engine.operations.mending import mend
-from .engine.operations.replicate import replicate
+from .engine.operations.backup.replicate import replicate
+from .engine.operations.copies.catalog import Wanted, choose, holdings
+from .engine.operations.upkeep import verify
+from .engine.operations.upkeep.mending import mend
 
 _DUE = ("missing", "corrupt", "stored")
 OWN = {"destination": {"type": "dict", "required": True}}

@@ -17,8 +17,8 @@ from .engine.cli.watch import ProgressFile
 from .engine.errors import GateRefused
 from .engine.gate import Ask, answer, decide
 from .engine.job import Job
-from .engine.operations import planning, restore, settle, undecided, undoable
-from .engine.operations.journal import UNDONE, journals
+from .engine.operations.restore import planning, restore, settle, undecided, undoable
+from .engine.operations.restore.journal import UNDONE, journals
 from .engine.progress import silent
 from .engine.registry import FILTERS
 

@@ -102,7 +102,7 @@ from pathlib import Path
 from ..module_utils import arguments, door, jobs
 from ..module_utils.engine.cli import fetch
 from ..module_utils.engine.cli.session import now
-from ..module_utils.engine.operations import catalog
+from ..module_utils.engine.operations.copies import catalog
 
 OWN = {
     "job": {"type": "str", "required": True},

@@ -132,8 +132,8 @@ from ..module_utils import arguments, door, jobs, needed
 from ..module_utils.engine.cli import listing
 from ..module_utils.engine.cli.session import Session, now
 from ..module_utils.engine.errors import UsageError
-from ..module_utils.engine.operations.catalog import Wanted, holdings
-from ..module_utils.engine.operations.history import past
+from ..module_utils.engine.operations.copies.catalog import Wanted, holdings
+from ..module_utils.engine.operations.standing.history import past
 from ..module_utils.engine.packages import missing
 
 OWN = {

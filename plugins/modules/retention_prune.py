@@ -131,7 +131,7 @@ from ..module_utils.engine.cli.prune import (
 )
 from ..module_utils.engine.cli.session import now
 from ..module_utils.engine.errors import DestinationError, PruneRefused
-from ..module_utils.engine.operations import prune
+from ..module_utils.engine.operations.upkeep import prune
 
 
 def main() -> None:

@@ -99,7 +99,7 @@ from ..module_utils.engine.cli.session import now
 from ..module_utils.engine.cli.verify import remember_proofs
 from ..module_utils.engine.cli.watch import ProgressFile
 from ..module_utils.engine.errors import VerifyError
-from ..module_utils.engine.operations import verify
+from ..module_utils.engine.operations.upkeep import verify
 from ..module_utils.engine.progress import silent
 from ..module_utils.engine.registry import FILTERS
 from ..module_utils.looking import Looking

@@ -35,7 +35,7 @@ from lifeboat.job import Job  # noqa: E402
 from lifeboat.manifest import encode  # noqa: E402
 from lifeboat.model import Manifest  # noqa: E402
 from lifeboat.naming import archive_key, backup_id, copies, manifest_key, mark_key, parse_id  # noqa: E402
-from lifeboat.operations import prune  # noqa: E402
+from lifeboat.operations.upkeep import prune  # noqa: E402
 from lifeboat.policy import Keep  # noqa: E402
 from lifeboat.retention import plan  # noqa: E402
 from lifeboat.stored import Mark, Stored  # noqa: E402

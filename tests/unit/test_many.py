@@ -14,7 +14,7 @@ from lifeboat.destinations.local import Local
 from lifeboat.errors import DestinationError
 from lifeboat.job import Job
 from lifeboat.naming import backup_id, catalog_prefix, manifest_key, mark_key
-from lifeboat.operations import catalog
+from lifeboat.operations.copies import catalog
 from lifeboat.stored import Mark, Stored
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from lifeboat.manifest import decode
-from lifeboat.operations.restore_note import restore_note
+from lifeboat.operations.copies.restore_note import restore_note
 from lifeboat.packages import loopback, missing, named, owning
 from lifeboat.registry import SOURCES
 from lifeboat.sources.postgresql.source import PostgreSQL

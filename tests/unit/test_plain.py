@@ -15,8 +15,8 @@ from typing import BinaryIO
 import pytest
 from lifeboat.errors import VerifyError
 from lifeboat.model import Archive, Command, Manifest
-from lifeboat.operations.plain import FetchedArchive, fetch
-from lifeboat.operations.proving import prove_archive
+from lifeboat.operations.copies.plain import FetchedArchive, fetch
+from lifeboat.operations.copies.proving import prove_archive
 from lifeboat.registry import FILTERS
 from lifeboat.stored import Stored
 

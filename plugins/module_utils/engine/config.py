@@ -22,7 +22,7 @@ from .gate import ENVIRONMENTS
 from .job import Job
 from .model import Option, Secret
 from .naming import check_host
-from .operations.runbook import Told
+from .operations.reports.runbook import Told
 from .options import check_options, told_at
 
 VERSION = 1

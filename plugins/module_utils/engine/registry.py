@@ -72,17 +72,17 @@ class _Destinations(Entries):
         return Local
 
     def rclone(self) -> Any:
-        from .destinations.rclone import Rclone
+        from .destinations.rclone.destination import Rclone
 
         return Rclone
 
     def s3(self) -> Any:
-        from .destinations.s3 import S3
+        from .destinations.s3.destination import S3
 
         return S3
 
     def sftp(self) -> Any:
-        from .destinations.sftp import SFTP
+        from .destinations.sftp.destination import SFTP
 
         return SFTP
 

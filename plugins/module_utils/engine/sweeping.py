@@ -12,7 +12,7 @@ from .naming import ARCHIVES, parse_id
 from .stored import Copy, Stored
 
 PRUNED_FOR = timedelta(hours=24)  # whoever reads the archives of a pruned backup gets this long
-ORPHAN_AFTER = timedelta(hours=48)  # since the last sign of life: see operations/writing.py
+ORPHAN_AFTER = timedelta(hours=48)  # since the last sign of life: see operations/backup/writing.py
 PRUNED, ORPHAN = "pruned", "never committed"
 _NEVER = datetime.min.replace(tzinfo=timezone.utc)
 # Marks that are written after the commit: the manifest was here once, and is lost.

@@ -16,9 +16,9 @@ from lifeboat.cli.session import Session
 from lifeboat.destinations.bundle import Bundle
 from lifeboat.destinations.local import Local
 from lifeboat.errors import DestinationError, UnsignedError
-from lifeboat.operations.bundle import write_bundle
-from lifeboat.operations.catalog import read_document
-from lifeboat.operations.replicate import replicate
+from lifeboat.operations.backup.replicate import replicate
+from lifeboat.operations.copies.bundle import write_bundle
+from lifeboat.operations.copies.catalog import read_document
 from lifeboat.paths import paths
 
 from tests.integration.rescue.host import Host

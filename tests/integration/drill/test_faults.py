@@ -131,7 +131,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(host: DrillHost) -> None:
         early = host.told(expected=1)
         late = host.told(
             expected=1,
-            before="import lifeboat.operations.drill_source as d; d.free_bytes = lambda _: 1 << 60",
+            before="import lifeboat.operations.drills.source as d; d.free_bytes = lambda _: 1 << 60",
         )
         assert "a drill needs about" in early["sources"]["db"]["problem"]
         assert "No space left" in json.dumps(late["sources"]["db"])

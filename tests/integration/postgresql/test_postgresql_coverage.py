@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from lifeboat.job import Job
-from lifeboat.operations.coverage import Found, coverage
+from lifeboat.operations.watching.coverage import Found, coverage
 from lifeboat.registry import SOURCES
 from lifeboat.sources.files import Files
 from lifeboat.sources.sqlite.source import SQLite

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from lifeboat.destinations.rclone import Rclone
+from lifeboat.destinations.rclone.destination import Rclone
 from lifeboat.errors import DestinationError
 from lifeboat.model import Secret
 

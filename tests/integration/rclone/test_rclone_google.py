@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lifeboat.destinations.rclone import Rclone
+from lifeboat.destinations.rclone.destination import Rclone
 
 from tests.integration.rescue.host import Host
 from tests.lab.sftp import free_port

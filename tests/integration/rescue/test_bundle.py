@@ -144,7 +144,7 @@ def test_where_a_bundle_was_killed_the_same_command_makes_it(
     host: Host, tmp_path: Path, moment: str
 ) -> None:
     id_, path = host.run(), tmp_path / "shop.tar"
-    before = "import os\nimport lifeboat.operations.bundle as bundle\n"
+    before = "import os\nimport lifeboat.operations.copies.bundle as bundle\n"
     before += f"cut = lambda: os.kill(os.getpid(), 9)\n{CUT_OFF[moment]}"
     killed = host.lifeboat("bundle", id_, str(path), before=before)
     assert killed.returncode == -signal.SIGKILL, killed.stderr

@@ -135,9 +135,9 @@ def test_the_next_run_recovers_by_itself(host: Host) -> None:
     [
         "lifeboat.spool.Spool.commit",
         "lifeboat.destinations.local.Local.store",
-        "lifeboat.operations.lanes.Lane._read_back",
-        "lifeboat.operations.lanes.sha256sums",
-        "lifeboat.operations.history.remember_backup",
+        "lifeboat.operations.backup.lanes.Lane._read_back",
+        "lifeboat.operations.backup.lanes.sha256sums",
+        "lifeboat.operations.standing.history.remember_backup",
     ],
 )
 def test_a_killed_run_leaves_nothing_that_counts(host: Host, place: str) -> None:
@@ -273,11 +273,11 @@ def test_what_was_left_within_the_second_of_the_next_run_goes_too(host: Host) ->
     [
         (
             ("run", "shop"),
-            "import lifeboat.operations.archiving as one; one.Writer._archive = kill",
+            "import lifeboat.operations.backup.archiving as one; one.Writer._archive = kill",
         ),
         (
             ("verify", "shop", "--level", "content", "--identity", "KEY"),
-            "import lifeboat.operations.verify as one; one.plains = kill",
+            "import lifeboat.operations.upkeep.verify as one; one.plains = kill",
         ),
     ],
 )

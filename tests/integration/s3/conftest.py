@@ -18,7 +18,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
-from lifeboat.destinations.s3 import S3
+from lifeboat.destinations.s3.destination import S3
 from lifeboat.model import Secret
 
 from tests.lab import s3 as lab

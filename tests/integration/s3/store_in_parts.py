@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "plugins" / "module_utils"))
 
-from engine.destinations.s3 import S3  # noqa: E402
+from engine.destinations.s3.destination import S3  # noqa: E402
 from engine.model import Secret  # noqa: E402
 from engine.spool import Spool  # noqa: E402
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSResponse
 from lifeboat import naming
-from lifeboat.destinations.s3 import S3
+from lifeboat.destinations.s3.destination import S3
 from lifeboat.errors import ConfigError, DestinationError
 from lifeboat.model import Secret
 from lifeboat.spool import Spool

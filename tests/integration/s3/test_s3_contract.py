@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lifeboat.destinations.s3 import S3
+from lifeboat.destinations.s3.destination import S3
 
 from tests.integration.s3.conftest import MIB, Bucket, s3_at
 from tests.unit.contracts.destination_contract import DestinationContract

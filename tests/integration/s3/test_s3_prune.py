@@ -11,7 +11,7 @@ from lifeboat.job import Job
 from lifeboat.manifest import encode
 from lifeboat.model import Manifest
 from lifeboat.naming import archive_key, backup_id, copies, manifest_key, mark_key, mended_key
-from lifeboat.operations import prune
+from lifeboat.operations.upkeep import prune
 from lifeboat.policy import Keep
 from lifeboat.stored import Mark
 

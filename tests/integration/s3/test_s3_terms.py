@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lifeboat.destinations.s3 import S3
+from lifeboat.destinations.s3.destination import S3
 from lifeboat.errors import DestinationError
 
 from tests.integration.rescue.host import Host

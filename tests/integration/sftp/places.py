@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from lifeboat.destinations.sftp import SFTP
+from lifeboat.destinations.sftp.destination import SFTP
 from lifeboat.model import Secret
 
 from tests.lab import sftp as lab

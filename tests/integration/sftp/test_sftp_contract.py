@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from lifeboat.destinations.sftp import SFTP
+from lifeboat.destinations.sftp.destination import SFTP
 
 from tests.integration.sftp.places import parts, place_at
 from tests.lab import sftp as lab

@@ -18,9 +18,10 @@ from typing import Any
 
 import asyncssh
 import pytest
-from lifeboat.destinations import sftp_session, sftp_stream
-from lifeboat.destinations.sftp import SFTP
-from lifeboat.destinations.sftp_errors import Dropped
+from lifeboat.destinations.sftp import session as sftp_session
+from lifeboat.destinations.sftp import stream as sftp_stream
+from lifeboat.destinations.sftp.destination import SFTP
+from lifeboat.destinations.sftp.errors import Dropped
 from lifeboat.errors import ConfigError, DestinationError
 from lifeboat.model import Secret
 from lifeboat.spool import Spool
@@ -448,7 +449,7 @@ def test_what_a_killed_upload_left_is_swept_and_nothing_younger(
     place = place_at(openssh)
     given = options(openssh, behind_of(place).name)
     code = PRELUDE.split("{before}")[0].format(engine=str(ENGINE)) + (
-        "from lifeboat.destinations.sftp import SFTP\n"
+        "from lifeboat.destinations.sftp.destination import SFTP\n"
         "from lifeboat.model import Secret\n"
         "from lifeboat.spool import Spool\n"
         "from pathlib import Path\n"

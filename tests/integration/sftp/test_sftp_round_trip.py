@@ -118,11 +118,11 @@ def test_a_run_that_is_killed_leaves_a_part_that_the_next_one_sweeps(
 ) -> None:
     host.fill(300_000)
     code = (
-        "import lifeboat.destinations.sftp_stream as stream, time\n"
+        "import lifeboat.destinations.sftp.stream as stream, time\n"
         "class Slow(stream.Upload):\n"
         "    def write(self, block):\n"
         "        super().write(block); time.sleep(0.05)\n"
-        "import lifeboat.destinations.sftp as sftp\n"
+        "import lifeboat.destinations.sftp.destination as sftp\n"
         "sftp.Upload = Slow\n"
     )
     killed = subprocess.Popen(host.argv("run", "shop", before=code), start_new_session=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from lifeboat.destinations.s3 import S3
+from lifeboat.destinations.s3.destination import S3
 
 from tests.integration.s3.conftest import Bucket, s3_at
 from tests.integration.storage.conftest import DRILLED, on_versitygw

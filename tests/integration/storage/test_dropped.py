@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lifeboat.destinations import sftp_session, sftp_stream
+from lifeboat.destinations.sftp import session as sftp_session
+from lifeboat.destinations.sftp import stream as sftp_stream
 from lifeboat.errors import DestinationError
 
 from tests.integration.rescue.host import Host
@@ -149,7 +150,7 @@ def test_a_restore_whose_connection_is_dropped_brings_all_or_leaves_the_old_stat
     host.fill(7)
     size = sum(one.stat().st_size for one in (openssh.files / folder).rglob("*") if one.is_file())
     hurry = (
-        "import lifeboat.destinations.sftp_session as one, lifeboat.destinations.sftp_stream as two\n"
+        "import lifeboat.destinations.sftp.session as one, lifeboat.destinations.sftp.stream as two\n"
         "one.PAUSES_S = two.PAUSES_S = (0.1, 0.2)\n"
     )
 

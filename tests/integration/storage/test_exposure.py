@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from lifeboat.destinations.local import Local
 from lifeboat.errors import DestinationError
-from lifeboat.operations.exposure import Exposure, exposure
-from lifeboat.operations.seal import seal
+from lifeboat.operations.copies.exposure import Exposure, exposure
+from lifeboat.operations.upkeep.seal import seal
 
 from tests.integration.s3.conftest import Bucket, s3_at
 from tests.integration.sftp.places import place_at

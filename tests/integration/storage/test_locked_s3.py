@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from botocore.exceptions import ClientError
-from lifeboat.destinations.s3 import S3
+from lifeboat.destinations.s3.destination import S3
 from lifeboat.naming import archive_key, backup_id, manifest_key
 
 from tests.integration.s3.conftest import Bucket, s3_at

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lifeboat.operations.seal import seal
+from lifeboat.operations.upkeep.seal import seal
 
 from tests.integration.rescue.host import Host
 from tests.integration.s3.conftest import Bucket, make_bucket

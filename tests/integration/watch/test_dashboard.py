@@ -10,7 +10,7 @@ from typing import Any
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
-from lifeboat.operations.metrics import METRICS
+from lifeboat.operations.watching.metrics import METRICS
 
 from tests.unit.docs import markdown
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from lifeboat.cli.listing import mapping, why_not_good
 from lifeboat.job import Job
-from lifeboat.operations.catalog import Holding
+from lifeboat.operations.copies.catalog import Holding
 from lifeboat.stored import Copy, Mark
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)

@@ -13,7 +13,7 @@ import pytest
 from lifeboat.errors import ConfigError, LifeboatError, MissingDependency, ProcessError, UsageError
 from lifeboat.filters.zstd import Zstd
 from lifeboat.model import Archive
-from lifeboat.operations.plain import FetchedArchive
+from lifeboat.operations.copies.plain import FetchedArchive
 from lifeboat.pipeline import Pipeline
 from lifeboat.process import run
 

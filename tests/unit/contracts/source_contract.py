@@ -251,7 +251,7 @@ class SourceContract:
         bulk.mkdir()
         try:
             Taken(source, replace(work, bulk=bulk), tmp_path / "store")
-        except (LifeboatError, OSError) as told:  # a run tells both: operations/backup.py
+        except (LifeboatError, OSError) as told:  # a run tells both: operations/backup/backup.py
             said = " ".join([str(told), getattr(told, "hint", ""), getattr(told, "detail", "")])
             assert "space" in said or "full" in said, said
         assert _programs() == [], _programs()

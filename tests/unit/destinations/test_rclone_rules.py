@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lifeboat.destinations.rclone import Rclone
+from lifeboat.destinations.rclone.destination import Rclone
 from lifeboat.errors import ConfigError, DestinationError
 from lifeboat.model import Secret
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lifeboat.destinations.s3 import S3
-from lifeboat.destinations.s3_upload import Plan
+from lifeboat.destinations.s3.destination import S3
+from lifeboat.destinations.s3.upload import Plan
 from lifeboat.errors import ConfigError, DestinationError, MissingDependency
 
 MIB, GIB, TIB = 1 << 20, 1 << 30, 1 << 40

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from lifeboat.destinations.sftp import SFTP
-from lifeboat.destinations.sftp_place import Hop, hops, known_hosts, login
+from lifeboat.destinations.sftp.destination import SFTP
+from lifeboat.destinations.sftp.place import Hop, hops, known_hosts, login
 from lifeboat.errors import ConfigError, MissingDependency
 from lifeboat.model import Needs, Secret
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from lifeboat import gate, retention, sweeping, trend
-from lifeboat.operations import journal, settle
+from lifeboat.operations.restore import journal, settle
 from lifeboat.paths import Paths, paths
 from lifeboat.stored import Copy
 from lifeboat.units import human_duration

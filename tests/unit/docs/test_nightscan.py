@@ -13,7 +13,7 @@ from lifeboat import config, retention
 from lifeboat.job import Job
 from lifeboat.model import Secret
 from lifeboat.naming import backup_id
-from lifeboat.operations import status
+from lifeboat.operations.standing import status
 from lifeboat.policy import Keep
 from lifeboat.stored import Copy, Mark
 from lifeboat.units import parse_instant

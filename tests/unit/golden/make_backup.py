@@ -65,7 +65,7 @@ def main(version: str) -> None:
     from lifeboat.filters.age import Age
     from lifeboat.filters.zstd import Zstd
     from lifeboat.job import Job
-    from lifeboat.operations.backup import Request, run
+    from lifeboat.operations.backup.backup import Request, run
     from lifeboat.sources.files import Files
     from lifeboat.sources.sqlite.source import SQLite
 

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import pytest
-from lifeboat.operations import alarms
-from lifeboat.operations.alarms import Known, Message, News, Problem
+from lifeboat.operations.watching import alarms
+from lifeboat.operations.watching.alarms import Known, Message, News, Problem
 
 HOUR = 3600.0
 LATE = Problem("shop/disk", "shop", "warning", "shop at disk: newest good is 26h old")

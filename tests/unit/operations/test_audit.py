@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from lifeboat.errors import FormatError
-from lifeboat.operations.audit import append, check, entries
+from lifeboat.operations.standing.audit import append, check, entries
 
 AT = datetime(2026, 11, 21, 2, 0, tzinfo=timezone.utc)
 

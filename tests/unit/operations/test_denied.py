@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from lifeboat.operations import denied
+from lifeboat.operations.standing import denied
 
 NOW = datetime(2026, 11, 21, 21, 0, tzinfo=timezone.utc)
 RECORDED = Path(__file__).parent / "denied.log"  # by a kernel and an auditd, with the role's rules

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from lifeboat.config import parse
 from lifeboat.model import Secret
-from lifeboat.operations.drill_standing import standings
+from lifeboat.operations.drills.standing import standings
 from lifeboat.stored import Copy
 from lifeboat.units import iso
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from lifeboat.model import SourceRecord, Target
-from lifeboat.operations.losses import losses
+from lifeboat.operations.restore.losses import losses
 
 
 def told(now: dict[str, int], then: dict[str, int], **more: Any) -> list[str]:

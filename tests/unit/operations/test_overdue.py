@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 from lifeboat.job import Job
 from lifeboat.naming import backup_id
-from lifeboat.operations.overdue import overdue, said
+from lifeboat.operations.standing.overdue import overdue, said
 from lifeboat.policy import Keep
 from lifeboat.stored import Copy, Mark
 from lifeboat.units import parse_instant

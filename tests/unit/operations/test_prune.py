@@ -25,7 +25,7 @@ from lifeboat.naming import (
     parse_id,
     signature_key,
 )
-from lifeboat.operations import prune
+from lifeboat.operations.upkeep import prune
 from lifeboat.policy import Keep, Schedule
 from lifeboat.signing import sign
 from lifeboat.stored import Mark

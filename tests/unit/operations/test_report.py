@@ -11,11 +11,11 @@ from xml.etree import ElementTree
 
 import pytest
 from lifeboat.errors import MissingDependency, UsageError
-from lifeboat.operations import evidence
-from lifeboat.operations.evidence import period
-from lifeboat.operations.recommend import recommendations
-from lifeboat.operations.report import full_in, growth, of_job
-from lifeboat.operations.report_html import page
+from lifeboat.operations.reports import evidence
+from lifeboat.operations.reports.evidence import period
+from lifeboat.operations.reports.html import page
+from lifeboat.operations.reports.recommend import recommendations
+from lifeboat.operations.reports.report import full_in, growth, of_job
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 HOSTILE = '"><script>alert(1)</script><img src="https://evil.example/x">&\x1b]0;\x00\udcff'

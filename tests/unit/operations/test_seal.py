@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from lifeboat.errors import UsageError
-from lifeboat.operations.seal import Sealed, seal
+from lifeboat.operations.upkeep.seal import Sealed, seal
 
 CLIENT = 65534  # nobody
 ID = "20261121T020000Z-daily-7f3a"

@@ -10,8 +10,8 @@ import pytest
 from lifeboat.errors import RestoreError
 from lifeboat.job import Job
 from lifeboat.model import Swap
-from lifeboat.operations.journal import SWAPPED, advance, begin, journals
-from lifeboat.operations.settle import undo
+from lifeboat.operations.restore.journal import SWAPPED, advance, begin, journals
+from lifeboat.operations.restore.settle import undo
 
 
 class Source:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from lifeboat.errors import DestinationError
 from lifeboat.job import Job, Objectives
-from lifeboat.operations import status
-from lifeboat.operations.claims import claims, proved
-from lifeboat.operations.objectives import measure, standings
+from lifeboat.operations.copies.claims import claims, proved
+from lifeboat.operations.standing import status
+from lifeboat.operations.watching.objectives import measure, standings
 from lifeboat.policy import Schedule
 from lifeboat.stored import Copy, Mark
 

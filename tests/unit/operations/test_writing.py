@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from lifeboat.destinations.local import Local
 from lifeboat.naming import copies
-from lifeboat.operations import writing
-from lifeboat.operations.lanes import Lane
+from lifeboat.operations.backup import writing
+from lifeboat.operations.backup.lanes import Lane
 from lifeboat.progress import silent
 from lifeboat.stored import Copy, Mark, Stored
 from lifeboat.sweeping import ORPHAN, Sweep, sweepable, unfinished_before

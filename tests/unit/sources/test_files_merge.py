@@ -36,7 +36,7 @@ needs_root = pytest.mark.skipif(not ROOT, reason="only root may do that")
 
 
 def compared(source, taken, swap, work):
-    """As operations/restore.py does."""
+    """As operations/restore/restore.py does."""
     with open(source.count(swap, work).path, "rb") as lines:
         return differences(*source.alike(swap, iter(taken.entries), read(lines)))
 

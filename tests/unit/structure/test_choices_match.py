@@ -14,7 +14,7 @@ import yaml
 from ansible_collections.lifeboat.backup.plugins.module_utils import arguments
 from lifeboat import gate, paths, registry
 from lifeboat.configuring import encryption, keeping
-from lifeboat.operations import verify
+from lifeboat.operations.upkeep import verify
 
 ROOT = Path(__file__).resolve().parents[3]
 PLUGINS = "ansible_collections.lifeboat.backup.plugins"

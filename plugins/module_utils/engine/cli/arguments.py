@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..operations.fetching import TIERS
+from ..operations.copies.fetching import TIERS
 
 
 def command(

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..operations import audit
+from ..operations.standing import audit
 from .output import Output, table
 from .session import Session
 from .watch import shown

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..operations import bundle, catalog
+from ..operations.copies import bundle, catalog
 from . import watch
 from .output import Output
 from .session import Session, now, remember

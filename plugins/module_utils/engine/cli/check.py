@@ -14,8 +14,8 @@ from ..copies import copies_findings
 from ..credentials import Credentials
 from ..errors import ConfigError
 from ..keys import key_findings
-from ..operations import twins
-from ..operations.whereabouts import whereabouts
+from ..operations.copies import twins
+from ..operations.standing.whereabouts import whereabouts
 from ..paths import Paths
 from .calendars import check_calendars
 from .output import Output

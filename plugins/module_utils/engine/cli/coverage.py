@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from .. import units
-from ..operations.coverage import TREES, coverage
+from ..operations.watching.coverage import TREES, coverage
 from ..registry import SOURCES
 from .output import Output, table
 from .session import Session

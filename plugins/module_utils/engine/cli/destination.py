@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import UsageError
-from ..operations.exposure import exposures
+from ..operations.copies.exposure import exposures
 from ..options import nearest
 from .output import Output, table
 from .session import Session

@@ -14,10 +14,11 @@ from ..errors import LifeboatError, SourceAbsent, UsageError
 from ..job import Job
 from ..keys import key_findings
 from ..naming import catalog_prefix
-from ..operations import around, status
-from ..operations.catalog import copies_at
-from ..operations.exposure import exposures
-from ..operations.whereabouts import whereabouts
+from ..operations.copies.catalog import copies_at
+from ..operations.copies.exposure import exposures
+from ..operations.restore import around
+from ..operations.standing import status
+from ..operations.standing.whereabouts import whereabouts
 from .calendars import check_calendars
 from .check import refuse_shared_places
 from .drill import identity

@@ -10,10 +10,10 @@ from typing import Any
 
 from ..errors import LifeboatError, UsageError
 from ..job import Job
-from ..operations import drill_record
-from ..operations.catalog import Wanted
-from ..operations.drill import RANDOM, Asked, drill
-from ..operations.drill_report import EVENT, failure, mapping
+from ..operations.copies.catalog import Wanted
+from ..operations.drills import record as drill_record
+from ..operations.drills.drill import RANDOM, Asked, drill
+from ..operations.drills.report import EVENT, failure, mapping
 from ..progress import Event, Listener
 from ..registry import FILTERS
 from ..units import human_duration

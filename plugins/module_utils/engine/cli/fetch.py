@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..job import Job
-from ..operations import catalog
-from ..operations.fetching import DAYS, Fetched, fetch_backup
+from ..operations.copies import catalog
+from ..operations.copies.fetching import DAYS, Fetched, fetch_backup
 from ..units import human_size
 from . import watch
 from .output import Output

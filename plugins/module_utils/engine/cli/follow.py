@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import LifeboatError
 from ..files import holder, read_small
-from ..operations import history
+from ..operations.standing import history
 from ..progress import Event
 from . import watch
 from .output import Output

@@ -14,8 +14,9 @@ from typing import Any
 
 from ..errors import LifeboatError
 from ..model import Command
-from ..operations import alarms, history
-from ..operations.status import CRITICAL, ORDER
+from ..operations.standing import history
+from ..operations.standing.status import CRITICAL, ORDER
+from ..operations.watching import alarms
 from ..process import run
 from ..registry import NOTIFIERS
 from .lookout import Lookout, Told, look, look_around

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..errors import LifeboatError, UsageError
-from ..operations.unlocking import WrongIdentity
+from ..operations.copies.unlocking import WrongIdentity
 from ..progress import Listener
 from .session import Session, remember
 

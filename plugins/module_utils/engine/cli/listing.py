@@ -10,9 +10,10 @@ from typing import Any
 from ..errors import LifeboatError
 from ..files import holder
 from ..job import Job
-from ..operations import catalog, status
-from ..operations.catalog import Holding
-from ..operations.journal import journals
+from ..operations.copies import catalog
+from ..operations.copies.catalog import Holding
+from ..operations.restore.journal import journals
+from ..operations.standing import status
 from ..retention import SKEW
 from ..stored import Copy
 from ..units import human_duration, iso

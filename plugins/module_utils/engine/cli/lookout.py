@@ -19,8 +19,10 @@ from typing import Any
 from ..errors import LifeboatError
 from ..files import lock, make_private, read_small, remove, write
 from ..job import Job
-from ..operations import alarms, audit, denied, drill_record, history, metrics, observe, status
-from ..operations.alarms import Known, Message
+from ..operations.drills import record as drill_record
+from ..operations.standing import audit, denied, history, status
+from ..operations.watching import alarms, metrics, observe
+from ..operations.watching.alarms import Known, Message
 from .session import Session, now
 from .standing import of_job
 from .watch import shown

@@ -12,7 +12,7 @@ from ..errors import LifeboatError
 from ..files import free_bytes
 from ..job import Job
 from ..model import Command
-from ..operations import history
+from ..operations.standing import history
 from ..paths import Paths
 from ..process import run
 from ..units import human_size

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import LifeboatError, UsageError, VerifyError
 from ..job import Job
 from ..naming import check_tag
-from ..operations import catalog
+from ..operations.copies import catalog
 from ..stored import Mark
 from . import watch
 from .output import Output

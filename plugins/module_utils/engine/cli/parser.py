@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..operations.verify import LEVELS
+from ..operations.upkeep.verify import LEVELS
 from ..version import VERSION
 from .arguments import carrying
 from .arguments import command as _command

@@ -15,9 +15,11 @@ from typing import Any
 from ..errors import LifeboatError, PruneRefused, UsageError
 from ..files import lock
 from ..job import Job
-from ..operations import drill_keeping, prune, settle, twins
-from ..operations.journal import SWAPPED, journals
-from ..operations.prune import Planned, Pruned
+from ..operations.copies import twins
+from ..operations.restore import settle
+from ..operations.restore.journal import SWAPPED, journals
+from ..operations.upkeep import drill_keeping, prune
+from ..operations.upkeep.prune import Planned, Pruned
 from ..policy import Keep
 from ..progress import Listener, silent
 from ..units import human_duration

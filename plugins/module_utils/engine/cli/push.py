@@ -8,11 +8,11 @@ from typing import Any
 
 from ..errors import FormatError, LifeboatError, UnsignedError, VerifyError
 from ..job import Job
-from ..operations import catalog
-from ..operations.history import past
-from ..operations.lanes import Outcome
-from ..operations.mending import broken, donors, mend
-from ..operations.replicate import replicate
+from ..operations.backup.lanes import Outcome
+from ..operations.backup.replicate import replicate
+from ..operations.copies import catalog
+from ..operations.standing.history import past
+from ..operations.upkeep.mending import broken, donors, mend
 from ..progress import Listener
 from . import watch
 from .output import Output

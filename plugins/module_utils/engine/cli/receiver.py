@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import receiving
 from ..files import lock
-from ..operations.seal import seal
+from ..operations.upkeep.seal import seal
 from ..paths import Paths
 from .output import Output
 from .prune import prune_

@@ -11,7 +11,7 @@ from .. import fleeting
 from ..errors import LifeboatError
 from ..files import holder
 from ..filters.gpg_home import sweep
-from ..operations.journal import jobs_with_journals
+from ..operations.restore.journal import jobs_with_journals
 from ..progress import Event
 from ..stopped import notes
 from ..throwaway import left

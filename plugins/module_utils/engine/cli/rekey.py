@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..operations import rekey
+from ..operations.upkeep import rekey
 from ..registry import FILTERS
 from . import rescue, watch
 from .incidents import used

@@ -19,14 +19,16 @@ from ..files import write
 from ..job import Job
 from ..keys import key_findings
 from ..model import Manifest
-from ..operations import audit, drill_record, evidence, history, status
-from ..operations.catalog import read_manifest
-from ..operations.coverage import TREES, coverage
-from ..operations.evidence import Evidence, Period
-from ..operations.recommend import recommendations
-from ..operations.report import of_job as numbers_of
-from ..operations.report_html import page
-from ..operations.whereabouts import whereabouts
+from ..operations.copies.catalog import read_manifest
+from ..operations.drills import record as drill_record
+from ..operations.reports import evidence
+from ..operations.reports.evidence import Evidence, Period
+from ..operations.reports.html import page
+from ..operations.reports.recommend import recommendations
+from ..operations.reports.report import of_job as numbers_of
+from ..operations.standing import audit, history, status
+from ..operations.standing.whereabouts import whereabouts
+from ..operations.watching.coverage import TREES, coverage
 from ..registry import SOURCES
 from ..units import iso
 from ..version import VERSION

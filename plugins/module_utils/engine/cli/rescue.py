@@ -13,10 +13,10 @@ from ..errors import UsageError
 from ..gate import Ask, answer, decide
 from ..job import Job
 from ..manifest import commit
-from ..operations import planning, restore, settle, undecided, undoable
-from ..operations.catalog import Wanted
-from ..operations.journal import UNDONE, Journal, journals
-from ..operations.losses import losses
+from ..operations.copies.catalog import Wanted
+from ..operations.restore import planning, restore, settle, undecided, undoable
+from ..operations.restore.journal import UNDONE, Journal, journals
+from ..operations.restore.losses import losses
 from ..registry import FILTERS
 from ..units import counted, human_duration, human_size, iso, parse_instant
 from . import watch

@@ -9,9 +9,9 @@ from typing import Any
 
 from ..errors import LifeboatError
 from ..files import within, write
-from ..operations.drill_record import known
-from ..operations.drill_report import restore_seconds
-from ..operations.runbook import runbook
+from ..operations.drills.record import known
+from ..operations.drills.report import restore_seconds
+from ..operations.reports.runbook import runbook
 from .lookout import Lookout
 from .output import Output
 from .session import Session

@@ -19,9 +19,12 @@ from ..credentials import Credentials
 from ..errors import LifeboatError, LockedError, UsageError
 from ..files import lock, make_private
 from ..job import Job
-from ..operations import backup, history, restore, settle, verify
-from ..operations.journal import DISCARDING, Journal, journals
-from ..operations.journal import sweep as sweep_journals
+from ..operations.backup import backup
+from ..operations.restore import restore, settle
+from ..operations.restore.journal import DISCARDING, Journal, journals
+from ..operations.restore.journal import sweep as sweep_journals
+from ..operations.standing import history
+from ..operations.upkeep import verify
 from ..paths import Paths
 from ..progress import Event, Listener, Phases, Told, silent
 from ..stopped import notes, resume

@@ -8,17 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..job import Job
-from ..operations import (
-    drill_record,
-    drill_report,
-    drill_standing,
-    history,
-    objectives,
-    repository,
-    status,
-)
-from ..operations.claims import CLAIMS
-from ..operations.status import Standing
+from ..operations.copies.claims import CLAIMS
+from ..operations.drills import record as drill_record
+from ..operations.drills import report as drill_report
+from ..operations.drills import standing as drill_standing
+from ..operations.standing import history, repository, status
+from ..operations.standing.status import Standing
+from ..operations.watching import objectives
 from ..units import human_duration, parse_instant
 from .listing import restores
 from .output import Output, table

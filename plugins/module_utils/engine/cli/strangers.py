@@ -9,8 +9,8 @@ from typing import Any
 
 from ..errors import LifeboatError
 from ..job import Job
-from ..operations.backup import Report
-from ..operations.catalog import copies_at
+from ..operations.backup.backup import Report
+from ..operations.copies.catalog import copies_at
 
 
 def told_of_strangers(job: Job, past: Sequence[Mapping[str, Any]], report: Report) -> Report:

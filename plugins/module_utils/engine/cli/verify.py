@@ -9,7 +9,8 @@ from typing import Any
 
 from ..errors import UsageError
 from ..job import Job
-from ..operations import catalog, verify
+from ..operations.copies import catalog
+from ..operations.upkeep import verify
 from ..progress import Listener
 from ..registry import FILTERS
 from ..units import human_duration

@@ -10,7 +10,7 @@ from typing import Any, cast
 from ..errors import FormatError, UsageError
 from ..job import Job
 from ..naming import parse_id
-from ..operations import bundle, catalog
+from ..operations.copies import bundle, catalog
 from ..ports import Destination
 from ..registry import bundle as bundle_at
 from .session import Session

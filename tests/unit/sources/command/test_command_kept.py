@@ -11,8 +11,8 @@ import pytest
 from lifeboat.errors import SourceError, VerifyError
 from lifeboat.job import Job
 from lifeboat.model import Swap, Workspace
-from lifeboat.operations import settle as settle_module
-from lifeboat.operations.journal import (
+from lifeboat.operations.restore import settle as settle_module
+from lifeboat.operations.restore.journal import (
     SWAPPED,
     SWAPPING,
     UNDOING,
@@ -22,7 +22,7 @@ from lifeboat.operations.journal import (
     begin,
     journals,
 )
-from lifeboat.operations.settle import recover, settle, undo
+from lifeboat.operations.restore.settle import recover, settle, undo
 from lifeboat.sources.command.source import CommandSource
 
 from tests.unit.contracts.source_contract import Taken, staged

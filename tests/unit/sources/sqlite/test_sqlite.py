@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from lifeboat.errors import ConfigError, SourceAbsent, SourceError, VerifyError
 from lifeboat.model import Archive
-from lifeboat.operations.plain import FetchedArchive
+from lifeboat.operations.copies.plain import FetchedArchive
 from lifeboat.placement import Placement
 from lifeboat.sources.sqlite import dump, file
 from lifeboat.sources.sqlite import source as module

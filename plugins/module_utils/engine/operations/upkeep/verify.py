@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Verify copies: every stored byte against the manifest, and, with the key, every archive as its format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from ...errors import FormatError, LifeboatError, UnsignedError, UsageError, VerifyError
+from ...files import make_private, workspace
+from ...job import Job
+from ...model import Manifest
+from ...naming import mark_key
+from ...ports import Destination
+from ...progress import Event, Listener, silent
+from ...stored import Mark
+from ..copies.catalog import Holding, Wanted, choose, copies_at, holdings, read_manifest
+from ..copies.metadata import prove_beside
+from ..copies.plain import Decoders, fetch, of_a_decryptor, plains
+from ..copies.proving import prove_archive
+from ..copies.unlocking import require_identity
+from ..restore.restore import Area
+from .mending import donors
+
+LEVELS = ("hashes", "content")
+_SAMPLED_FOR = timedelta(days=5)  # runs are a day apart, and one may fail
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What verifying one copy told.
+
+    state: "intact", "readable", "corrupt", "unsigned" or "unknown" (could not be asked).
+    """
+
+    id: str
+    destination: str
+    state: str
+    problem: str = ""
+    hint: str = ""
+    age_s: int | None = None  # of the data
+    sources: Mapping[str, str] = field(default_factory=dict)  # name: "good", "absent" or "failed"
+    complete: bool = True  # as far as that was asked: of one backup, not of every one
+
+    @property
+    def valid(self) -> bool:
+        return self.state in ("intact", "readable") and self.complete
+
+
+def verify(
+    job: Job,
+    wanted: Wanted,
+    clock: Callable[[], datetime],
+    *,
+    host: str = "",
+    every: bool = False,
+    content: tuple[Area, Decoders, bytes | None] | None = None,
+    listener: Listener = silent,
+) -> list[Finding]:
+    """Verify the wanted backup (or every one) at each destination that has it (or `wanted.at`).
+
+    A copy that proves bad is marked so; one that proves good is marked intact. A destination that
+    cannot be asked is a finding too: not knowing is not valid. A backup that a destination does not
+    have although another has it is corrupt there: a copy is missing.
+    """
+    host = host or job.host
+    listed, lost = holdings(job, host, wanted.at)
+    findings = [Finding("", name, "unknown", str(failure), failure.hint) for name, failure in lost]
+    if not listed:
+        if lost:
+            return findings
+        raise UsageError(f"job {job.name} of host {host} has no backup yet")
+    chosen = listed if every else [choose(listed, wanted, job.name, clock())[0]]
+    asked = [job.destination(wanted.at)] if wanted.at else list(job.destinations)
+    unreachable = {name for name, _failure in lost}
+    for holding in chosen:
+        pruned = {name for name, copy in holding.copies if copy.state == "pruned"}
+        for destination in asked:
+            if destination.name not in unreachable | pruned:
+                found = _one(job, destination, host, holding.id, clock, content, listener)
+                findings.append(replace(found, complete=found.complete or every))
+    return _with_ways_out(job, host, chosen, findings)
+
+
+def _with_ways_out(
+    job: Job, host: str, chosen: Sequence[Holding], findings: Sequence[Finding]
+) -> list[Finding]:
+    """Each corrupt copy with what makes it whole: a good one elsewhere, if this did not prove that bad."""
+    by_id = {one.id: one for one in chosen}
+    told = []
+    for one in findings:
+        if one.state == "corrupt" and one.id in by_id:
+            bad = [
+                other.destination for other in findings if other.id == one.id and not other.valid
+            ]
+            good = donors(by_id[one.id].copies, bad)
+            shown = f"`lifeboat list {job.name}` shows which backups are"
+            way = f"no other copy of {one.id} is known to be good: {shown}"
+            if good and host == job.host:
+                way = f"`lifeboat push {job.name}` stores it there again, from {good[0]}, and proves it"
+            elif good:
+                way = f"`lifeboat push {job.name}` on {host} stores it there again, from {good[0]}"
+            one = replace(one, hint="; ".join(filter(None, (one.hint, way))))
+        told.append(one)
+    return told
+
+
+def overdue(job: Job, clock: Callable[[], datetime], listener: Listener = silent) -> list[Finding]:
+    """Read those copies in full that were read back by sample _SAMPLED_FOR ago or earlier: within a week
+    of its run every copy has been read to its last byte. Those that proved bad are marked so."""
+    due = clock() - _SAMPLED_FOR
+    findings = []
+    for destination in job.destinations:
+        if getattr(destination, "policy", None) is None:
+            continue  # every run reads in full
+        try:
+            found = [
+                copy.id
+                for copy in copies_at(destination, job.host, job.name)
+                if copy.committed
+                and copy.latest("intact", "drilled", "bad", "archived") is None
+                and copy.taken_at <= due
+            ]
+        except LifeboatError as exc:
+            listener(Event("verify", destination.name, problem=str(exc)))
+            continue
+        for id_ in reversed(found):  # the oldest first
+            findings.append(_one(job, destination, job.host, id_, clock, None, listener))
+    return findings
+
+
+def _one(
+    job: Job,
+    destination: Destination,
+    host: str,
+    id_: str,
+    clock: Callable[[], datetime],
+    content: tuple[Area, Decoders, bytes | None] | None,
+    listener: Listener,
+) -> Finding:
+    try:
+        manifest = read_manifest(destination, host, job.name, id_, job.signers)
+    except (
+        UnsignedError
+    ) as exc:  # no mark: what was made before keys were named is not bad for that
+        return Finding(id_, destination.name, "unsigned", _told(exc), exc.hint)
+    except LifeboatError as exc:
+        lost = isinstance(exc, FormatError) or getattr(exc, "missing", False)
+        if lost:  # without a manifest that can be read no archive of it can be used
+            _mark(destination, host, job.name, id_, Mark("bad", clock()), listener)
+        state = "corrupt" if lost else "unknown"
+        return Finding(id_, destination.name, state, _told(exc), exc.hint)
+    try:
+        if content is not None:
+            _area, decoders, identity = content
+            names = {one.name for one in manifest.sources}
+            require_identity(manifest, names, decoders, identity)
+        for archive in manifest.archives:
+            begun = Event("verify", f"{archive.name} at {destination.name}", 0, archive.size_bytes)
+            listener(begun)
+            prove_archive(destination, manifest, archive, _telling(listener, begun))
+            listener(replace(begun, done_bytes=archive.size_bytes, ended=True))
+        if content is not None:
+            prove_beside(manifest, destination)
+            _content(job, destination, manifest, content, listener)
+    except VerifyError as exc:
+        if of_a_decryptor(exc):
+            return Finding(id_, destination.name, "unknown", _told(exc), exc.hint)
+        _mark(destination, host, job.name, id_, Mark("bad", clock()), listener)
+        return Finding(id_, destination.name, "corrupt", _told(exc), exc.hint)
+    except LifeboatError as exc:
+        return Finding(id_, destination.name, "unknown", _told(exc), exc.hint)
+    _mark(destination, host, job.name, id_, Mark("intact", clock()), listener)
+    if content is not None:
+        _mark(destination, host, job.name, id_, Mark("readable", clock()), listener)
+    failed = [one.name for one in manifest.sources if one.status == "failed"]
+    return Finding(
+        id_,
+        destination.name,
+        "readable" if content is not None else "intact",
+        f"it does not hold {', '.join(failed)}: that failed" if failed else "",
+        "choose another one: `lifeboat list` shows those there are" if failed else "",
+        max(0, int((clock() - manifest.taken_at).total_seconds())),
+        {one.name: one.status for one in manifest.sources},
+        not failed,
+    )
+
+
+def _telling(listener: Listener, begun: Event) -> Callable[[int], None]:
+    return lambda size: listener(replace(begun, done_bytes=size))
+
+
+def _content(
+    job: Job,
+    destination: Destination,
+    manifest: Manifest,
+    content: tuple[Area, Decoders, bytes | None],
+    listener: Listener,
+) -> None:
+    """Decrypt, decompress and read every archive to its end, as what it is."""
+    area, decoders, identity = content
+    with workspace(area.spool, make_private(area.runtime)) as work:
+        for record in manifest.sources:
+            if record.status != "good":
+                continue
+            archives = manifest.of_source(record.name)
+            paths = {
+                one.name: fetch(destination, manifest, one, work.bulk, listener) for one in archives
+            }
+            parts = plains(archives, paths, decoders, identity)
+            listener(Event("read", record.name))
+            job.source(record.name).check_content(parts, work)
+            if "inventory" in parts:
+                parts["inventory"].read(lambda stream: stream.read(1))
+            for path in paths.values():
+                path.unlink()
+
+
+def _mark(
+    destination: Destination, host: str, job: str, id_: str, mark: Mark, listener: Listener
+) -> None:
+    """An identity that may only read still verifies; it just cannot say so there."""
+    try:
+        destination.put(mark_key(host, job, id_, mark), b"")
+    except LifeboatError as exc:
+        listener(Event("mark", destination.name, problem=str(exc)))
+
+
+def _told(exc: LifeboatError) -> str:
+    return exc.message + (": " + exc.detail.splitlines()[-1] if exc.detail else "")
+
+
+def worst(findings: Sequence[Finding]) -> bool:
+    """Whether all that was asked for is valid; nothing found is not."""
+    return bool(findings) and all(finding.valid for finding in findings)
