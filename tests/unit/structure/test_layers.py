@@ -120,6 +120,16 @@ def test_operations_never_import_adapters(name: str) -> None:
     assert [other for other in imports(name) if other.startswith(ADAPTERS)] == []
 
 
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("operations")])
+def test_an_operation_imports_no_package_below_its_own(name: str) -> None:
+    """In the order of the docstring of operations/, which names every package."""
+    said = ast.get_docstring(tree(ENGINE / "operations" / "__init__.py")) or ""
+    order = re.findall(r"^ *(\w+) {2,}", said, re.MULTILINE)
+    place = order.index(name.split("/")[1])
+    others = [other.split("/")[1] for other in imports(name) if other.startswith("operations/")]
+    assert [other for other in others if order.index(other) > place] == []
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_imports_are_relative_or_of_the_standard_library(name: str) -> None:
     """At load: a library that an adapter needs is imported inside the function that needs it."""
