@@ -152,7 +152,7 @@ def test_one_lost_destination_does_not_lose_the_other(host: Host) -> None:
     assert host.left_over() == []
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "remove", "grow"])
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove", "grow", "pipe"])
 def test_a_damaged_archive_is_found_and_never_restored(host: Host, damage: str) -> None:
     id_ = host.run()
     archive = host.archive()
@@ -164,8 +164,10 @@ def test_a_damaged_archive_is_found_and_never_restored(host: Host, damage: str) 
     elif damage == "grow":
         content += b"x"
     archive.write_bytes(content)
-    if damage == "remove":
+    if damage in ("remove", "pipe"):
         archive.unlink()
+    if damage == "pipe":
+        os.mkfifo(archive)
     host.fill(7)
 
     restored = host.restore(id_)

@@ -281,8 +281,9 @@ def test_a_link_in_an_objects_place_is_neither_read_nor_replaced(
 def test_a_pipe_in_an_objects_place_holds_nobody(disk: Local, root: Path) -> None:
     (root / MANIFEST).parent.mkdir(parents=True)
     os.mkfifo(root / MANIFEST)
-    with pytest.raises(DestinationError), disk.open(MANIFEST):
+    with pytest.raises(DestinationError, match="no regular file") as told, disk.open(MANIFEST):
         pass
+    assert told.value.missing
     assert keys(disk) == []
 
 

@@ -130,7 +130,7 @@ class Local:
         with self._tree.faults("read", key):
             try:
                 with self._tree.directory(parents) as folder:
-                    stored = tree.open_file(folder, leaf)
+                    stored = self._stored(folder, leaf, key)
                     stored.seek(offset)
             except FileNotFoundError:
                 raise DestinationError(
@@ -138,6 +138,20 @@ class Local:
                 ) from None
         with stored, io.BufferedReader(_Reader(self._tree, key, stored), _BLOCK) as reader:
             yield reader
+
+    def _stored(self, folder: int, leaf: str, key: str) -> io.FileIO:
+        try:
+            return tree.open_file(folder, leaf)
+        except OSError as exc:
+            if exc.errno not in (errno.EISDIR, errno.ELOOP):
+                raise
+            # as `list` sees it: where something else lies in its place, the object is gone
+            told = "a symbolic link" if exc.errno == errno.ELOOP else "no regular file"
+            raise DestinationError(
+                f"destination {self.name}: in the place of {key} lies {told}, which is not ours",
+                hint="somebody else writes there: see who may, and what else is not as it was",
+                missing=True,
+            ) from None
 
     def list(self, prefix: str) -> Iterator[Stored]:
         for key, found in self._files(prefix, prefix.rpartition("/")[2]):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Use cases. They take ports and name no adapter. Packages; each imports only those above it:
+"""Use cases. They take ports and name no adapter.
+
+Packages; each imports only itself and those above it (tests/unit/structure holds this):
 
     copies      what destinations hold, how it is found, proved and brought here
     backup      read once, store everywhere, the manifest last
