@@ -534,7 +534,7 @@ class TestFiles(KeptContract):
     def test_a_directory_that_has_the_number_of_one_that_went_is_not_removed(
         self, source, taken, work, ground
     ):
-        """Its owner removes what was restored; file systems give the number out again."""
+        """Its owner removes what was restored; file systems give the number out again, mostly."""
         swap = staged(source, taken, work)
         side = Path(swap.side)
         inode = side.stat().st_ino
@@ -544,8 +544,8 @@ class TestFiles(KeptContract):
             if side.stat().st_ino == inode:
                 break
             side.rename(ground / str(one))
-        if side.stat().st_ino != inode:
-            pytest.skip("this file system gives no number out again")
+        else:
+            side.mkdir()  # somebody else was given the number meanwhile
         (side / "conf").write_text("root's")
         with pytest.raises(SourceError, match="something else lies at"):
             source.discard(swap)
