@@ -52,6 +52,12 @@ _register_engine()
 _register_collection()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """A door that ran in this process has left a narrow one; tests begin as a login does, in any order."""
+    os.umask(0o022)
+
+
 class _SkipList:
     """Compares skips with the list of allowed ones: `NODE ID -- REASON`, * matches anything."""
 

@@ -175,7 +175,7 @@ def test_where_a_fetch_was_killed_the_same_command_fetches(host: Host, tmp_path:
     id_, into = host.run(), tmp_path / "rescue"
     before = """
 import os
-import lifeboat.operations.fetching as fetching
+import lifeboat.operations.copies.fetching as fetching
 real = fetching.write
 def write(path, content):
     if path.name == "SHA256SUMS":

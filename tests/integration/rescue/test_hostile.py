@@ -285,7 +285,7 @@ def test_a_job_that_cannot_be_recovered_keeps_no_other_waiting(host: Host) -> No
 
     done = host.lifeboat(
         "recover",
-        before="from lifeboat.operations import backup\n"
+        before="from lifeboat.operations.backup import backup\n"
         "def empty(spool, real=backup.empty):\n"
         "    if spool.name == 'blog':\n"
         "        raise OSError(16, 'busy')\n"

@@ -12,7 +12,7 @@ from .host import PHRASE, Host
 
 _KILL = "__import__('os').kill(__import__('os').getpid(), 9)"
 _AT_STEP = """
-import lifeboat.operations.journal as journal, lifeboat.operations.restore as restore
+import lifeboat.operations.restore.journal as journal, lifeboat.operations.restore.restore as restore
 real = journal.save
 def save(directory, one):
     global seen

@@ -3,19 +3,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-
-import pytest
-
 from tests.integration.rescue.host import Host
-
-
-@pytest.fixture(autouse=True)
-def _usual_umask() -> Iterator[None]:
-    before = os.umask(0o022)
-    yield
-    os.umask(before)
 
 
 def test_files_are_0640_and_directories_0750_at_most(host: Host) -> None:

@@ -13,7 +13,7 @@ from .host import Host
 
 # Stops before METHOD of the pruning, until a file is there.
 WAIT = """
-import lifeboat.operations.prune as prune, os, time
+import lifeboat.operations.upkeep.prune as prune, os, time
 real = prune._Pruning.{method}
 def slow(self, given):
     open({planned!r}, "w").close()

@@ -272,7 +272,7 @@ def test_an_undo_stops_and_starts_them_too(host: Host, units: Units) -> None:
 
 DIE = "__import__('os').kill(__import__('os').getpid(), 9)"
 KILL = """
-import lifeboat.operations.around as around
+import lifeboat.operations.restore.around as around
 real = around.{function}
 def killed(job, *words):
     {before}

@@ -108,7 +108,7 @@ def test_a_restore_that_is_taken_back_holds_nobody(host: Host, vault: Host) -> N
 KILL = "__import__('os').kill(__import__('os').getpid(), 9)"
 KILLED = {
     "right after the mark": f"""
-import lifeboat.operations.undecided as undecided
+import lifeboat.operations.restore.undecided as undecided
 real = undecided._put
 def put(*given):
     real(*given)
@@ -147,7 +147,7 @@ def test_a_confirm_that_is_killed_ends_the_wait_once_it_is_complete(
     host.run()
     assert host.restore(older).returncode == 0
     fault = f"""
-import lifeboat.operations.settle as settle
+import lifeboat.operations.restore.settle as settle
 def forget(directory, journal):
     {KILL}
 settle.forget = forget

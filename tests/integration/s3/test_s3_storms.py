@@ -23,7 +23,7 @@ from tests.integration.s3.conftest import Bucket, make_bucket, s3_at
 from tests.lab import s3 as lab
 from tests.unit.contracts.destination_contract import MANIFEST
 
-SOON = "from lifeboat.operations import lanes\nlanes._PAUSE_S = 0.1\n"  # between attempts
+SOON = "from lifeboat.operations.backup import lanes\nlanes._PAUSE_S = 0.1\n"  # between attempts
 SLOW_DOWN = (
     b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 )

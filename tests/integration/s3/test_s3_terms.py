@@ -24,7 +24,7 @@ from tests.unit.contracts.destination_contract import ARCHIVE, BLOCK, MANIFEST, 
 LOCK = {"mode": "governance", "for": "30d"}
 # A server that answers 200 to a lock and keeps none; the ones at hand refuse, or keep it.
 DEAF = """
-from lifeboat.destinations.s3_bucket import Bucket
+from lifeboat.destinations.s3.bucket import Bucket
 heard = Bucket._only_if_absent
 def deaf(self, params, **event):
     heard(self, params, **event)

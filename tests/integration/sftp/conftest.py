@@ -14,14 +14,6 @@ import pytest
 from tests.lab import sftp as lab
 
 
-@pytest.fixture(autouse=True)
-def _usual_umask() -> Iterator[None]:
-    """A module that ran in this process may have left a narrower one, and the login is another user."""
-    before = os.umask(0o022)
-    yield
-    os.umask(before)
-
-
 @pytest.fixture(scope="session")
 def area() -> Iterator[Path]:
     """A directory that another user may walk to, and a chroot may be in: no part of it is writable."""

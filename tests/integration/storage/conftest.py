@@ -19,7 +19,7 @@ from tests.integration.s3.conftest import (  # noqa: F401
     moto,
     moto_root,
 )
-from tests.integration.sftp.conftest import _usual_umask, area, openssh  # noqa: F401
+from tests.integration.sftp.conftest import area, openssh  # noqa: F401
 from tests.lab import s3 as lab
 
 policies = importlib.import_module(

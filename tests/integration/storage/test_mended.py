@@ -130,7 +130,7 @@ def test_what_was_killed_while_healing_is_corrupt_still_and_healed_by_the_next(
     damaged(host, place, archive_key(host))
     assert host.lifeboat("verify", "shop").returncode == 1
     kill = (
-        "import os, signal\nfrom lifeboat.operations import mending\n"
+        "import os, signal\nfrom lifeboat.operations.upkeep import mending\n"
         "mending.{step} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
     )
     for step in ("store_beside", "say_mended"):

@@ -38,7 +38,7 @@ _s.datetime = _Then
 DENIED = Path(__file__).resolve().parents[2] / "unit/operations/denied.log"  # a real kernel's
 AUDITD = """
 import pathlib as _p
-import lifeboat.operations.denied as _k
+import lifeboat.operations.standing.denied as _k
 _k.LOG = _p.Path({log!r})
 """
 CAUSES = [

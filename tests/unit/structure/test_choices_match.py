@@ -17,6 +17,7 @@ from lifeboat.configuring import encryption, keeping
 from lifeboat.operations.upkeep import verify
 
 ROOT = Path(__file__).resolve().parents[3]
+ENGINE = ROOT / "plugins" / "module_utils" / "engine"
 PLUGINS = "ansible_collections.lifeboat.backup.plugins"
 MODULES = sorted(path.stem for path in ROOT.glob("plugins/modules/*.py"))
 FRAGMENTS = sorted(
@@ -96,15 +97,10 @@ def test_a_kind_is_registered_under_its_name(kinds: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *(
-            path.relative_to(ROOT / "plugins/module_utils/engine").with_suffix("").as_posix()
-            for path in ROOT.glob("plugins/module_utils/engine/sources/**/*.py")
-            if path.stem != "__init__"
-        ),
-        *(
-            f"destinations/{path.stem}"
-            for path in ROOT.glob("plugins/module_utils/engine/destinations/*.py")
-        ),
+        path.relative_to(ENGINE).with_suffix("").as_posix()
+        for kinds in ("sources", "destinations")
+        for path in ENGINE.glob(f"{kinds}/**/*.py")
+        if path.stem != "__init__"
     ],
 )
 def test_every_adapter_with_a_kind_is_registered(name: str) -> None:
