@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,17 @@ class TestRcloneBucket(DestinationContract):
         with pytest.raises(DestinationError, match="bytes arrived"):
             place.store(ARCHIVE, Short(tmp_path / "spool", BLOCK))
         assert sorted(self.bucket.open_uploads()) == ["hosts/other", "other"]
+
+    def test_it_is_stopped_at_once_where_nobody_may_interrupt(
+        self, place: Rclone, tmp_path: Path
+    ) -> None:
+        """As below nohup, or a shell's &: programs that start there never see SIGINT."""
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        begun = time.monotonic()
+        try:
+            with pytest.raises(DestinationError, match="bytes arrived"):
+                place.store(ARCHIVE, Short(tmp_path / "spool", BLOCK))
+        finally:
+            signal.signal(signal.SIGINT, before)
+        assert time.monotonic() - begun < 8  # else it is given ten seconds
+        assert self.unfinished(place) == []

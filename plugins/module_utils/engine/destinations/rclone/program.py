@@ -84,7 +84,7 @@ class Remote:
                 except BrokenPipeError:
                     pass  # it has ended, and its status says why
                 except BaseException:
-                    started.end(signal.SIGINT, _PATIENCE_S)
+                    started.end(signal.SIGTERM, _PATIENCE_S)
                     raise
                 try:
                     started.process.stdin.close()
