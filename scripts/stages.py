@@ -195,7 +195,7 @@ def pytest(name: str) -> Count:
     report = REPORTS / f"{name.replace('/', '-')}.xml"
     report.unlink(missing_ok=True)
     started = time.monotonic()
-    command = [BIN / "python", "-m", "pytest", folder, "-n2", "-q", f"--junit-xml={report}"]
+    command = [BIN / "python", "-m", "pytest", folder, "-n3", "-q", f"--junit-xml={report}"]
     status = subprocess.run([str(word) for word in command], cwd=ROOT, check=False).returncode
     count = read_report(report)
     if status != 0 and count.failed == 0:
