@@ -220,6 +220,7 @@ def test_a_drill_host_gets_an_identity_and_drills_with_it_what_another_host_back
     assert again.unchanged, again.output[-3000:]
 
 
+@pytest.mark.nightly
 def test_a_drill_host_of_many_jobs_has_rights_to_each_of_them_and_to_nothing_else(
     site: Site, aws: dict[str, Any], moto: str
 ) -> None:
