@@ -89,15 +89,15 @@ def _job(job: Job) -> Iterator[str]:
         yield pages.ONE.format(**names, source=source.name, what=_what(source))
         if source.needs().replaces:
             yield pages.PART.format(**names, source=source.name, path=source.needs().replaces[0])
-        if source.kind in trouble.TABLES:
-            yield _table_lost(job, source)
+        lost: tuple[str, str] | None = getattr(source, "lost_table", None)
+        if lost is not None:
+            yield _table_lost(job, source, *lost)
     yield pages.ALL.format(**names)
     yield pages.CORRUPT.format(**names)
     yield pages.AFTER.format(**names)
 
 
-def _table_lost(job: Job, source: Source) -> str:
-    table, how = trouble.TABLES[source.kind]
+def _table_lost(job: Job, source: Source, table: str, how: str) -> str:
     into = f"{source.name}_then".replace("-", "_")
     how = how.replace("{into}", into)
     how = how.replace("DATABASE", str(source.__dict__.get("database") or "DATABASE"))

@@ -3,22 +3,6 @@
 
 from __future__ import annotations
 
-_MARIADB = (
-    "orders",
-    "- it is gone: `CREATE TABLE DATABASE.orders LIKE {into}.orders`; then\n"
-    "- rows: `INSERT IGNORE INTO DATABASE.orders SELECT * FROM {into}.orders`",
-)
-# {kind of source: (a table as its name is written there, how to take it over)}
-TABLES = {
-    "postgresql": (
-        "public.orders",
-        '- it is gone: `pg_dump -t "$WHAT" {into} | psql DATABASE`\n'
-        '- rows: `pg_dump -a --inserts --on-conflict-do-nothing -t "$WHAT" {into} | psql DATABASE`',
-    ),
-    "mariadb": _MARIADB,
-    "mysql": _MARIADB,
-}
-
 TABLE_LOST = """
 ### A table of {source} was dropped, or rows of it were deleted
 

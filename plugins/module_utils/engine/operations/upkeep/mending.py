@@ -31,7 +31,7 @@ from ...stored import Copy, Mark
 from ..backup.backup import empty
 from ..backup.lanes import Outcome
 from ..backup.replicate import Finished, kept_marks
-from ..copies.catalog import copies_at, put_mark, read_document, read_signature
+from ..copies.catalog import copy_at, put_mark, read_document, read_signature
 from ..copies.metadata import prove_note
 from ..copies.plain import fetch
 from ..copies.proving import prove_archive, prove_small
@@ -60,7 +60,7 @@ def mend(
     manifest, document = read_document(from_, host, job, id_, signers)
     signature = read_signature(from_, manifest, document, signers)
     work = _Mending(to, manifest, clock, listener)
-    there = next((copy for copy in copies_at(to, host, job) if copy.id == id_), None)
+    there = _there(to, host, job, id_)
     empty(spool)
     try:
         work.check_manifest(document, signers)
@@ -76,6 +76,15 @@ def mend(
     finally:
         empty(spool)
     return Outcome(to.name, "intact", problems, remarks=(AGAIN,))
+
+
+def _there(to: Destination, host: str, job: str, id_: str) -> Copy | None:
+    try:
+        return copy_at(to, host, job, id_)
+    except DestinationError as exc:
+        if exc.missing:
+            return None
+        raise
 
 
 def store_beside(to: Destination, key: str, path: Path, size_bytes: int) -> None:

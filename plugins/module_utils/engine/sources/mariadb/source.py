@@ -44,6 +44,11 @@ class MariaDB:
     """
 
     kind = "mariadb"
+    lost_table = (  # for the runbook: a table as its name is written, how to take it over
+        "orders",
+        "- it is gone: `CREATE TABLE DATABASE.orders LIKE {into}.orders`; then\n"
+        "- rows: `INSERT IGNORE INTO DATABASE.orders SELECT * FROM {into}.orders`",
+    )
     packages = (
         r"(mariadb|mysql|mysql-community|default-mysql)-(client|server)(-core)?(-[0-9]+(\.[0-9]+)?)?",
     )

@@ -41,6 +41,11 @@ class PostgreSQL:
     """
 
     kind = "postgresql"
+    lost_table = (  # for the runbook: a table as its name is written, how to take it over
+        "public.orders",
+        '- it is gone: `pg_dump -t "$WHAT" {into} | psql DATABASE`\n'
+        '- rows: `pg_dump -a --inserts --on-conflict-do-nothing -t "$WHAT" {into} | psql DATABASE`',
+    )
     packages = (
         r"postgresql(-client|-contrib)?(-[0-9]+(\.[0-9]+)?)?",
         r"postgresql-pl(perl|python3|tcl)-[0-9]+",
