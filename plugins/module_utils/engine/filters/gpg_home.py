@@ -14,14 +14,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import LifeboatError
 from ..files import remove
 from ..fleeting import candidates
 from ..model import Command
-from ..process import Started
+from ..process import Started, run
 
 PREFIX = "lifeboat-gpg-"
 _MEMORY = ("tmpfs", "ramfs")
@@ -91,13 +91,20 @@ def sweep(place: Path | None = None) -> list[str]:
                 continue
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                remove(left)  # an agent without its socket ends by itself
+                _end_agent(left)
+                remove(left)
                 gone.append(str(left))
             except OSError:
                 continue
             finally:
                 os.close(held)
     return gone
+
+
+def _end_agent(left: Path) -> None:
+    """One without its socket ends by itself; where inotify is used up, only after a minute."""
+    with suppress(LifeboatError):
+        run(Command(("gpgconf", "--homedir", str(left), "--kill", "all")), timeout_s=10)
 
 
 def in_memory(path: Path, mounts: str = "") -> bool:
