@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from functools import lru_cache
 
@@ -186,6 +186,16 @@ def copies(objects: Iterable[Stored]) -> list[Copy]:
         found = list(_replaced(found))
     found.sort(key=lambda copy: copy.id, reverse=True)
     return found
+
+
+def marks(objects: Iterable[Stored], kinds: Collection[str]) -> Iterator[tuple[str, Mark]]:
+    """(id, mark) for each mark of these kinds below one catalog prefix, in the order of the listing."""
+    for stored in objects:
+        id_, _dot, rest = stored.key.rpartition("/")[2].partition(".")
+        if rest.partition("-")[0] in kinds and _ID.fullmatch(id_):
+            mark = _parse_mark(rest)
+            if mark is not None:
+                yield id_, mark
 
 
 def _replaced(found: list[Copy]) -> Iterator[Copy]:

@@ -13,15 +13,15 @@ from .host import Host
 
 # Stops before METHOD of the pruning, until a file is there.
 WAIT = """
-import lifeboat.operations.upkeep.prune as prune, os, time
-real = prune._Pruning.{method}
+import lifeboat.operations.upkeep.pruning as pruning, os, time
+real = pruning.Pruning.{method}
 def slow(self, given):
     open({planned!r}, "w").close()
     until = time.monotonic() + 60
     while not os.path.exists({go!r}) and time.monotonic() < until:
         time.sleep(0.02)
     return real(self, given)
-prune._Pruning.{method} = slow
+pruning.Pruning.{method} = slow
 """
 
 

@@ -25,7 +25,7 @@ from lifeboat.naming import (
     parse_id,
     signature_key,
 )
-from lifeboat.operations.upkeep import prune
+from lifeboat.operations.upkeep import prune, pruning
 from lifeboat.policy import Keep, Schedule
 from lifeboat.signing import sign
 from lifeboat.stored import Mark
@@ -92,7 +92,7 @@ class Place:
     def plan(self, now: datetime = NOW, **given: str) -> list[prune.Planned]:
         return prune.plan(self.job, now, **given)
 
-    def prune(self, now: datetime = NOW, **given: object) -> prune.Pruned:
+    def prune(self, now: datetime = NOW, **given: object) -> pruning.Pruned:
         (done,) = prune.apply(self.job, self.plan(now), lambda: now, **given)  # type: ignore[arg-type]
         return done
 
@@ -184,7 +184,7 @@ def test_a_plan_changes_nothing_and_pruning_again_changes_nothing(place: Place) 
     assert place.everything() == before
     place.prune()
     before = place.everything()
-    assert place.prune() == prune.Pruned("disk")
+    assert place.prune() == pruning.Pruned("disk")
     assert place.everything() == before
 
 
@@ -342,6 +342,75 @@ def test_thousands_go_in_batches_of_a_thousand(place: Place) -> None:
 
 
 # -- the limit
+
+
+def watched(place: Place, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a pruning asks of the destination from now on: "look", "mark ID" and "delete ID"."""
+    asked: list[str] = []
+    real_list, real_put, real_delete = place.local.list, place.local.put, place.local.delete
+
+    def listed(prefix: str) -> object:
+        if prefix == f"catalog/{HOST}/shop/":
+            asked.append("look")
+        return real_list(prefix)
+
+    def put(key: str, content: bytes) -> None:
+        asked.append("mark " + Path(key).name[:26])
+        real_put(key, content)
+
+    def delete(key: str) -> None:
+        asked.append("delete " + Path(key).name[:26])
+        real_delete(key)
+
+    monkeypatch.setattr(place.local, "list", listed)
+    monkeypatch.setattr(place.local, "put", put)
+    monkeypatch.setattr(place.local, "delete", delete)
+    return asked
+
+
+def test_between_marks_and_deletion_the_catalog_is_read_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "_BATCH", 10)
+    going = [id_[:26] for id_ in place.good(30)[5:]]
+    planned = place.plan()
+    asked = watched(place, monkeypatch)
+
+    (done,) = prune.apply(place.job, planned, lambda: NOW, limit=False)
+
+    assert [id_[:26] for id_ in done.pruned] == going
+    look = asked.index("look")
+    assert asked[:look] == ["mark " + id_ for id_ in going]
+    assert asked[look + 1 :] == ["delete " + id_ for id_ in going]
+
+
+@pytest.mark.parametrize("limit", ["_MARKING_S", "_ROUND_S"])
+def test_no_mark_is_older_than_minutes_when_its_backup_goes(
+    place: Place, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    """A slow destination: there is time for one mark, or for one batch, before it must be looked again."""
+    monkeypatch.setattr(pruning, limit, -1.0)
+    monkeypatch.setattr(pruning, "_BATCH", 1)
+    first, second = place.good(7)[5:]
+    planned = place.plan()
+    asked = watched(place, monkeypatch)
+    real_put, said = place.local.put, []
+
+    def put(key: str, content: bytes) -> None:
+        """Somebody pins the second one when the first has gone."""
+        if second in key and not said and any("delete" in one for one in asked):
+            said.append(key)
+            place.mark(second, "pin")
+        real_put(key, content)
+
+    monkeypatch.setattr(place.local, "put", put)
+    (done,) = prune.apply(place.job, planned, lambda: NOW, limit=False)
+
+    assert done.pruned == (first,)
+    assert dict(done.retained) == {second: "somebody has given it a pin meanwhile"}
+    one = [word + first[:26] for word in ("mark ", "delete ")]
+    assert asked[-4:] == ["look", one[1], "mark " + second[:26], "look"]
+    assert second in place.ids()
 
 
 def test_a_run_deletes_at_most_half_unless_told_to(place: Place) -> None:

@@ -19,7 +19,8 @@ from ..operations.copies import twins
 from ..operations.restore import settle
 from ..operations.restore.journal import SWAPPED, journals
 from ..operations.upkeep import drill_keeping, prune
-from ..operations.upkeep.prune import Planned, Pruned
+from ..operations.upkeep.prune import Planned
+from ..operations.upkeep.pruning import Pruned, name_of
 from ..policy import Keep
 from ..progress import Listener, silent
 from ..units import human_duration
@@ -183,7 +184,7 @@ def planned_mapping(one: Planned, job: Job) -> dict[str, Any]:
         "expired": [{"id": copy.id, "why": why} for copy, why in made.expired] if made else [],
         "deferred": [{"id": copy.id, "why": why} for copy, why in made.deferred] if made else [],
         "sweeps": [{"id": sweep.id, "why": sweep.why} for sweep in one.sweeps],
-        "reports": [{"id": prune.name_of(key), "why": _OUTDATED} for key in one.reports],
+        "reports": [{"id": name_of(key), "why": _OUTDATED} for key in one.reports],
         "misdated": [{"id": id_, "why": why} for id_, why in one.misdated],
     }
 

@@ -2,44 +2,32 @@
 """Prune: make the plan of each destination, and carry out exactly that plan.
 
 A backup goes in two steps, so that a reader is never cut off: its manifest is replaced by a `pruned`
-mark now; its archives go on the first prune at least 24 h later.
+mark now; its archives go on the first prune at least 24 h later. How one goes is in `pruning`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import islice
-from typing import Callable, TypeVar
+from typing import Callable
 
 from ... import retention
-from ...errors import DestinationError, LifeboatError
+from ...errors import LifeboatError
 from ...job import Job
-from ...naming import (
-    MENDED,
-    archive_prefix,
-    archives_prefix,
-    catalog_prefix,
-    copies,
-    manifest_key,
-    mark_key,
-    signature_key,
-)
+from ...naming import archives_prefix, catalog_prefix, copies, manifest_key, mark_key
 from ...ports import Destination
-from ...progress import Event, Listener, silent
+from ...progress import Listener, silent
 from ...retention import Plan
-from ...stored import Copy, Mark
-from ...sweeping import ORPHAN, Sweep, id_of, sweepable, unfinished_before
+from ...stored import Copy
+from ...sweeping import ORPHAN, Sweep, sweepable, unfinished_before
 from ...units import human_duration
 from ..standing.status import limits
 from . import places
 from .drill_keeping import outdated
+from .pruning import Pruned, Pruning, name_of
 
-_BATCH = 1000  # keys that one request deletes, where a destination can
-_FEW_IDS = 100  # are listed one by one; for more the whole prefix is listed once
 _CLOCKS = timedelta(hours=48)  # between a host's clock and a destination's: more is a wrong date
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -57,20 +45,6 @@ class Planned:
     unfinished_before: datetime | None = None  # uploads that began then or later stay
     misdated: tuple[tuple[str, str], ...] = ()  # (id, why) of a mark that does not count
     reports: tuple[str, ...] = ()  # keys of reports of drills that nobody reads any more
-
-
-@dataclass(frozen=True)
-class Pruned:
-    """What pruning one destination did."""
-
-    destination: str
-    pruned: tuple[str, ...] = ()  # ids whose manifest is gone
-    swept: tuple[str, ...] = ()  # ids whose archives are gone
-    uploads: tuple[str, ...] = ()  # unfinished ones that are gone
-    retained: tuple[tuple[str, str], ...] = ()  # (id, why) of what the destination does not let go
-    failure: str = ""
-    excess: str = ""  # why nothing was done
-    reports: tuple[str, ...] = ()  # of drills, by key, that are gone
 
 
 def plan(job: Job, now: datetime, *, held: str = "", host: str = "") -> list[Planned]:
@@ -107,11 +81,6 @@ def only(planned: Sequence[Planned], allowed: Mapping[str, Collection[str]]) -> 
             one = replace(one, plan=made, sweeps=sweeps, reports=reports)
         narrowed.append(one)
     return narrowed
-
-
-def name_of(key: str) -> str:
-    """What a plan calls a report: its name within the job's catalog."""
-    return key.rpartition("/")[2]
 
 
 def _plan_one(job: Job, destination: Destination, host: str, now: datetime, held: str) -> Planned:
@@ -192,7 +161,7 @@ def _apply_one(
         return Pruned(planned.destination, failure=planned.failure)
     if planned.excess and limit:
         return Pruned(planned.destination, excess=planned.excess)
-    one = _Pruning(job.destination(planned.destination), host, job.name, clock, listener)
+    one = Pruning(job.destination(planned.destination), host, job.name, clock, listener)
     try:
         one.prune(planned.plan.expired)
         if not planned.plan.held:
@@ -202,145 +171,3 @@ def _apply_one(
     except LifeboatError as exc:
         return one.done(str(exc))
     return one.done()
-
-
-class _Pruning:
-    """One destination while it is pruned; remembers what was done, also when it ends in the middle."""
-
-    def __init__(
-        self,
-        destination: Destination,
-        host: str,
-        job: str,
-        clock: Callable[[], datetime],
-        listener: Listener,
-    ) -> None:
-        self._destination, self._host, self._job = destination, host, job
-        self._clock, self._listener = clock, listener
-        self._pruned: list[str] = []
-        self._swept: list[str] = []
-        self._uploads: list[str] = []
-        self._reports: list[str] = []
-        self._retained: dict[str, str] = {}
-
-    def done(self, failure: str = "") -> Pruned:
-        return Pruned(
-            self._destination.name,
-            tuple(self._pruned),
-            tuple(self._swept),
-            tuple(self._uploads),
-            tuple(self._retained.items()),
-            failure,
-            reports=tuple(self._reports),
-        )
-
-    def prune(self, expired: Sequence[tuple[Copy, str]]) -> None:
-        """Mark first: a manifest that vanishes without one looks lost."""
-        for batch in _batches(expired):
-            for copy, why in batch:
-                self._tell("prune", copy.id, why)
-                if copy.latest("pruned") is None:
-                    self._mark(copy.id)
-            stay = self._wanted_since(batch)
-            self._retained.update(stay)
-            going = [copy for copy, _why in batch if copy.id not in stay]
-            keys = {manifest_key(self._host, self._job, copy.id): copy for copy in going}
-            for key, why_not in self._delete(list(keys)).items():
-                self._retained[keys.pop(key).id] = why_not
-            gone = [copy.id for copy in keys.values() if copy.signed]
-            self._delete([signature_key(self._host, self._job, id_) for id_ in gone])
-            mended = [key for key, copy in keys.items() if copy.latest("mended")]
-            for key in mended:
-                self._delete([one.key for one in self._destination.list(key) if MENDED in one.key])
-            for copy in keys.values():
-                self._pruned.append(copy.id)
-                if copy.latest("pruned") is not None:
-                    self._mark(copy.id)  # the archives stay for a day from now, not from then
-
-    def sweep(self, sweeps: Sequence[Sweep]) -> None:
-        ids = {one.id for one in sweeps if one.why != ORPHAN or not self._committed(one.id)}
-        for one in sweeps:
-            self._tell("sweep", one.id, one.why)
-        for batch in _batches(self._archives(ids)):
-            for key, why_not in self._delete(batch).items():
-                self._retained[id_of(key)] = why_not
-        self._swept += sorted(ids - set(self._retained))
-
-    def forget(self, reports: Sequence[str]) -> None:
-        """Reports of drills."""
-        for batch in _batches(reports):
-            stay = self._delete(batch)
-            self._reports += [key for key in batch if key not in stay]
-            self._retained.update({name_of(key): why for key, why in stay.items()})
-
-    def clean(self, before: datetime | None) -> None:
-        """Unfinished uploads of anybody who is gone."""
-        prefix = archives_prefix(self._host, self._job)
-        try:
-            self._uploads += self._destination.sweep(prefix, before) if before else ()
-        except DestinationError as exc:
-            if not exc.permanent:
-                raise
-            self._listener(Event("clean", self._destination.name, problem=str(exc)))
-
-    def _wanted_since(self, batch: Sequence[tuple[Copy, str]]) -> dict[str, str]:
-        """{id: why} of those that somebody has asked to keep, or to restore, since the plan was made.
-
-        They are marked `pruned` by now: whoever asks for one still later sees that.
-        """
-        listed = copies(self._destination.list(catalog_prefix(self._host, self._job)))
-        held = retention.undecided(listed, self._clock())
-        there, stay = {copy.id: copy for copy in listed}, {}
-        for copy, _why in batch:
-            said = set(there.get(copy.id, copy).marks) - set(copy.marks)
-            kinds = sorted({mark.kind for mark in said} & {"pin", "tag"})
-            if held or kinds:
-                stay[copy.id] = held or f"somebody has given it a {kinds[0]} meanwhile"
-        return stay
-
-    def _mark(self, id_: str) -> None:
-        mark = Mark("pruned", self._clock())
-        self._destination.put(mark_key(self._host, self._job, id_, mark), b"")
-
-    def _committed(self, id_: str) -> bool:
-        """Whether there is a manifest by now, though there was none when the plan was made."""
-        key = manifest_key(self._host, self._job, id_)  # a signature's name begins with it
-        return any(one.key == key for one in self._destination.list(key))
-
-    def _archives(self, ids: Collection[str]) -> Iterator[str]:
-        """The keys of all archives of these ids, never all in memory."""
-        if len(ids) <= _FEW_IDS:
-            prefixes = [archive_prefix(self._host, self._job, id_) for id_ in sorted(ids)]
-        else:
-            prefixes = [archives_prefix(self._host, self._job)]
-        for prefix in prefixes:
-            for stored in self._destination.list(prefix):
-                if id_of(stored.key) in ids:
-                    yield stored.key
-
-    def _delete(self, keys: Sequence[str]) -> Mapping[str, str]:
-        """{key: why} of those that stay. A refusal is told, and is no reason to stop."""
-        many = getattr(self._destination, "delete_many", None)
-        if many is not None and keys:
-            told: Mapping[str, str] = many(keys)
-            return told
-        stay = {}
-        for key in keys:
-            try:
-                self._destination.delete(key)
-            except DestinationError as exc:
-                if not exc.permanent:
-                    raise
-                stay[key] = str(exc)
-        return stay
-
-    def _tell(self, phase: str, id_: str, why: str) -> None:
-        self._listener(Event(phase, f"{id_} at {self._destination.name}: {why}", ended=True))
-
-
-def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
-    left = iter(items)
-    batch = list(islice(left, _BATCH))
-    while batch:
-        yield batch
-        batch = list(islice(left, _BATCH))
