@@ -88,7 +88,7 @@ LEFT_OUT = ["--exclude", "contenttypes", "--exclude", "auth.permission"]
 
 
 class Shop:
-    """The application, and the host that backs it up as docs/configuration.md shows."""
+    """The application, and the host that backs it up as docs/sources.md shows."""
 
     def __init__(self, base: Path, model: Path) -> None:
         self.host = Host(base)

@@ -20,6 +20,8 @@ README = ROOT / "README.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 DESIGN = ROOT / "docs/design.md"
 CONFIGURATION = ROOT / "docs/configuration.md"
+SOURCES = ROOT / "docs/sources.md"
+DESTINATIONS = ROOT / "docs/destinations.md"
 COMMAND = ROOT / "docs/command.md"
 
 

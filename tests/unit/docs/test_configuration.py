@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""docs/configuration.md has every key that the engine takes, with its values and default, and no other."""
+"""The pages of the configuration have every key that the engine takes, with its values and default, no other."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from lifeboat.registry import DESTINATIONS, SOURCES
 
 from tests.unit.docs import markdown
 from tests.unit.docs.markdown import CONFIGURATION, README, ROOT
+
+PAGES = (CONFIGURATION, markdown.SOURCES, markdown.DESTINATIONS)
 
 KINDS = {
     "text": "text",
@@ -54,6 +56,8 @@ TABLES = {
     **{f"Destination {kind}": made.options for kind, made in DESTINATIONS.items()},
 }
 
+WRITTEN = {heading: rows for page in PAGES for heading, rows in markdown.tables(page).items()}
+
 
 def row(option: Option) -> list[str]:
     """The first three cells of an option's row."""
@@ -72,24 +76,24 @@ def row(option: Option) -> list[str]:
 
 @pytest.mark.parametrize("heading", TABLES)
 def test_a_table_has_the_keys_that_the_engine_takes(heading: str) -> None:
-    written = [cells[:3] for cells in markdown.tables(CONFIGURATION)[heading]]
+    written = [cells[:3] for cells in WRITTEN[heading]]
     assert written == [row(option) for option in TABLES[heading]]
 
 
 @pytest.mark.parametrize("heading", TABLES)
 def test_every_key_is_explained(heading: str) -> None:
-    assert [cells for cells in markdown.tables(CONFIGURATION)[heading] if not cells[3]] == []
+    assert [cells for cells in WRITTEN[heading] if not cells[3]] == []
 
 
 def test_every_kind_has_its_section_and_no_other_has() -> None:
-    sections = {one for one in markdown.headings(CONFIGURATION) if " " in one}
+    sections = {one for page in PAGES for one in markdown.headings(page) if " " in one}
     written = {one for one in sections if one.startswith(("Source ", "Destination "))}
     assert written == {one for one in TABLES if one.startswith(("Source ", "Destination "))}
 
 
 def test_keep_without_minimum_keeps_one() -> None:
     assert Keep().minimum == 1
-    assert "at least 1" in markdown.tables(CONFIGURATION)["keep"][-1][3]
+    assert "at least 1" in WRITTEN["keep"][-1][3]
 
 
 def test_every_variable_that_the_roles_read_is_in_the_table() -> None:
@@ -97,7 +101,7 @@ def test_every_variable_that_the_roles_read_is_in_the_table() -> None:
     for path in [*ROOT.glob("roles/*/defaults/*.yml"), *ROOT.glob("roles/*/vars/*.yml")]:
         text = re.sub(r"^ *#.*$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
         read.update(re.findall(r"(?<![\w.])lifeboat_[a-z]+(?:_[a-z]+)*", text))
-    written = {cells[0].strip("`") for cells in markdown.tables(CONFIGURATION)["Variables"]}
+    written = {cells[0].strip("`") for cells in WRITTEN["Variables"]}
     assert written == read
 
 
@@ -110,7 +114,7 @@ def test_files_are_looked_up_beside_the_inventory(page: Path) -> None:
 
 EXAMPLES = [
     pytest.param(block.text, id=f"{markdown.name(page)}: {block.heading} {place}")
-    for page in (README, CONFIGURATION)
+    for page in (README, *PAGES)
     for place, block in enumerate(markdown.blocks(page, "yaml"))
     if "lifeboat_jobs" in block.text
 ]

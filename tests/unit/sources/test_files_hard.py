@@ -499,7 +499,7 @@ def test_a_link_above_the_tree_that_its_owner_planted_is_not_followed(
     assert "root does not follow" in " ".join(told)
 
 
-# -- system files, as docs/configuration.md shows them
+# -- system files, as docs/sources.md shows them
 
 
 def test_single_system_files_come_back_each_with_owner_and_mode(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is different about each provider of S3, as a table. Pure; docs/configuration.md lists it for users.
+"""What is different about each provider of S3, as a table. Pure; docs/destinations.md lists it for users.
 
 Taken from each provider's page on its compatibility with S3. `versitygw` is what the tests run on; the
 others were not met by any test, so a row says no more than what that page says.

@@ -23,7 +23,7 @@ _HINTS = (
     ("WRONGPASS", "the credential of this user is not the server's: set both"),
     ("without any password", "the server asks for none: leave out `password`"),
     ("NOAUTH", "give `password: {credential: NAME}`, and `user` where the server has ACL users"),
-    ("NOPERM", "docs/configuration.md#source-redis has the rights that a dump and a restore take"),
+    ("NOPERM", "docs/sources.md#source-redis has the rights that a dump and a restore take"),
     ("LOADING", "wait until the server has loaded its data"),
     ("unknown command", "the server has renamed or disabled this command"),
     ("Permission denied", "put the job's user into the group of the socket, or use `host`"),
