@@ -22,6 +22,7 @@ from lifeboat.naming import (
     copies,
     manifest_key,
     mark_key,
+    mended_key,
     parse_id,
     signature_key,
 )
@@ -175,6 +176,26 @@ def test_a_backup_goes_in_two_steps_a_day_apart(place: Place) -> None:
     assert place.prune(NOW + 23 * HOUR).swept == ()
     assert set(place.prune(NOW + DAY).swept) == set(ids[5:])
     assert place.archives() == set(ids[:5])
+
+
+def test_who_comes_after_a_killed_prune_removes_what_lay_beside_the_manifests(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = place.good(8)
+    for id_ in ids:
+        place._put(signature_key(HOST, "shop", id_), b"signature", NOW)
+        place._put(mended_key(manifest_key(HOST, "shop", id_), NOW), b"manifest", NOW)
+        place.mark(id_, "mended")
+    with monkeypatch.context() as killed:
+        killed.setattr(pruning.Pruning, "tidy", lambda *_given: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            place.prune()
+    assert place.ids() == set(ids[:5])
+    assert any(key.endswith(f"{ids[7]}.json.sig") for key in place.everything())
+    place.prune()
+    beside = [key for key in place.everything() if ".json." in key]
+    assert len(beside) == 10
+    assert all(any(id_ in key for id_ in ids[:5]) for key in beside)
 
 
 def test_a_plan_changes_nothing_and_pruning_again_changes_nothing(place: Place) -> None:

@@ -45,6 +45,7 @@ class Planned:
     unfinished_before: datetime | None = None  # uploads that began then or later stay
     misdated: tuple[tuple[str, str], ...] = ()  # (id, why) of a mark that does not count
     reports: tuple[str, ...] = ()  # keys of reports of drills that nobody reads any more
+    left: tuple[Copy, ...] = ()  # pruned, and what lay beside their manifests may be there still
 
 
 def plan(job: Job, now: datetime, *, held: str = "", host: str = "") -> list[Planned]:
@@ -113,8 +114,10 @@ def _plan_one(job: Job, destination: Destination, host: str, now: datetime, held
     excess = retention.excess(made, orphans, locked, {id_ for id_, _why in unsound})
     unfinished = unfinished_before(there, now)
     reports = tuple(mark_key(host, job.name, *one) for one in outdated(there, now))
+    gone = (copy for copy in there if not copy.committed and copy.latest("pruned"))
+    left = tuple(copy for copy in gone if copy.signed or copy.latest("mended"))
     return Planned(
-        destination.name, made, sweeps, "", excess, unsound, unfinished, misdated, reports
+        destination.name, made, sweeps, "", excess, unsound, unfinished, misdated, reports, left
     )
 
 
@@ -165,6 +168,7 @@ def _apply_one(
     try:
         one.prune(planned.plan.expired)
         if not planned.plan.held:
+            one.tidy(planned.left)
             one.sweep(planned.sweeps)
             one.forget(planned.reports)
             one.clean(planned.unfinished_before)

@@ -121,14 +121,20 @@ class Pruning:
         keys = {manifest_key(self._host, self._job, copy.id): copy for copy in batch}
         for key, why_not in self._delete(list(keys)).items():
             self._retained[keys.pop(key).id] = why_not
-        gone = [copy.id for copy in keys.values() if copy.signed]
-        self._delete([signature_key(self._host, self._job, id_) for id_ in gone])
-        for key, copy in keys.items():
-            if copy.latest("mended"):
-                self._delete([one.key for one in self._destination.list(key) if MENDED in one.key])
+        self.tidy(list(keys.values()))
+        for copy in keys.values():
             self._pruned.append(copy.id)
             if copy.latest("pruned") is not None:
                 self._mark(copy.id)  # the archives stay for a day from now, not from then
+
+    def tidy(self, gone: Sequence[Copy]) -> None:
+        """What lay beside their manifests: later than those, so that no backup is ever unsigned."""
+        signed = [copy.id for copy in gone if copy.signed]
+        self._delete([signature_key(self._host, self._job, id_) for id_ in signed])
+        for copy in gone:
+            if copy.latest("mended"):
+                key = manifest_key(self._host, self._job, copy.id)
+                self._delete([one.key for one in self._destination.list(key) if MENDED in one.key])
 
     def sweep(self, sweeps: Sequence[Sweep]) -> None:
         ids = {one.id for one in sweeps if one.why != ORPHAN or not self._committed(one.id)}
