@@ -22,7 +22,7 @@ KILLS = """
 Of `python -m tests.kills --source SOURCE --rounds N --seed SEED`; `--record` reads what it has told. In each round
 an operation is killed with SIGKILL, unless it was faster. Then the state has to be the old one or the new one, the
 command has to say which, nothing may be left, and the next operation has to go well. `upkeep` are the operations
-on backups themselves.
+on backups themselves, `prune` prunes alone, of many signed backups at once.
 
 | source | seed | rounds | killed | result | ran |
 |---|---|---|---|---|---|

@@ -2,7 +2,7 @@
 """Kill what lifeboat does at random moments, as often as asked, and say what became of it.
 
 Backups, restores, undos, confirms and recoveries of each kind of source; with `upkeep` all that keeps
-backups in order, or reads them.
+backups in order, or reads them; with `prune` prunes alone, of many backups at once.
 
 python -m tests.kills --source redis --rounds 200 [--seed 7] | tee kills.log
 python -m tests.kills --record kills.log    # into docs/nightly.md
@@ -40,7 +40,7 @@ def told(output: str) -> list[tuple[str, int, int, int, str]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.kills", description=__doc__)
-    parser.add_argument("--source", default="", help="a kind, or upkeep; without it all")
+    parser.add_argument("--source", default="", help="a kind, upkeep or prune; without it all")
     parser.add_argument("--rounds", type=int, default=50, help="how often each kind is killed")
     parser.add_argument("--seed", type=int, default=None, help="the moments of an earlier campaign")
     parser.add_argument("--record", type=Path, nargs="+", help="what was told, for docs/nightly.md")

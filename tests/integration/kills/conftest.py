@@ -13,7 +13,9 @@ from tests.integration.redis.conftest import make_server as make_redis
 from tests.integration.s3.conftest import _no_chain, bucket, gateway
 from tests.integration.s3_bucket.conftest import on_gateway
 
-pytest.register_assert_rewrite("tests.integration.kills.campaign", "tests.integration.kills.upkeep")
+pytest.register_assert_rewrite(
+    *(f"tests.integration.kills.{name}" for name in ("campaign", "prunes", "upkeep"))
+)
 
 __all__ = [
     "_no_chain",

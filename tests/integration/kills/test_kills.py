@@ -20,6 +20,7 @@ from tests.integration.s3.conftest import Bucket
 
 from . import grounds
 from .campaign import Campaign, Ground
+from .prunes import Prunes
 from .upkeep import Upkeep
 
 NIGHTLY = 20
@@ -77,10 +78,14 @@ def test_old_or_new_and_nothing_left(host: Host, ground: Ground, request: pytest
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("kind", ["upkeep"])
+@pytest.mark.parametrize("kind", ["upkeep", "prune"])
 def test_no_backup_is_lost_and_nothing_left(
     host: Host, bucket: Bucket, make_redis: Any, kind: str
 ) -> None:
+    if kind == "prune":
+        data = grounds.SQLite(host.data)
+        campaign(kind, lambda seed: Prunes(host, data, bucket, seed))
+        return
     ground = grounds.Redis(make_redis("redis"))
     campaign(kind, lambda seed: Upkeep(host, ground, bucket, seed))
 

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kill prunes alone, of many signed backups at once, in one round of theirs or in many small ones."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from lifeboat.manifest import decode, encode
+from lifeboat.model import Secret
+from lifeboat.naming import backup_id, mended_key
+from lifeboat.signing import sign
+
+from tests.integration.rescue.host import Host
+from tests.integration.s3.conftest import Bucket
+
+from .campaign import Ground
+from .upkeep import ARCHIVES, CATALOG, Upkeep, _stamp
+
+# Each round of a prune marks and deletes what there is no time for in this one.
+HASTY = """
+import lifeboat.operations.upkeep.pruning as pruning
+pruning._MARKING_S = pruning._ROUND_S = 0.0
+pruning._BATCH = 2
+"""
+APPLY = ("prune", "shop", "--apply", "--no-limit")
+KEPT = 3
+
+
+class Prunes(Upkeep):
+    """What is to go is made of one real backup, dated earlier and earlier."""
+
+    def __init__(self, host: Host, ground: Ground, bucket: Bucket, seed: int) -> None:
+        super().__init__(host, ground, bucket, seed)
+        private = host.base / "signing"
+        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(private)]
+        subprocess.run(argv, check=True)
+        secret = host.root / "config" / "credentials" / "signing"
+        secret.write_text(json.dumps(private.read_text()))
+        secret.chmod(0o600)
+        self.signing = Secret.of(private.read_text())
+        host.configuration["signing"] = {"key": {"credential": "signing"}}
+        host.configuration["signers"] = [private.with_suffix(".pub").read_text().strip()]
+        host.job["keep"] = {"last": KEPT}
+        host.configure()
+        self.before = ""
+        self.made = 0
+        argv_of = host.argv
+        host.argv = self._argv_of(argv_of)  # type: ignore[method-assign]
+
+    def _argv_of(self, real: Any) -> Any:
+        def argv(*words: str, before: str = "") -> list[str]:
+            made: list[str] = real(*words, before=self.before if words == APPLY else before)
+            return made
+
+        return argv
+
+    def run(self, rounds: int) -> Counter[str]:
+        self.ground.new()
+        self.new = self.old = self.ground.look()
+        self.first = self._well("run", "shop").strip()
+        self._well("verify", "shop")
+        self.before = ""
+        self._add(4)
+        self._well(*APPLY)  # how long one takes
+        for _round in range(rounds):
+            self._kill_a_prune()
+            self._all_is_well()
+        self._well("audit")
+        return self.counts
+
+    def _kill_a_prune(self) -> None:
+        for place in self.places:
+            self._age(place)
+        aged = {place: {one.name.partition(".")[0] for one in self._aged(place)}
+                for place in self.places}  # fmt: skip
+        ids = self._add(self.random.randrange(3, 12))
+        pinned = {self.random.choice(ids)} if self.random.random() < 0.5 else set()
+        for id_ in pinned:
+            self._well("pin", id_)
+        self.before = HASTY if self.random.random() < 0.5 else ""
+        self._killed(*APPLY)
+        self._judge(ids, pinned)
+        self._recover()
+        left = sorted(set(ids).intersection(*map(self._committed, self.places)) - pinned)
+        if left and self.random.random() < 0.5:  # somebody wants one that may be marked by now
+            wanted = self.random.choice(left)
+            said = self.host.lifeboat("pin", wanted)
+            assert said.returncode == 0 or "prunes it just now" in said.stderr, said.stderr
+            pinned.add(wanted)
+        self._judge(ids, pinned)
+        self._well(*APPLY)
+        self._judge(ids, pinned)
+        for place in self.places:
+            there = set(self._committed(place))
+            assert there == set(sorted(there)[-KEPT:]) | pinned, (place, there, pinned)
+            archived = {one.name for one in (place / ARCHIVES).iterdir() if any(one.iterdir())}
+            assert not archived & aged[place], "archives of what was pruned two days ago"
+            for id_ in self._gone(place):
+                beside = [one.name for one in (place / CATALOG).glob(f"{id_}.json*")]
+                assert beside == [], "left of what was pruned"
+            for id_ in pinned:
+                self._forget(place, id_)
+
+    def _judge(self, ids: list[str], pinned: set[str]) -> None:
+        """What has to stay is there; what is gone says so; of neither is an archive missing."""
+        for place in self.places:
+            there = self._committed(place)
+            assert {self.first, *pinned} <= set(there), (place, pinned, there)
+            assert len(there) >= KEPT
+            gone = self._gone(place)
+            for id_ in ids:
+                assert id_ in there or id_ in gone, (place, id_, "is gone, and nothing says so")
+                names = {one.name for one in (place / ARCHIVES / id_).iterdir()}
+                assert names == self.archives, (place, id_, names)
+        status = self.host.lifeboat("list", "shop", "--json")
+        assert status.returncode == 0, status.stderr
+
+    def _gone(self, place: Path) -> set[str]:
+        """The ids that are marked as pruned, and have no manifest."""
+        marked = {one.name.partition(".")[0] for one in (place / CATALOG).glob("*.pruned-*")}
+        return marked - set(self._committed(place))
+
+    def _add(self, count: int) -> list[str]:
+        """Backups that look as if they were made hours before the first, everywhere."""
+        source = self.places[0]
+        first = decode((source / CATALOG / f"{self.first}.json").read_bytes(), "the first")
+        from_ = source / ARCHIVES / self.first
+        self.archives = {one.name for one in from_.iterdir()}
+        added = []
+        for _backup in range(count):
+            self.made += 1
+            at = first.taken_at - timedelta(hours=self.made)
+            id_ = backup_id(at, "hourly", "%04x" % self.made)
+            made = replace(first, id=id_, type="hourly", taken_at=at, finished_at=at)
+            document = encode(made)
+            signature = sign(document, self.signing)
+            mended = self.random.random() < 0.2
+            for place in self.places:
+                shutil.copytree(from_, place / ARCHIVES / id_)
+                key = f"{CATALOG}/{id_}.json"
+                self._put(place, f"{CATALOG}/{id_}.intact-{_stamp(timedelta())}")
+                (place / f"{key}.sig").write_bytes(signature)
+                (place / key).write_bytes(document)
+                if mended:
+                    (place / mended_key(key, at)).write_bytes(document)
+                    self._put(place, f"{CATALOG}/{id_}.mended-{_stamp(timedelta())}")
+            added.append(id_)
+        return added
