@@ -166,6 +166,9 @@ def look(job: Job, names: Any = ()) -> dict[str, Any]:
 
 def report(made: AnsibleModule, told: Mapping[str, Any]) -> None:
     """End the task with a backup's report; it fails unless all is well, or a part is said to be enough."""
+    for one in told["sources"]:
+        for sentence in one.get("warnings", ()):
+            made.warn(f"source {one['name']}: {sentence}")
     code = told["exit_code"]
     if code == 0 or (code == 3 and made.params["allow_partial"]):
         made.exit_json(changed=True, **told)

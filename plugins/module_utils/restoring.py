@@ -63,7 +63,8 @@ def restored(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool
             time.sleep(decide(ask).pause_s)
             journal = work.apply(secrets.token_hex(3), now())
     remember(session, silent, "restore", job.name, **told, token=journal.token)
-    return dict(facts, restore=journal_mapping(journal), warn=undecided.unheld(journal))
+    warn = [*work.warnings, *undecided.unheld(journal)]
+    return dict(facts, restore=journal_mapping(journal), warn=warn)
 
 
 def undone(session: Session, job: Job, given: Mapping[str, Any], dry_run: bool) -> Facts:

@@ -115,12 +115,12 @@ destinations:
   elements: dict
   sample: [{"name": "offsite", "state": "intact", "error": "", "hint": ""}]
 sources:
-  description: What became of each source, with what it held.
+  description: What became of each source, with what it held, and what was odd about it, which is a warning too.
   returned: when a backup was made
   type: list
   elements: dict
   sample: [{"name": "db", "kind": "postgresql", "status": "good", "error": "", "totals": {"tables": 3,
-      "rows": 40}}]
+      "rows": 40}, "warnings": []}]
 suspect:
   description: Why the backup does not count until it is accepted; empty if it does.
   returned: when a backup was made

@@ -166,6 +166,7 @@ plan:
         tables: [public.customers, public.items, public.orders]
         backup: {tables: 3, rows: 40}
         lost: ["1 rows more than in the backup"]
+        warnings: []
         refusals: []
 summary:
   description: The plan in words, line by line.

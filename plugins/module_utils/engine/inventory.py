@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -40,8 +42,9 @@ class InventoryWriter:
         for measure in ("rows", "keys", "size_bytes"):
             if isinstance(measures.get(measure), int):
                 self._count(measure, measures[measure])
-        if measures.get("uncounted"):
-            self._count("uncounted", 1)
+        for measure, told in (("uncounted", "uncounted"), ("padded_bytes", "padded")):
+            if measures.get(measure):
+                self._count(told, 1)
 
     def close(self) -> Inventory:
         self._lines.close()
@@ -49,6 +52,20 @@ class InventoryWriter:
 
     def _count(self, what: str, amount: int) -> None:
         self._totals[what] = self._totals.get(what, 0) + amount
+
+
+def annotated(counted: Inventory, measure: str, of_files: Mapping[str, int]) -> Inventory:
+    """The same, with one measure more of these files: what is known only after they were counted."""
+    path = counted.path.with_name(counted.path.name + ".new")
+    writer = InventoryWriter(path)
+    with open(counted.path, "rb") as lines:
+        for entry in read(lines):
+            if entry["kind"] == "file" and entry["name"] in of_files:
+                entry = {**entry, measure: of_files[entry["name"]]}
+            writer.add(**entry)
+    made = writer.close()
+    os.replace(path, counted.path)
+    return replace(made, path=counted.path)
 
 
 def read(lines: Iterable[bytes]) -> Iterator[Entry]:

@@ -23,7 +23,7 @@ from . import watch
 from .gatekeeper import ask_secret, has_terminal, pass_gate, refuse_what_is_no_key
 from .incidents import incidents, used
 from .output import Output
-from .session import Session, now, remember
+from .session import Session, now, remember, warnings_of
 from .wanted import from_bundle, host_of
 
 _MOST_NAMES = 40  # more is no help before a question
@@ -103,8 +103,8 @@ def restore_(session: Session, asked: Any, out: Output) -> int:
         all_of_it = "" if asked.path else f", {_totals(record.totals) or 'not counted'}"
         lines.append(f"  {record.name}: {target.label}{all_of_it}")
     out.result(journal_mapping(journal), "\n".join(lines))
-    for sentence in undecided.unheld(journal):
-        out.note(sentence)
+    for sentence in [*(f"warning: {one}" for one in work.warnings), *undecided.unheld(journal)]:
+        out.note(watch.shown(sentence))
     out.note(
         f"`lifeboat undo {job.name}` takes it back; `lifeboat confirm {job.name}` lets go of the old"
     )
@@ -231,6 +231,7 @@ def plan_lines(job: Job, planned: planning.Plan) -> list[str]:
             lines.append("    tables there now: " + _some(target.tables))
         if record.totals:
             lines.append("    in the backup: " + _totals(record.totals))
+        lines += [f"    warning then: {one}" for one in warnings_of(manifest, record.name)]
         lines += [f"    would be lost: {one}" for one in losses(record, target)]
         lines += [f"    refused: {reason}" for reason in target.refusals]
     if any(target.exists for _record, target in planned.targets):
@@ -269,6 +270,7 @@ def plan_mapping(job: Job, planned: planning.Plan) -> dict[str, Any]:
                 "tables": list(target.tables),
                 "backup": dict(record.totals),
                 "lost": losses(record, target),
+                "warnings": warnings_of(planned.manifest, record.name),
                 "refusals": list(target.refusals),
             }
             for record, target in planned.targets

@@ -86,9 +86,11 @@ def _show_report(told: dict[str, Any], out: Output) -> int:
     for source in told["sources"]:
         if source["error"]:
             out.note(str(source["error"]))
+        for told_of in source.get("warnings", ()):
+            out.note(f"warning: {source['name']}: {told_of}")
     for one in told["destinations"]:
-        told_of = [one["state"], *one.get("remarks", ()), *([one["error"]] if one["error"] else [])]
-        out.note(f"{one['name']}: " + ", ".join(told_of))
+        states = [one["state"], *one.get("remarks", ()), *([one["error"]] if one["error"] else [])]
+        out.note(f"{one['name']}: " + ", ".join(states))
         if one.get("hint"):
             out.note(f"  hint: {one['hint']}")
     for odd in told["suspect"]:

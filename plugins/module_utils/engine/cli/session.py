@@ -19,6 +19,7 @@ from ..credentials import Credentials
 from ..errors import LifeboatError, LockedError, UsageError
 from ..files import lock, make_private
 from ..job import Job
+from ..model import Manifest
 from ..operations.backup import backup
 from ..operations.restore import restore, settle
 from ..operations.restore.journal import DISCARDING, Journal, journals
@@ -304,12 +305,19 @@ def report_mapping(job: Job, report: backup.Report) -> dict[str, Any]:
                 "status": one.status,
                 "error": one.error,
                 "totals": dict(one.totals),
+                "warnings": warnings_of(report.manifest, one.name),
             }
             for one in report.sources
         ],
         "suspect": list(report.odd),
         "repository": dict(report.manifest.repository) if report.manifest else {},
     }
+
+
+def warnings_of(manifest: Manifest | None, source: str) -> list[str]:
+    """What was odd about this source when it was backed up, and failed nothing."""
+    archives = manifest.of_source(source) if manifest else ()
+    return [told for one in archives for told in one.warnings]
 
 
 def ensure_directories(paths: Paths) -> None:

@@ -47,8 +47,10 @@ def restore_note(manifest: Manifest) -> bytes:
         if isinstance(packages, dict) and packages:
             listed = ", ".join(f"{name} {version}" for name, version in sorted(packages.items()))
             lines.append(f"- packages there: {listed}")
+        archives = manifest.of_source(source.name)
+        lines += [f"- warning: {told}" for one in archives for told in one.warnings]
         # what was dumped last comes first: roles before the database that they own
-        for archive in reversed(manifest.of_source(source.name)):
+        for archive in reversed(archives):
             if archive.part != "inventory":
                 lines += _archive(archive)
         lines += ["", "The inventory archive says what the source held: one JSON line an object."]

@@ -65,7 +65,7 @@ class Trial:
                 how, found = self._restore(source, record, parts, work, folder, phases)
             remove(fetched)
             totals = found.totals if found else {}
-            return replace(tried, how=how, totals={**totals, **_uncounted(record)})
+            return replace(tried, how=how, totals={**totals, **_not_proved(record)})
         except LifeboatError as exc:
             return replace(
                 tried,
@@ -161,7 +161,8 @@ def _give_back(source: Source, swap: Swap) -> None:
     source.discard(swap)
 
 
-def _uncounted(record: SourceRecord) -> dict[str, int]:
-    """Objects that the backup has only estimates of: they were looked for, and not compared."""
-    count = int(record.totals.get("uncounted", 0))
-    return {"uncounted": count} if count else {}
+def _not_proved(record: SourceRecord) -> dict[str, int]:
+    """Objects that the backup has only estimates of: they were looked for, and not compared. And
+    files that were not whole when they were backed up, and came back so."""
+    counts = {what: int(record.totals.get(what, 0)) for what in ("uncounted", "padded")}
+    return {what: count for what, count in counts.items() if count}

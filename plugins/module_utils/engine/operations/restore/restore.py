@@ -65,6 +65,9 @@ class Restore:
         self._decoders, self._identity, self._listener = decoders, identity, listener
         self._paths: dict[str, Path] = {}
         self.verified = False
+        self.warnings: list[
+            str
+        ] = []  # of what is restored as it was backed up, and was not whole then
 
     def __enter__(self) -> Restore:
         return self
@@ -186,5 +189,5 @@ class Restore:
         self._listener(Event("restore", record.name))
         stage(source, record, swap, parts, work)
         self._listener(Event("compare", record.name))
-        compare(source, swap, parts, work)
+        compare(source, swap, parts, work, self.warnings.append)
         self._listener(Event("compare", record.name, ended=True))

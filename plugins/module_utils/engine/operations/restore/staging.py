@@ -9,10 +9,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from ...errors import ProcessError, VerifyError
-from ...inventory import differences, read
+from ...inventory import Entry, differences, read
 from ...model import Inventory, SourceRecord, Swap, Workspace
 from ...ports import Plain, Source
+from ...units import human_size
 from ..copies.plain import explain_decode_failure, of_a_decryptor
+
+_MOST_TOLD = 20  # files by name
 
 
 def stage(
@@ -32,10 +35,14 @@ def whole(record: SourceRecord, parts: Mapping[str, Plain]) -> SourceRecord:
 
 
 def compare(
-    source: Source, swap: Swap, parts: Mapping[str, Plain], work: Workspace
+    source: Source,
+    swap: Swap,
+    parts: Mapping[str, Plain],
+    work: Workspace,
+    warn: Callable[[str], None] = lambda _sentence: None,
 ) -> Inventory | None:
     """What was restored, counted; None without an inventory to compare with. Raises VerifyError
-    unless it is what was backed up."""
+    unless it is what was backed up. `warn` is told of what was not whole in the backup already."""
     if "inventory" not in parts:
         return None
     found = source.count(swap, work)
@@ -44,7 +51,8 @@ def compare(
     def both(recorded: Callable[..., bytes]) -> list[str]:
         with open(found.path, "rb") as lines:
             pair = read(recorded), read(lines)  # type: ignore[arg-type]
-            return differences(*(alike(swap, *pair) if alike else pair))
+            expected, there = alike(swap, *pair) if alike else pair
+            return differences(_telling(expected, source.name, warn), there)
 
     with decoding(source.name):
         told = parts["inventory"].read(both)  # type: ignore[arg-type]
@@ -53,6 +61,25 @@ def compare(
             f"what was restored of {source.name} is not what was backed up", detail="\n".join(told)
         )
     return found
+
+
+def _telling(
+    recorded: Iterator[Entry], source: str, warn: Callable[[str], None]
+) -> Iterator[Entry]:
+    """What was recorded, as it is; files that shrank while they were backed up are told by name."""
+    count = 0
+    for entry in recorded:
+        if entry.get("padded_bytes"):
+            count += 1
+            if count <= _MOST_TOLD:
+                zeros = human_size(entry["padded_bytes"])
+                warn(
+                    f"{source}: {entry['name']} is not whole: it shrank while it was backed up, and"
+                    f" zeros stand for the {zeros} that were cut off"
+                )
+        yield entry
+    if count > _MOST_TOLD:
+        warn(f"{source}: {count - _MOST_TOLD} more files are not whole")
 
 
 @contextmanager

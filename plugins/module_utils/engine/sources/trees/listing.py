@@ -58,6 +58,7 @@ class Listing:
         self._blocks: queue.Queue[bytes] = queue.Queue(maxsize=4)
         self._failure: Exception | None = None
         self._members = 0
+        self.top_is_link = False
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -73,7 +74,10 @@ class Listing:
         """The stream has ended; raises what the counting could not read."""
         self.abandon()
         if self._failure is not None:
-            raise SourceError("tar's own output cannot be read: %s" % self._failure)
+            raise SourceError(
+                "tar's own output cannot be read: %s" % self._failure,
+                hint="begin it again: a file with holes may have shrunk while it was read",
+            )
 
     def abandon(self) -> None:
         if self._thread.is_alive():
@@ -106,6 +110,7 @@ class Listing:
             measures["to"] = self._named(member.linkname)
         elif member.issym():
             measures["to"] = member.linkname
+            self.top_is_link |= member.name == self._found_as
         self._writer.add(KINDS.get(member.type, "file"), self._named(member.name), **measures)
 
     def _named(self, name: str) -> str:
@@ -127,6 +132,8 @@ def members(stream: Forward) -> Iterator[tuple[tarfile.TarInfo, Iterator[Piece] 
         end = _offset(archive)
         while member is not None:
             stream.until = end
+            # GNU tar puts a path of its own before or after it, and tarfile takes the last
+            member.name = member.pax_headers.get("GNU.sparse.name", member.name)
             yield member, _content(member, stream) if member.isreg() else None
             if stream.seek(end) != end:
                 raise VerifyError("a tar archive ends in the middle of %r" % member.name)
@@ -140,6 +147,7 @@ def members(stream: Forward) -> Iterator[tuple[tarfile.TarInfo, Iterator[Piece] 
                 archive.offset = end
                 member = archive.next()
                 end = _offset(archive)
+        stream.require_zeros()
     except tarfile.TarError as exc:
         raise VerifyError("a tar archive is damaged: %s" % exc) from exc
 
@@ -300,6 +308,13 @@ class Forward:
 
     def seekable(self) -> bool:
         return True  # which tarfile asks before it skips
+
+    def require_zeros(self) -> None:
+        """Read what is left; raises VerifyError unless it is an end, after which nothing comes. GNU tar 1.34
+        loses its step, and writes members where nobody finds them, when a file with holes shrinks."""
+        while piece := self.piece(BLOCK):
+            if bytes(piece).strip(b"\0"):
+                raise VerifyError("a tar archive goes on after its end mark")
 
     def drain(self) -> None:
         while self._advance():
