@@ -16,6 +16,7 @@ description:
     cut off.
   - A destination of mode C(append_only) is left to the host that prunes it, unless it is described here.
   - More than half of the backups of a job at one destination never go in one call, unless O(limit=false).
+  - While two hosts store under one name nothing goes, and the module fails.
 author: The lifeboat maintainers (@lifeboat-backup)
 options:
   job:
@@ -119,6 +120,7 @@ pruned:
       retained: [{"id": "20261102T020000Z-daily-22bb", "why": "the object is locked"}]
       failure: ""
       excess: ""
+      stranger: ""
 """
 
 from ..module_utils import arguments, door, jobs
@@ -127,10 +129,11 @@ from ..module_utils.engine.cli.prune import (
     plan,
     planned_mapping,
     pruned_mapping,
+    refused,
     remember_prune,
 )
 from ..module_utils.engine.cli.session import now
-from ..module_utils.engine.errors import DestinationError, PruneRefused
+from ..module_utils.engine.errors import DestinationError
 from ..module_utils.engine.operations.upkeep import prune
 
 
@@ -164,7 +167,7 @@ def main() -> None:
                 "plan": told,
                 "diff": door.diff(*jobs.before_and_after(told)),
             }
-            refused = [f"{one.destination}: {one.excess}" for one in planned if one.excess]
+            why_not = refused(planned, given["limit"])
             failures = [f"{one.destination}: {one.failure}" for one in planned if one.failure]
             if not module.check_mode:
                 done = prune.apply(duty.job, planned, now, host=duty.host, limit=given["limit"])
@@ -177,9 +180,8 @@ def main() -> None:
                 failures = [f"{one.destination}: {one.failure}" for one in done if one.failure]
         if failures:
             door.fail(module, DestinationError("pruning failed at " + "; ".join(failures)), **facts)
-        if refused and given["limit"]:
-            hint = "if that is right, set limit: false"
-            door.fail(module, PruneRefused("; ".join(refused), hint=hint), **facts)
+        if why_not:
+            door.fail(module, why_not, **facts)
         module.exit_json(**facts)
 
 

@@ -46,6 +46,10 @@ class Paths:
     def last_run(self, job: str) -> Path:
         return self.state / "runs" / (job + ".json")
 
+    def begun(self, job: str) -> Path:
+        """The ids of the last backups of a job that were begun here."""
+        return self.state / "runs" / (job + ".ids")
+
     def progress(self, job: str) -> Path:
         return self.runtime / (job + ".progress")
 

@@ -98,7 +98,11 @@ def plan(
         _floor(counted, own.minimum if type_ else 0, reasons, waits)
     _floor(whole, keep.minimum, reasons, waits)
 
-    held = undecided(there, now) or _held(past, good, subsets, now, stale_after)
+    held = (
+        disputed(there, now)
+        or undecided(there, now)
+        or _held(past, good, subsets, now, stale_after)
+    )
     going = [copy for copy in there if copy.id not in reasons and copy.id not in waits]
     if held:
         waits.update({copy.id: held for copy in going})
@@ -213,6 +217,28 @@ def _floor(
         if copy.id not in reasons and copy.id not in waits:
             waits[copy.id] = "at least %d good backups stay" % minimum
             staying += 1
+
+
+def disputed(there: Sequence[Copy], now: datetime) -> str:
+    """The id of a backup that a host of this name says it did not make; "" = none, or accepted since.
+
+    A mark `accepted` of a backup that is no stranger speaks of its size.
+    """
+    said = [copy for copy in there if copy.committed and copy.latest("stranger")]
+    settled = [mark.at for copy in said for mark in copy.marks if mark.kind == "accepted"]
+    waiting = [
+        (mark.at, copy.id)
+        for copy in said
+        for mark in copy.marks
+        if mark.kind == "stranger" and mark.at <= now + SKEW
+    ]
+    at, id_ = max(waiting, default=(now, ""))
+    return "" if settled and max(settled) >= at else id_
+
+
+def two_hosts(id_: str) -> str:
+    """Why nothing goes then."""
+    return "two hosts seem to have this name: the other one made %s" % id_
 
 
 def undecided(there: Sequence[Copy], now: datetime) -> str:

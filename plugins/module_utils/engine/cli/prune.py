@@ -23,10 +23,12 @@ from ..operations.upkeep.prune import Planned
 from ..operations.upkeep.pruning import Pruned, name_of
 from ..policy import Keep
 from ..progress import Listener, silent
+from ..retention import two_hosts
 from ..units import human_duration
 from . import watch
 from .output import Output
 from .session import Session, now, remember
+from .strangers import known
 
 _OUTDATED = f"older than {human_duration(drill_keeping.KEPT_FOR)}, and newer ones are there"
 _TOLD = 5  # backups that are not sound, in notes; the plan lists all
@@ -63,7 +65,7 @@ def prune_(session: Session, asked: Any, out: Output) -> int:
                 else:
                     lines += [prefix + line for here in done for line in pruned_lines(here)]
                 failed = failed or int(any(here.failure for here in done))
-                refused = refused or int(any(here.excess for here in done))
+                refused = refused or int(any(here.excess or here.stranger for here in done))
             else:
                 planned = plan(session, one)
                 if out.as_json:  # either form alone: there may be 100,000
@@ -122,7 +124,8 @@ def plan(session: Session, duty: Duty) -> list[Planned]:
     why_not = held(session, duty.job) if duty.own else ""
     same = twins.complaint(duty.job.destinations)
     why_not = why_not or (f"{same}: what goes at one would go at both" if same else "")
-    return prune.plan(duty.job, now(), held=why_not, host=duty.host)
+    ours = known(session.paths, duty.job.name) if duty.own else ()
+    return prune.plan(duty.job, now(), held=why_not, host=duty.host, known=ours)
 
 
 def carry_out(
@@ -146,6 +149,8 @@ def carry_out(
             out.note(f"{one.destination}: {one.failure}")
         if one.excess:
             out.note(f"{one.destination}: nothing was deleted: {one.excess}; {_anyway(duty)}")
+        if one.stranger:
+            out.note(f"{one.destination}: nothing was deleted: {refusal(one.stranger)}")
     for name in sorted({one.name for one in job.destinations} - set(job.prunes)):
         out.note(f"{name}: append only, {_by_whom(job)}")
     remember_prune(session, duty, done, listener)
@@ -157,7 +162,10 @@ def remember_prune(
 ) -> None:
     """One line of history: `status` of a pruner reads off it when it pruned last."""
     pruned = {one.destination: one.pruned for one in done}
-    problems = {one.destination: one.failure or one.excess for one in done}
+    problems = {
+        one.destination: one.failure or one.excess or (one.stranger and refusal(one.stranger))
+        for one in done
+    }
     failures = {name: problem for name, problem in problems.items() if problem}
     remember(session, listener, "prune", duty.name, pruned=pruned, failures=failures)
 
@@ -201,7 +209,8 @@ def planned_lines(one: Planned, duty: Duty, prefix: str) -> list[str]:
     if one.failure:
         lines.append(f"  could not be asked: {one.failure}")
     if made and made.held:
-        lines.append(f"  nothing is deleted: {made.held}")
+        told = refusal(one.stranger) if one.stranger else made.held
+        lines.append(f"  nothing is deleted: {told}")
     if one.excess:
         lines.append(f"  nothing is deleted: {one.excess}; {_anyway(duty)}")
     if made:
@@ -244,6 +253,24 @@ def _rules(keep: Keep) -> str:
     if keep.default_of:
         told += f" (what {keep.default_of} keeps, for no rule is given)"
     return told
+
+
+def refused(planned: Sequence[Planned], limit: bool) -> PruneRefused | None:
+    """Why a plan is not carried out somewhere, for a module; None = it is, or there it failed."""
+    told = [f"{one.destination}: {refusal(one.stranger)}" for one in planned if one.stranger]
+    if told:
+        return PruneRefused("; ".join(told))
+    told = [f"{one.destination}: {one.excess}" for one in planned if one.excess and limit]
+    hint = "if that is right, set limit: false"
+    return PruneRefused("; ".join(told), hint=hint) if told else None
+
+
+def refusal(stranger: str) -> str:
+    """Why nothing goes while two hosts have one name, and the way on."""
+    return (
+        f"{two_hosts(stranger)}; give one of them another (lifeboat_host), "
+        f"then `lifeboat accept {stranger}` on the one that keeps it"
+    )
 
 
 def _anyway(duty: Duty) -> str:

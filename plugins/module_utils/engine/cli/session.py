@@ -31,7 +31,7 @@ from ..progress import Event, Listener, Phases, Told, silent
 from ..stopped import notes, resume
 from ..throwaway import passable, sweep
 from ..units import stamp
-from .strangers import told_of_strangers
+from .strangers import known, note, told_of_strangers
 
 
 def now() -> datetime:
@@ -219,12 +219,13 @@ def run_backup(
             history=history.trend_of(past, accepted),
             counted=history.trend_of(past, accepted, "counts"),
             expected=_expected(past),
+            begun=lambda id_: note(session.paths, job.name, id_),
         )
         phases = Phases(listener, _plain(past))
         with _failures(session, job, listener, begun):
             report = backup.run(job, request, area.spool, area.runtime, now, phases)
             report = _with_overdue(report, verify.overdue(job, now, phases))
-            report = told_of_strangers(job, past, report)
+            report = told_of_strangers(job, known(session.paths, job.name), report, now)
         _remember(
             listener,
             lambda: history.remember_backup(

@@ -45,6 +45,7 @@ class Request:
     expected: Mapping[str, int] = field(
         default_factory=dict
     )  # {archive name: stored bytes} last time
+    begun: Callable[[str], None] = lambda _id: None  # told the id before anything is stored
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ def run(
     _check_room(spool, request)
     begun = clock().astimezone(timezone.utc).replace(microsecond=0)
     id_ = backup_id(begun, request.type, request.suffix)
+    request.begun(id_)
     _sweep_uploads(job, clock(), listener)  # not `begun`: a run may be killed within its second
     code = _code(job, listener)
     carrying = lanes(job.destinations, job.host, job.name, id_, clock, listener)

@@ -12,7 +12,7 @@ from ...errors import LifeboatError, UnsignedError
 from ...job import Job
 from ...policy import Schedule
 from ...ports import Destination
-from ...retention import SKEW
+from ...retention import SKEW, disputed, two_hosts
 from ...stored import Copy
 from ...units import human_duration
 from ..copies.catalog import copies_at, read_manifest
@@ -178,6 +178,10 @@ def _one(
         state = max(state, WARNING, key=ORDER.index)
     if claims(committed)["restorable"] is None:
         reason += "; never drilled"
+    stranger = disputed(there, now)
+    if stranger:
+        reason += f"; {two_hosts(stranger)}: see `lifeboat prune {job.name}`"
+        state = max(state, WARNING, key=ORDER.index)
     late = overdue(job, destination, there, now, limits(job)[1])
     pruning = said(job, destination, late)
     if pruning:

@@ -22,6 +22,7 @@ from ...retention import Plan
 from ...stored import Copy
 from ...sweeping import ORPHAN, Sweep, sweepable, unfinished_before
 from ...units import human_duration
+from ..copies.strangers import strangers
 from ..standing.status import limits
 from . import places
 from .drill_keeping import outdated
@@ -39,6 +40,7 @@ class Planned:
     sweeps: tuple[Sweep, ...] = ()
     failure: str = ""
     excess: str = ""  # why this is more than one run may delete; "" = it is not
+    stranger: str = ""  # the id for which somebody has to decide first: two hosts have one name
     unsound: tuple[
         tuple[str, str], ...
     ] = ()  # (id, why) of what looks like a backup and is not sound
@@ -48,9 +50,12 @@ class Planned:
     left: tuple[Copy, ...] = ()  # pruned, and what lay beside their manifests may be there still
 
 
-def plan(job: Job, now: datetime, *, held: str = "", host: str = "") -> list[Planned]:
-    """The plan for every destination of `job`; changes nothing. `held`: why nothing may go now."""
-    return [_plan_one(job, one, host or job.host, now, held) for one in job.destinations]
+def plan(
+    job: Job, now: datetime, *, held: str = "", host: str = "", known: Collection[str] = ()
+) -> list[Planned]:
+    """The plan for every destination of `job`; changes nothing. `held`: why nothing may go now.
+    `known`: the ids that were begun on this host, where it is the one that makes them."""
+    return [_plan_one(job, one, host or job.host, now, held, known) for one in job.destinations]
 
 
 def apply(
@@ -84,7 +89,14 @@ def only(planned: Sequence[Planned], allowed: Mapping[str, Collection[str]]) -> 
     return narrowed
 
 
-def _plan_one(job: Job, destination: Destination, host: str, now: datetime, held: str) -> Planned:
+def _plan_one(
+    job: Job,
+    destination: Destination,
+    host: str,
+    now: datetime,
+    held: str,
+    known: Collection[str],
+) -> Planned:
     try:
         there = copies(destination.list(catalog_prefix(host, job.name)))
         by_type = {one.type: one.keep for one in job.schedules if one.keep is not None}
@@ -97,13 +109,17 @@ def _plan_one(job: Job, destination: Destination, host: str, now: datetime, held
         placed = places.planned(destination, host, job, there, plan_of)
         made, unsound = placed.plan, placed.unsound
         # Also of one that takes no place: it was restored all the same.
-        held = made.held or held or retention.undecided(there, now)
+        stranger = _stranger(destination, host, job.name, there, known, now)
+        why = retention.two_hosts(stranger) if stranger else ""
+        held = why or made.held or held or retention.undecided(there, now)
         misdated = retention.misdated(there, now)
         held = held or _wrong_clock(destination, host, job.name, made)
         if held:
             late = tuple((copy, held) for copy, _why in made.expired)
             made = Plan(made.kept, (), made.deferred + late, held)
-            return Planned(destination.name, made, unsound=unsound, misdated=misdated)
+            return Planned(
+                destination.name, made, stranger=stranger, unsound=unsound, misdated=misdated
+            )
         # One that is committed while this is listed is no orphan: its last archive is hours young.
         stored = destination.list(archives_prefix(host, job.name))
         sweeps = sweepable(stored, there, now)
@@ -117,8 +133,23 @@ def _plan_one(job: Job, destination: Destination, host: str, now: datetime, held
     gone = (copy for copy in there if not copy.committed and copy.latest("pruned"))
     left = tuple(copy for copy in gone if copy.signed or copy.latest("mended"))
     return Planned(
-        destination.name, made, sweeps, "", excess, unsound, unfinished, misdated, reports, left
+        destination.name, made, sweeps, "", excess, "", unsound, unfinished, misdated, reports, left
     )
+
+
+def _stranger(
+    destination: Destination,
+    host: str,
+    job: str,
+    there: Sequence[Copy],
+    known: Collection[str],
+    now: datetime,
+) -> str:
+    """What somebody has to decide about first; also where nobody has marked it yet."""
+    marked = retention.disputed(there, now)
+    if marked or not known:
+        return marked
+    return next((copy.id for copy in strangers(destination, host, job, there, known)), "")
 
 
 def _locked(destination: Destination, host: str, job: str, made: Plan) -> list[str]:
@@ -162,6 +193,8 @@ def _apply_one(
 ) -> Pruned:
     if planned.plan is None:
         return Pruned(planned.destination, failure=planned.failure)
+    if planned.stranger:
+        return Pruned(planned.destination, stranger=planned.stranger)
     if planned.excess and limit:
         return Pruned(planned.destination, excess=planned.excess)
     one = Pruning(job.destination(planned.destination), host, job.name, clock, listener)

@@ -48,6 +48,7 @@ class Pruned:
     retained: tuple[tuple[str, str], ...] = ()  # (id, why) of what the destination does not let go
     failure: str = ""
     excess: str = ""  # why nothing was done
+    stranger: str = ""  # nor here: the id for which somebody has to decide first
     reports: tuple[str, ...] = ()  # of drills, by key, that are gone
 
 
