@@ -23,7 +23,7 @@ from lifeboat.paths import paths
 
 from tests.integration.rescue.host import Host
 
-from .test_signatures import host, manifest, rewrite
+from .test_signatures import forged, host, manifest, rewrite
 
 __all__ = ["host"]
 
@@ -79,3 +79,72 @@ def test_no_bundle_goes_without_a_signature_that_cannot_be_read_now(
     with pytest.raises(DestinationError):
         write_bundle(silent, "h1", "shop", id_, tmp_path / "a.tar", signers=asked)
     assert not (tmp_path / "a.tar").exists()
+
+
+@pytest.fixture
+def two(host: Host, tmp_path: Path) -> Host:
+    """The host with a second destination."""
+    (tmp_path / "second").mkdir()
+    second = {"type": "local", "path": str(tmp_path / "second")}
+    host.configuration["destinations"]["second"] = second
+    host.job["destinations"] = ["disk", "second"]
+    host.configure()
+    return host
+
+
+def at_second(host: Host, id_: str) -> Path:
+    return host.base / "second" / manifest(host, id_).relative_to(host.disk)
+
+
+@pytest.mark.parametrize("believed", [True, False], ids=["signers", "none"])
+def test_a_signature_that_was_lost_is_put_back_from_where_it_is(two: Host, believed: bool) -> None:
+    if not believed:
+        del two.configuration["signers"]
+        two.configure()
+    id_ = two.run()
+    lost = at_second(two, id_).with_suffix(".json.sig")
+    content = lost.read_bytes()
+    lost.unlink()
+
+    found = two.lifeboat("verify", "shop")
+    assert (found.returncode, "unsigned" in found.stdout) == ((1, True) if believed else (0, False))
+    assert ("`lifeboat push shop` puts it back, from disk" in found.stderr) == believed
+    pushed = two.lifeboat("push", "shop", "--missing")
+
+    assert pushed.returncode == 0, pushed.stderr
+    assert pushed.stdout.strip() == f"shop {id_} second: intact, its signature stored again"
+    assert lost.read_bytes() == content
+    assert two.lifeboat("verify", "shop").returncode == 0
+    assert two.lifeboat("push", "shop").stdout.strip() == "nothing is missing"
+
+
+@pytest.mark.parametrize("what", [".json.sig", ".json"])
+def test_what_is_not_signed_any_more_is_made_whole_from_where_it_is(two: Host, what: str) -> None:
+    id_ = two.run()
+    wrong = at_second(two, id_).with_suffix(what)
+    if what == ".json":
+        right = wrong.read_bytes()
+        forged(two, id_)
+        rewrite(wrong, manifest(two, id_).read_bytes())
+        rewrite(manifest(two, id_), right)
+    else:
+        rewrite(wrong, b"no signature at all")
+
+    found = two.lifeboat("verify", "shop")
+    assert found.returncode == 1
+    assert "corrupt" in found.stdout
+    pushed = two.lifeboat("push", "shop")
+
+    assert pushed.returncode == 0, pushed.stderr
+    assert "stored again" in pushed.stdout
+    assert two.lifeboat("verify", "shop").returncode == 0
+
+
+def test_a_signature_of_another_manifest_is_not_put_beside_this_one(two: Host) -> None:
+    id_ = two.run()
+    forged(two, id_)  # sound, and another one
+    manifest(two, id_).with_suffix(".json.sig").unlink()
+    pushed = two.lifeboat("push", "shop")
+    assert pushed.returncode == 3
+    assert "is another one" in pushed.stdout
+    assert not manifest(two, id_).with_suffix(".json.sig").exists()

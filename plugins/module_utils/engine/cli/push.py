@@ -12,7 +12,7 @@ from ..operations.backup.lanes import Outcome
 from ..operations.backup.replicate import replicate
 from ..operations.copies import catalog
 from ..operations.standing.history import past
-from ..operations.upkeep.mending import broken, donors, mend
+from ..operations.upkeep.mending import broken, donors, mend, sign_again, unsigned
 from ..progress import Listener
 from . import watch
 from .output import Output
@@ -61,6 +61,8 @@ def _push(
                 told.append(_one(session, job, holding, name, replicate, said, listener))
             for name in [] if only_missing else _broken(holding):
                 told.append(_one(session, job, holding, name, mend, said, listener))
+            for name in unsigned(holding):
+                told.append(_one(session, job, holding, name, sign_again, said, listener))
         remember(session, listener, "push", job.name, outcomes=told)
     return told
 
@@ -108,7 +110,8 @@ def _one(
 ) -> dict[str, str]:
     told = _told(job, holding.id, name, "lost", "")
     spool = session.area(job, rescue=True).spool
-    for source in donors(holding.copies):
+    without = unsigned(holding) if carry is sign_again else ()
+    for source in donors(holding.copies, without):
         from_, to = job.destination(source), job.destination(name)
         where = (job.host, job.name, holding.id, spool)
         try:

@@ -15,7 +15,7 @@ from ...ports import Destination
 from ...progress import Listener, silent
 from ...retention import waiting_since
 from ...stored import Mark
-from ..copies.catalog import copy_at, read_document, read_signature
+from ..copies.catalog import copy_at, read_signed
 from ..copies.plain import fetch
 from .backup import empty
 from .lanes import Lane, Outcome
@@ -56,8 +56,7 @@ def replicate(
     Raises VerifyError if the copy at `from_` is not what its manifest says; with `signers`,
     UnsignedError unless one of them signed that. `accepted`: its size was accepted on this host.
     """
-    manifest, document = read_document(from_, host, job, id_, signers)
-    signature = read_signature(from_, manifest, document, signers)
+    manifest, document, signature = read_signed(from_, host, job, id_, signers)
     kept = kept_marks(from_, host, job, id_, clock(), accepted)
     empty(spool)
     lane = Lane(to, (host, job, id_), clock, listener)

@@ -22,7 +22,7 @@ from ...model import Archive, Manifest
 from ...naming import RESTORE_NOTE, SUMS, archive_key, archive_prefix, catalog_prefix, manifest_key
 from ...ports import Destination
 from ...progress import Event, Listener, silent
-from .catalog import openings, read_document, read_signature
+from .catalog import openings, read_signed
 from .restore_note import restore_note
 
 _BLOCK = 1 << 20
@@ -53,8 +53,7 @@ def write_bundle(
     for there in (path, beside):
         if there.exists() and not (there is beside and part.exists()):
             raise UsageError(f"{there} is there already", hint="a bundle replaces no file")
-    manifest, content = read_document(destination, host, job, id_, signers)
-    signature = read_signature(destination, manifest, content, signers)
+    manifest, content, signature = read_signed(destination, host, job, id_, signers)
     try:
         with _claimed(part, beside) as out:
             _write(out, destination, manifest, content, signature, listener)

@@ -213,6 +213,14 @@ def read_document(
     raise failure or FormatError(f"there is no manifest {key} at {destination.name}")
 
 
+def read_signed(
+    destination: Destination, host: str, job: str, id_: str, signers: Sequence[str] = ()
+) -> tuple[Manifest, bytes, bytes | None]:
+    """What has to be carried together: the manifest, its very bytes, and the signature beside it."""
+    manifest, document = read_document(destination, host, job, id_, signers)
+    return manifest, document, read_signature(destination, manifest, document, signers)
+
+
 def read_signature(
     destination: Destination, manifest: Manifest, document: bytes, signers: Sequence[str] = ()
 ) -> bytes | None:

@@ -31,7 +31,7 @@ from ...stored import Copy, Mark
 from ..backup.backup import empty
 from ..backup.lanes import Outcome
 from ..backup.replicate import Finished, kept_marks
-from ..copies.catalog import copy_at, put_mark, read_document, read_signature
+from ..copies.catalog import Holding, copy_at, put_mark, read_document, read_signed
 from ..copies.metadata import prove_note
 from ..copies.plain import fetch
 from ..copies.proving import prove_archive, prove_small
@@ -57,8 +57,7 @@ def mend(
 
     Raises as `replicate`, and what `to` says where it takes nothing more.
     """
-    manifest, document = read_document(from_, host, job, id_, signers)
-    signature = read_signature(from_, manifest, document, signers)
+    manifest, document, signature = read_signed(from_, host, job, id_, signers)
     work = _Mending(to, manifest, clock, listener)
     there = _there(to, host, job, id_)
     empty(spool)
@@ -76,6 +75,26 @@ def mend(
     finally:
         empty(spool)
     return Outcome(to.name, "intact", problems, remarks=(AGAIN,))
+
+
+def sign_again(
+    from_: Destination,
+    to: Destination,
+    host: str,
+    job: str,
+    id_: str,
+    spool: Path,
+    clock: Callable[[], datetime],
+    listener: Listener = silent,
+    signers: Sequence[str] = (),
+    accepted: bool = False,
+) -> Outcome:
+    """Put a signature back that was lost at `to`, where the manifest is the one that it is of. As `mend`."""
+    manifest, document, signature = read_signed(from_, host, job, id_, signers)
+    work = _Mending(to, manifest, clock, listener)
+    work.check_manifest(document, ())
+    work.manifest(document, signature, signers, signature is not None)
+    return Outcome(to.name, "intact", work.problems(), remarks=(f"its signature {AGAIN}",))
 
 
 def _there(to: Destination, host: str, job: str, id_: str) -> Copy | None:
@@ -148,9 +167,18 @@ class _Mending:
         except VerifyError:
             self._put(prefix + RESTORE_NOTE, restore_note(self._manifest))
 
-    def manifest(self, document: bytes, signature: bytes | None, signers: Sequence[str]) -> None:
-        """Last, where it is not as it should be: from now on the backup exists here."""
-        if self._document(signers) == document:
+    def manifest(
+        self,
+        document: bytes,
+        signature: bytes | None,
+        signers: Sequence[str],
+        unsigned: bool = False,
+    ) -> None:
+        """Last, where it is not as it should be: from now on the backup exists here.
+
+        unsigned: it was found without the signature, which is no reason to refuse it where nobody is believed.
+        """
+        if self._document(signers) == document and not unsigned:
             return
         if signature is not None:
             self._put(signature_key(*self._where), signature)
@@ -207,6 +235,16 @@ def _after(there: Copy | None, now: datetime) -> datetime:
 def donors(copies: Sequence[tuple[str, Copy]], but: Sequence[str] = ()) -> list[str]:
     """The destinations whose copy is known to be good."""
     return [name for name, copy in copies if copy.good and name not in but]
+
+
+def unsigned(holding: Holding) -> list[str]:
+    """The destinations whose copy is good and lost its signature, as far as names tell, which another has."""
+    there = [(name, copy) for name, copy in holding.copies if copy.good]
+    return (
+        [name for name, copy in there if not copy.signed]
+        if any(copy.signed for _name, copy in there)
+        else []
+    )
 
 
 def broken(copy: Copy) -> bool:

@@ -7,7 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from ...errors import FormatError, LifeboatError, UnsignedError, UsageError, VerifyError
+from ...errors import (
+    DestinationError,
+    FormatError,
+    LifeboatError,
+    UnsignedError,
+    UsageError,
+    VerifyError,
+)
 from ...files import make_private, workspace
 from ...job import Job
 from ...model import Manifest
@@ -15,7 +22,7 @@ from ...naming import mark_key
 from ...ports import Destination
 from ...progress import Event, Listener, silent
 from ...stored import Mark
-from ..copies.catalog import Holding, Wanted, choose, copies_at, holdings, read_manifest
+from ..copies.catalog import Holding, Wanted, choose, copies_at, copy_at, holdings, read_manifest
 from ..copies.metadata import prove_beside
 from ..copies.plain import Decoders, fetch, of_a_decryptor, plains
 from ..copies.proving import prove_archive
@@ -141,10 +148,8 @@ def _one(
 ) -> Finding:
     try:
         manifest = read_manifest(destination, host, job.name, id_, job.signers)
-    except (
-        UnsignedError
-    ) as exc:  # no mark: what was made before keys were named is not bad for that
-        return Finding(id_, destination.name, "unsigned", _told(exc), exc.hint)
+    except UnsignedError as exc:
+        return _unsigned(job, destination, host, id_, clock, listener, exc)
     except LifeboatError as exc:
         lost = isinstance(exc, FormatError) or getattr(exc, "missing", False)
         if lost:  # without a manifest that can be read no archive of it can be used
@@ -185,6 +190,39 @@ def _one(
         {one.name: one.status for one in manifest.sources},
         not failed,
     )
+
+
+def _unsigned(
+    job: Job,
+    destination: Destination,
+    host: str,
+    id_: str,
+    clock: Callable[[], datetime],
+    listener: Listener,
+    exc: UnsignedError,
+) -> Finding:
+    """What was made before keys were named is not bad for that; what is signed elsewhere is not what it was."""
+    told = Finding(id_, destination.name, "unsigned", _told(exc), exc.hint)
+    try:
+        there = copy_at(destination, host, job.name, id_)
+        signed = [one for one in job.destinations if _is_signed(one, job, host, id_)]
+    except LifeboatError as lost:
+        return replace(told, problem=f"{told.problem}; {lost}")
+    if signed and there.signed:
+        _mark(destination, host, job.name, id_, Mark("bad", clock()), listener)
+        return replace(told, state="corrupt")
+    if signed:
+        back = f"its signature was lost here: `lifeboat push {job.name}` puts it back, from {signed[0].name}"
+        return replace(told, hint=back)
+    return told
+
+
+def _is_signed(destination: Destination, job: Job, host: str, id_: str) -> bool:
+    try:
+        read_manifest(destination, host, job.name, id_, job.signers)
+    except (UnsignedError, FormatError, DestinationError):
+        return False
+    return True
 
 
 def _telling(listener: Listener, begun: Event) -> Callable[[int], None]:
