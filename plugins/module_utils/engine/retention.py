@@ -20,6 +20,7 @@ STALE_AFTER = timedelta(hours=48)  # the freshness limit of a daily job
 SKEW = timedelta(minutes=10)  # of clocks; what is dated later is not from now
 UNDECIDED_FOR = timedelta(days=7)  # a restore that nobody confirms or undoes is let be then
 FEW = 3  # so many may always go in one run; of more, at most half: see `excess`
+_NO_RULE = "no rule keeps it"
 _UNPROVED_FOR = timedelta(days=7)  # time to prove or mend a copy before it may go
 
 # (rule, number of an instant's period, form of its name). Periods are those of the calendar in UTC:
@@ -67,17 +68,21 @@ def plan(
         reverse=True,
     )
     past = [copy for copy in there if copy.taken_at <= now + SKEW]
-    good = [copy for copy in past if copy.good]
+    # Few of 100,000: all others were proved, and nothing else was ever said of them.
+    said = {
+        copy.id: copy for copy in there if len(copy.marks) != 1 or copy.marks[0].kind != "intact"
+    }
+    good = [copy for copy in past if copy.id not in said or copy.good]
     good_ids = {copy.id for copy in good}
-    subsets = {copy.id for copy in there if copy.subset}
+    subsets = {id_ for id_, copy in said.items() if copy.subset}
     reasons: dict[str, list[str]] = {}  # only of those that have one
     waits: dict[str, str] = {}
     for copy in there[: len(there) - len(past)]:
         reasons.setdefault(copy.id, []).append("dated in the future")
     for copy in good[:1]:
         reasons.setdefault(copy.id, []).append("newest good")
-    for copy in good:
-        if copy.latest("drilled"):
+    for copy in said.values():
+        if copy.id in good_ids and copy.latest("drilled"):
             reasons.setdefault(copy.id, []).append("newest drilled")
             break
     # What holds only some sources is counted apart: it never takes the place of a whole backup.
@@ -92,7 +97,10 @@ def plan(
         own = keep if type_ is None else keep_by_type[type_]
         counted = [copy for copy in members if copy.id in good_ids]
         doubtful = [copy for copy in members if copy.id not in reasons and copy.id not in good_ids]
-        _protect(members, own, now, reasons)
+        if own.unlimited:
+            for copy in members:
+                reasons.setdefault(copy.id, []).append("no rule: everything is kept")
+        _protect([copy for copy in members if copy.id in said], own, now, reasons)
         _count(counted, own, now, reasons)
         _spare(doubtful, counted, now, reasons)
         _floor(counted, own.minimum if type_ else 0, reasons, waits)
@@ -108,7 +116,9 @@ def plan(
         waits.update({copy.id: held for copy in going})
     return Plan(
         kept=tuple((copy, tuple(reasons[copy.id])) for copy in there if copy.id in reasons),
-        expired=() if held else tuple((copy, _why(copy, good_ids)) for copy in going),
+        expired=()
+        if held
+        else tuple((copy, _why(copy, good_ids) if copy.id in said else _NO_RULE) for copy in going),
         deferred=tuple((copy, waits[copy.id]) for copy in there if copy.id in waits),
         held=held,
     )
@@ -149,11 +159,8 @@ def check(where: str, keep: Keep) -> None:
 def _protect(
     members: Sequence[Copy], keep: Keep, now: datetime, reasons: dict[str, list[str]]
 ) -> None:
-    """Whatever the state of a copy: no rules at all, pins, and tags while they protect."""
-    unlimited = keep.unlimited
+    """Whatever the state of a copy: pins, and tags while they protect."""
     for copy in members:
-        if unlimited:
-            reasons.setdefault(copy.id, []).append("no rule: everything is kept")
         if copy.replaced:
             continue  # by one that carries its pins and tags
         if copy.pinned:
@@ -324,7 +331,7 @@ def _doubt(copy: Copy) -> str:
 
 
 def _why(copy: Copy, good_ids: set[str]) -> str:
-    why = "no rule keeps it"
+    why = _NO_RULE
     if copy.id not in good_ids:
         why = "%s, older than 7 days, and a good one is newer" % _doubt(copy)
     before = copy.latest("pruned")
