@@ -32,9 +32,10 @@ sys.path.insert(0, str(ROOT))
 importlib.import_module("tests.conftest")  # makes `lifeboat` importable
 
 from lifeboat.job import Job  # noqa: E402
+from lifeboat.listed import copies  # noqa: E402
 from lifeboat.manifest import encode  # noqa: E402
 from lifeboat.model import Manifest  # noqa: E402
-from lifeboat.naming import archive_key, backup_id, copies, manifest_key, mark_key, parse_id  # noqa: E402
+from lifeboat.naming import archive_key, backup_id, manifest_key, mark_key, parse_id  # noqa: E402
 from lifeboat.operations.upkeep import prune  # noqa: E402
 from lifeboat.policy import Keep  # noqa: E402
 from lifeboat.retention import plan  # noqa: E402

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lifeboat import naming
 from lifeboat.errors import FormatError, UsageError
+from lifeboat.listed import copies
 from lifeboat.stored import Mark, Stored
 from lifeboat.units import parse_instant
 
@@ -113,7 +114,7 @@ def test_tags_of_any_unicode_come_back_as_they_were(
     assert key.isascii()
     assert key.count("/") == 3
     assert len(key.rsplit("/", 1)[1]) <= 230
-    (copy,) = naming.copies(stored(key))
+    (copy,) = copies(stored(key))
     assert copy.marks == (Mark("tag", at, tag),)
     assert not copy.committed
 
@@ -128,7 +129,7 @@ def test_a_tag_that_makes_no_name_is_refused(tag: str) -> None:
 def test_a_listing_of_anything_is_read_without_an_error(names: list[str]) -> None:
     prefixes = ["catalog/db1/shop/", f"catalog/db1/shop/{ID}.", f"catalog/db1/shop/{ID}.tag-"]
     keys = [prefix + name for prefix in prefixes for name in names]
-    assert {copy.id for copy in naming.copies(stored(*keys))} <= {ID}
+    assert {copy.id for copy in copies(stored(*keys))} <= {ID}
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_a_listing_of_anything_is_read_without_an_error(names: list[str]) -> Non
     ],
 )
 def test_names_that_are_not_ours_are_passed_over(key: str) -> None:
-    assert naming.copies(stored(key)) == []
+    assert list(copies(stored(key))) == []
 
 
 def test_a_listing_tells_each_copys_state() -> None:
@@ -163,7 +164,7 @@ def test_a_listing_tells_each_copys_state() -> None:
         f"catalog/db1/shop/{ID}.unpin-20261121T040000Z",
         f"catalog/db1/shop/{ID}.json",
     ]
-    newest, gone = naming.copies(stored(*keys))
+    newest, gone = copies(stored(*keys))
     assert (newest.id, newest.taken_at, newest.type) == (ID, AT, "daily")
     assert (newest.committed, newest.good, newest.state) == (True, True, "intact")
     assert not newest.pinned
@@ -188,7 +189,7 @@ def test_a_listing_tells_each_copys_state() -> None:
 def test_the_latest_mark_of_a_kind_wins(marks: list[str], state: str, good: bool) -> None:
     keys = [f"catalog/db1/shop/{ID}.json"]
     keys += [f"catalog/db1/shop/{ID}.{mark}-2026112{n}T000000Z" for n, mark in enumerate(marks)]
-    (copy,) = naming.copies(stored(*reversed(keys)))
+    (copy,) = copies(stored(*reversed(keys)))
     assert (copy.state, copy.good) == (state, good)
 
 
@@ -200,7 +201,7 @@ def test_a_hundred_thousand_backups_are_read_in_seconds() -> None:
         )
         objects += stored(prefix + ".json", prefix + ".intact-20261121T020102Z")
     began = time.process_time()
-    assert len(naming.copies(objects)) == 100_000
+    assert len(copies(objects)) == 100_000
     assert time.process_time() - began < 10  # about 1 s; strptime alone would take 3
 
 
@@ -214,7 +215,7 @@ def test_what_was_replaced_counts_again_when_the_new_one_is_not_good() -> None:
             )
             for name in names
         ]
-        return {copy.id[-4:]: copy.state for copy in naming.copies(stored)}
+        return {copy.id[-4:]: copy.state for copy in copies(stored)}
 
     old = ("0001.json", "0001.intact-20261121T020100Z", "0001.replaced-20261122T020100Z")
     new = ("0002.json", "0002.intact-20261122T020000Z")

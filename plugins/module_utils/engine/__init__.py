@@ -4,7 +4,8 @@
 Layers; a file imports only from lower numbers (tests/unit/structure holds this):
 
     0  errors model stored policy units version entries                           values
-    1  naming options manifest inventory retention sweeping trend copies gate ports job keys   pure and Protocols
+    1  naming listed options manifest inventory retention sweeping trend copies gate
+    1  ports job keys                        pure and Protocols
     2  process signing revision pipeline containers stopped placement packages
     2  files fleeting anchor ownership occupied sealing spool paths disks
     2  throwaway credentials progress services web health

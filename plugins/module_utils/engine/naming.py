@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
 
 from .errors import FormatError, UsageError
-from .stored import Copy, Mark, Stored
+from .stored import Mark
 from .units import parse_stamp, stamp
 
 # Always with fullmatch: `$` would let a newline through at the end.
@@ -151,64 +151,8 @@ def mark_key(host: str, job: str, id_: str, mark: Mark) -> str:
     return f"{catalog_prefix(host, job)}{id_}.{middle}-{stamp(mark.at)}"
 
 
-def copies(objects: Iterable[Stored]) -> list[Copy]:
-    """The backups that the names below one catalog prefix tell of, newest first.
-
-    Names that are not ours are passed over: a destination may hold other people's files.
-    """
-    committed: dict[str, bool] = {}
-    marks: dict[str, tuple[Mark, ...]] = {}
-    signed: set[str] = set()
-    for stored in objects:
-        parts = stored.key.split("/")
-        id_, _dot, rest = parts[-1].partition(".")
-        if len(parts) != 4 or parts[0] != CATALOG or not _ID.fullmatch(id_):
-            continue
-        mark = _parse_mark(rest)
-        if rest == "json":
-            committed[id_] = True
-        elif rest == "json.sig":
-            signed.add(id_)
-        elif mark is not None:
-            committed.setdefault(id_, False)
-            marks[id_] = (*marks.get(id_, ()), mark)
-    found = []
-    for id_, present in committed.items():
-        try:
-            taken_at, type_ = parse_id(id_)
-        except FormatError:
-            continue
-        ordered = marks.pop(id_, ())
-        if len(ordered) > 1:
-            ordered = tuple(sorted(ordered, key=lambda mark: (mark.at, mark.kind)))
-        found.append(Copy(id_, taken_at, type_, present, ordered, id_ in signed))
-    if any(copy.replaced for copy in found):
-        found = list(_replaced(found))
-    found.sort(key=lambda copy: copy.id, reverse=True)
-    return found
-
-
-def marks(objects: Iterable[Stored], kinds: Collection[str]) -> Iterator[tuple[str, Mark]]:
-    """(id, mark) for each mark of these kinds below one catalog prefix, in the order of the listing."""
-    for stored in objects:
-        id_, _dot, rest = stored.key.rpartition("/")[2].partition(".")
-        if rest.partition("-")[0] in kinds and _ID.fullmatch(id_):
-            mark = _parse_mark(rest)
-            if mark is not None:
-                yield id_, mark
-
-
-def _replaced(found: list[Copy]) -> Iterator[Copy]:
-    """Believe `replaced` only while what took the place is here and good: of the same instant and type."""
-    good = {(copy.taken_at, copy.type) for copy in found if copy.good}
-    for copy in found:
-        if copy.replaced and (copy.taken_at, copy.type) not in good:
-            left = tuple(mark for mark in copy.marks if mark.kind != "replaced")
-            copy = copy._replace(marks=left)
-        yield copy
-
-
-def _parse_mark(text: str) -> Mark | None:
+def parse_mark(text: str) -> Mark | None:
+    """A mark from what follows the id in its name; None for what is none."""
     found = _MARK.fullmatch(text)
     if not found:
         return None

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from lifeboat.errors import DestinationError
 from lifeboat.job import Job
+from lifeboat.listed import copies
 from lifeboat.manifest import encode
 from lifeboat.model import Manifest
-from lifeboat.naming import archive_key, backup_id, copies, manifest_key, mark_key, mended_key
+from lifeboat.naming import archive_key, backup_id, manifest_key, mark_key, mended_key
 from lifeboat.operations.upkeep import prune
 from lifeboat.policy import Keep
 from lifeboat.stored import Mark

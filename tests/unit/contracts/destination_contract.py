@@ -17,7 +17,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from lifeboat import naming
+from lifeboat import listed, naming
 from lifeboat.errors import DestinationError, SpoolError
 from lifeboat.ports import Destination
 from lifeboat.spool import Spool
@@ -271,7 +271,7 @@ class DestinationContract:
     def test_names_come_back_as_the_marks_they_were(self, place: Destination) -> None:
         place.put(MANIFEST, b"{}")
         place.put(TAG, b"")
-        (copy,) = naming.copies(place.list(CATALOG))
+        (copy,) = listed.copies(place.list(CATALOG))
         assert copy.committed
         assert copy.tags == ("v1.2 ü/../x",)
 

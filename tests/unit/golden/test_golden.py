@@ -10,9 +10,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from lifeboat.listed import copies
 from lifeboat.manifest import decode, sha256sums
 from lifeboat.model import Manifest
-from lifeboat.naming import archive_prefix, copies, manifest_key
+from lifeboat.naming import archive_prefix, manifest_key
 from lifeboat.stored import Stored
 from lifeboat.units import parse_instant
 

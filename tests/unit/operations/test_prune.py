@@ -14,12 +14,12 @@ import pytest
 from lifeboat.destinations.local import Local
 from lifeboat.errors import DestinationError
 from lifeboat.job import Job
+from lifeboat.listed import copies
 from lifeboat.manifest import encode
 from lifeboat.model import Manifest, Secret
 from lifeboat.naming import (
     archive_key,
     backup_id,
-    copies,
     manifest_key,
     mark_key,
     mended_key,

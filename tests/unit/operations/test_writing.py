@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from lifeboat.destinations.local import Local
-from lifeboat.naming import copies
+from lifeboat.listed import copies
 from lifeboat.operations.backup import writing
 from lifeboat.operations.backup.lanes import Lane
 from lifeboat.progress import silent

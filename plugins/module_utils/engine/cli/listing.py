@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -42,8 +42,8 @@ def list_(session: Session, asked: Any, out: Output) -> int:
 def _found(
     session: Session, asked: Any, out: Output, job: Job, lost: list[str]
 ) -> Iterator[tuple[Job, Holding, Held]]:
-    """The backups of one job, newest first; of 100,000 none is held once it is told. Destinations that
-    could not be asked are noted, and added to `lost`."""
+    """The backups of one job, newest first. Destinations that could not be asked are noted, and added to
+    `lost`."""
     host = asked.from_host or job.host
     listed, failures = catalog.holdings(job, host, asked.at)
     held, unlisted = sources_held(job, host, listed)
@@ -52,9 +52,8 @@ def _found(
         out.note(f"destination {name} could not be asked: {failure}")
     for one in restores(session, job):
         out.note(f"{job.name}: {one.reason}")
-    listed.reverse()
-    while listed:
-        yield job, listed.pop(), held
+    for holding in listed:
+        yield job, holding, held
 
 
 def restores(session: Session, job: Job) -> list[status.Standing]:
@@ -67,7 +66,7 @@ def restores(session: Session, job: Job) -> list[status.Standing]:
 
 
 def sources_held(
-    job: Job, host: str, listed: list[Holding]
+    job: Job, host: str, listed: Sequence[Holding]
 ) -> tuple[Held, list[tuple[str, LifeboatError]]]:
     """{id: sources} of the backups that do not hold all of their job, and destinations that did not tell."""
     held: dict[str, tuple[str, ...]] = {}
@@ -106,7 +105,7 @@ def mapping(job: Job, one: Holding, held: Held, moment: datetime) -> dict[str, A
 
 def lacking(
     job: Job,
-    listed: list[Holding],
+    listed: Sequence[Holding],
     lost: list[tuple[str, LifeboatError]],
     runs: Iterable[Mapping[str, Any]],
     at: str = "",

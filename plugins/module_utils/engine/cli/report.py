@@ -111,10 +111,11 @@ def _findings(job: Job, moment: datetime) -> Iterator[tuple[str, str, str]]:
 
 def _newest(job: Job, there: status.Told) -> Manifest | None:
     for destination, held in there:
-        good = [one for one in held if one.good] if isinstance(held, list) else []
-        if good:
+        told = () if isinstance(held, LifeboatError) else held
+        good = next((one for one in told if one.good), None)
+        if good is not None:
             try:
-                return read_manifest(destination, job.host, job.name, good[0].id)
+                return read_manifest(destination, job.host, job.name, good.id)
             except LifeboatError:
                 continue
     return None

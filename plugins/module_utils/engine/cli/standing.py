@@ -50,18 +50,17 @@ def of_job(
 ) -> list[Standing]:
     """All that is to be said of one job, whose destinations told what is `there`, and of its newest drill
     `elsewhere`: drill_record.newest."""
-    copies = [copy for _name, held in there if isinstance(held, list) for copy in held]
     drills = drill_report.drills(session.paths.history, job.name)
     if job.only_drilled:
-        return drill_standing.standings(job, copies, drills, moment)
+        return drill_standing.standings(job, status.oldest(there), drills, moment)
     ours = drill_record.known(session.paths.history, job, elsewhere)
-    measured = objectives.measure(job, copies, ours, moment)
+    measured = objectives.measure(job, status.every(there), ours, moment)
     return [
         *restores(session, job),
         *status.standings(job, there, moment),
         *objectives.standings(job.name, measured, moment),
         *repository.standings(job),
-        *drill_standing.standings(job, copies, drills, moment),
+        *drill_standing.standings(job, status.oldest(there), drills, moment),
         *drill_standing.elsewhere(job, ours[-1] if ours else None, moment),
     ]
 

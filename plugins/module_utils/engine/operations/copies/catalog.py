@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from heapq import merge
 from itertools import groupby
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, overload
 
 from ... import signing
 from ...errors import DestinationError, FormatError, LifeboatError, UnsignedError, UsageError
 from ...job import Job
+from ...listed import Copies, copies, copy_of, id_in, is_committed
 from ...manifest import decode
 from ...model import Manifest
 from ...naming import (
@@ -21,7 +22,6 @@ from ...naming import (
     archive_source,
     archives_prefix,
     catalog_prefix,
-    copies,
     manifest_key,
     mark_key,
     parse_id,
@@ -32,11 +32,12 @@ from ...retention import SKEW
 from ...stored import Copy, Mark
 
 _MANIFEST_LIMIT = 64 << 20
+_BY_ID = " (the other is taken where its id is named)"
 _MENDINGS = 3  # of one object, the newest: whoever may add names could add any number
 
 
 class Holding(NamedTuple):
-    """One backup, with its copy at every destination that has one. A tuple, as Copy is."""
+    """One backup, with its copy at every destination that has one."""
 
     id: str
     taken_at: datetime
@@ -84,7 +85,7 @@ class Wanted:
     at: str = ""  # only copies at this destination
 
 
-def copies_at(destination: Destination, host: str, job: str) -> list[Copy]:
+def copies_at(destination: Destination, host: str, job: str) -> Copies:
     """The backups of one job at one destination, newest first."""
     return copies(destination.list(catalog_prefix(host, job)))
 
@@ -99,29 +100,61 @@ def copy_at(destination: Destination, host: str, job: str, id_: str) -> Copy:
     )
 
 
-def holdings(
-    job: Job, host: str, at: str = ""
-) -> tuple[list[Holding], list[tuple[str, LifeboatError]]]:
+class Holdings(Sequence[Holding]):
+    """The backups of a job, newest first, held as in Copies: one is made whenever it is asked for."""
+
+    def __init__(self, there: Mapping[str, Copies]) -> None:
+        self._names = tuple(there)
+        self._columns: tuple[list[str | None], ...] = tuple([] for _name in there)
+        told = [_placed(place, held) for place, held in enumerate(there.values())]
+        for _id, same in groupby(merge(*told, key=_id_of, reverse=True), key=_id_of):
+            row: list[str | None] = [None] * len(there)
+            for place, one in same:
+                row[place] = one
+            if any(one is not None and is_committed(one) for one in row):
+                for column, cell in zip(self._columns, row):
+                    column.append(cell)
+
+    def __len__(self) -> int:
+        return len(self._columns[0]) if self._columns else 0
+
+    def __iter__(self) -> Iterator[Holding]:
+        return map(self._made, zip(*self._columns))
+
+    @overload
+    def __getitem__(self, index: int) -> Holding: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Holding]: ...
+
+    def __getitem__(self, index: int | slice) -> Holding | Sequence[Holding]:
+        if isinstance(index, slice):
+            return [self[one] for one in range(*index.indices(len(self)))]
+        return self._made(column[index] for column in self._columns)
+
+    def _made(self, row: Iterable[str | None]) -> Holding:
+        held = tuple((name, copy_of(one)) for name, one in zip(self._names, row) if one is not None)
+        return Holding(held[0][1].id, held[0][1].taken_at, held[0][1].type, held)
+
+
+def _placed(place: int, held: Copies) -> Iterator[tuple[int, str]]:
+    return ((place, one) for one in held.told)
+
+
+def _id_of(placed: tuple[int, str]) -> str:
+    return id_in(placed[1])
+
+
+def holdings(job: Job, host: str, at: str = "") -> tuple[Holdings, list[tuple[str, LifeboatError]]]:
     """All backups of a job, newest first, and the destinations that could not be asked."""
-    there: list[list[tuple[str, Copy]]] = []
+    there: dict[str, Copies] = {}
     lost: list[tuple[str, LifeboatError]] = []
     for destination in [job.destination(at)] if at else job.destinations:
         try:
-            found = copies_at(destination, host, job.name)
-            there.append([(destination.name, copy) for copy in found])
+            there[destination.name] = copies_at(destination, host, job.name)
         except LifeboatError as exc:
             lost.append((destination.name, exc))
-    listed = []
-    # Each is in order already; of one backup the copies come in the job's order.
-    for id_, same in groupby(merge(*there, key=_id, reverse=True), key=_id):
-        held = tuple(same)
-        if any(copy.committed for _name, copy in held):
-            listed.append(Holding(id_, held[0][1].taken_at, held[0][1].type, held))
-    return listed, lost
-
-
-def _id(held: tuple[str, Copy]) -> str:
-    return held[1].id
+    return Holdings(there), lost
 
 
 def choose(
@@ -147,22 +180,19 @@ def choose(
     if wanted.index < 1:
         raise UsageError(f"index {wanted.index}: 1 is the newest, 2 the one before it")
     newest_at = wanted.as_of or now + SKEW
-    fitting = [one for one in listed if one.taken_at <= newest_at and _fits(one, wanted)]
-    good = [one for one in fitting if one.good]
-    if len(good) < wanted.index:
-        raise UsageError(
-            f"job {job} has no good backup{_description(wanted)}",
-            hint=f"`lifeboat list {job}` shows all backups and why they do not count",
-        )
-    chosen = good[wanted.index - 1]
-    newest = fitting[0]
-    if wanted.index == 1 and newest.id != chosen.id:
-        return (
-            chosen,
-            f"the newest backup, {newest.id}, is {newest.why_not}; this is the newest good one"
-            " (the other is taken where its id is named)",
-        )
-    return chosen, ""
+    newest, left = "", wanted.index
+    for one in listed:
+        if one.taken_at > newest_at or not _fits(one, wanted):
+            continue
+        left -= one.good
+        if one.good and not left:
+            return one, newest and f"{newest}; this is the newest good one" + _BY_ID
+        if wanted.index == 1 and not newest:
+            newest = f"the newest backup, {one.id}, is {one.why_not}"
+    raise UsageError(
+        f"job {job} has no good backup{_description(wanted)}",
+        hint=f"`lifeboat list {job}` shows all backups and why they do not count",
+    )
 
 
 def sources_at(

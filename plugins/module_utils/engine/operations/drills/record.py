@@ -58,7 +58,7 @@ def newest(job: Job, there: status.Told, now: datetime) -> Told | None:
     """
     found: list[tuple[datetime, str, Destination]] = []
     for destination, held in there:
-        for copy in held if isinstance(held, list) else ():
+        for copy in () if isinstance(held, LifeboatError) else held:
             found += [(at, copy.id, destination) for at in _reports(copy) if at <= now + SKEW]
     for at, id_, destination in sorted(found, key=lambda one: one[:2], reverse=True)[:NEWEST]:
         try:

@@ -16,6 +16,7 @@ from typing import Any
 
 from ...errors import LifeboatError, UsageError
 from ...job import Job
+from ...listed import Copies
 from ...model import Manifest
 from ...stored import Copy
 from ...units import iso, parse_instant
@@ -73,7 +74,6 @@ def period(text: str, now: datetime) -> Period:
 
 def of_job(job: Job, found: Gathered, during: Period, now: datetime) -> Evidence:
     """One job: what was promised, what lies where and how that was proved, runs and drills of the period."""
-    copies = [copy for _one, there in found.there if isinstance(there, list) for copy in there]
     ours = [one for one in found.drills if one.get("host") == job.host]
     runs = [_run(one) for one in found.runs]
     since = during.begins - TREND
@@ -82,7 +82,10 @@ def of_job(job: Job, found: Gathered, during: Period, now: datetime) -> Evidence
         "environment": job.environment,
         "schedules": [{"type": one.type, "at": one.at} for one in job.schedules],
         "encryption": [dict(one.record()) for one in job.filters if one.needs_identity],
-        "sources": [_source(job, one) for one in objectives.measure(job, copies, ours, now)],
+        "sources": [
+            _source(job, one)
+            for one in objectives.measure(job, status.every(found.there), ours, now)
+        ],
         "destinations": [_destination(job, one.name, there, found) for one, there in found.there],
         "standings": [
             {
@@ -107,7 +110,7 @@ def of_job(job: Job, found: Gathered, during: Period, now: datetime) -> Evidence
         "drills": [dict(one) for one in found.drills if during.holds(one.get("at"))],
         "last_drill": dict(found.drills[-1]) if found.drills else None,
         "ever_restored": any(one.get("restorable") for one in found.drills)
-        or any("restorable" in proved(copy) for copy in copies),
+        or any("restorable" in proved(copy) for copy in status.every(found.there)),
     }
 
 
@@ -169,14 +172,12 @@ def _source(job: Job, one: objectives.Measured) -> Evidence:
     }
 
 
-def _destination(
-    job: Job, name: str, there: list[Copy] | LifeboatError, found: Gathered
-) -> Evidence:
-    told = there if isinstance(there, list) else []
+def _destination(job: Job, name: str, there: Copies | LifeboatError, found: Gathered) -> Evidence:
+    told = () if isinstance(there, LifeboatError) else there
     return {
         "name": name,
-        "answered": isinstance(there, list),
-        "error": "" if isinstance(there, list) else str(there),
+        "answered": not isinstance(there, LifeboatError),
+        "error": str(there) if isinstance(there, LifeboatError) else "",
         "copies": sum(1 for one in told if one.committed),
         "deletable": name in job.prunes,  # by this host, as the configuration has it
         "directory": found.stored_here.get(name, ""),
@@ -187,7 +188,7 @@ def _backups(there: status.Told) -> list[Evidence]:
     """Every backup that any destination names, the newest first, with each copy and its proofs."""
     found: dict[str, Evidence] = {}
     for destination, held in there:
-        for copy in held if isinstance(held, list) else ():
+        for copy in () if isinstance(held, LifeboatError) else held:
             one = found.setdefault(
                 copy.id,
                 {

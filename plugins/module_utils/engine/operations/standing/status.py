@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ...errors import LifeboatError, UnsignedError
 from ...job import Job
+from ...listed import Copies
 from ...policy import Schedule
 from ...ports import Destination
 from ...retention import SKEW, disputed, two_hosts
@@ -21,7 +22,7 @@ from ..restore.journal import SWAPPED, Journal
 from .overdue import overdue, said
 
 GOOD, WARNING, CRITICAL = "good", "warning", "critical"
-Told = Sequence["tuple[Destination, list[Copy] | LifeboatError]"]  # what destinations hold
+Told = Sequence["tuple[Destination, Copies | LifeboatError]"]  # what destinations hold
 ORDER = [GOOD, WARNING, CRITICAL]
 # (warning, critical) age of the newest good backup, by the most frequent schedule of the job
 _LIMITS = {
@@ -58,9 +59,9 @@ def limits(job: Job) -> tuple[timedelta, timedelta]:
     return min(fitting, default=_LIMITS["daily"])
 
 
-def asked(job: Job) -> list[tuple[Destination, list[Copy] | LifeboatError]]:
+def asked(job: Job) -> list[tuple[Destination, Copies | LifeboatError]]:
     """Each destination with its copies, newest first, or why it did not tell."""
-    found: list[tuple[Destination, list[Copy] | LifeboatError]] = []
+    found: list[tuple[Destination, Copies | LifeboatError]] = []
     for destination in job.destinations:
         try:
             found.append((destination, copies_at(destination, job.host, job.name)))
@@ -76,10 +77,22 @@ def standings(job: Job, told: Told, now: datetime) -> list[Standing]:
         if isinstance(there, LifeboatError):
             found.append(Standing(job.name, destination.name, CRITICAL, str(there)))
             continue
-        others = (held for one, held in told if one is not destination and isinstance(held, list))
-        proved = {copy.id for held in others for copy in held if copy.good}
-        found.append(_judged(job, destination, there, now, proved, _FORGED))
+        copies = list(there)  # of one destination at a time: there may be 100,000 at each
+        cold = {copy.id for copy in copies if _cold(copy)}
+        others = [] if not cold else [one for one in told if one[0] is not destination]
+        proved = {copy.id for copy in every(others) if copy.id in cold and copy.good}
+        found.append(_judged(job, destination, copies, now, proved, _FORGED))
     return found
+
+
+def every(told: Told) -> Iterator[Copy]:
+    """The copies of all destinations that told of theirs."""
+    return (copy for _one, there in told if not isinstance(there, LifeboatError) for copy in there)
+
+
+def oldest(told: Told) -> list[Copy]:
+    """Of each destination that has any."""
+    return [there[-1] for _one, there in told if not isinstance(there, LifeboatError) and there]
 
 
 def _judged(
@@ -90,7 +103,7 @@ def _judged(
     proved: Collection[str],
     left: int,
 ) -> Standing:
-    """`proved`: the ids that are good elsewhere."""
+    """`proved`: the ids that are archived here, and good elsewhere."""
     committed = [copy for copy in there if copy.committed]
     made = replace(
         _one(job, destination.name, there, now, proved),

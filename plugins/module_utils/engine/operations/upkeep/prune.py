@@ -15,7 +15,8 @@ from typing import Callable
 from ... import retention
 from ...errors import LifeboatError
 from ...job import Job
-from ...naming import archives_prefix, catalog_prefix, copies, manifest_key, mark_key
+from ...listed import copies
+from ...naming import archives_prefix, catalog_prefix, manifest_key, mark_key
 from ...ports import Destination
 from ...progress import Listener, silent
 from ...retention import Plan
@@ -98,7 +99,7 @@ def _plan_one(
     known: Collection[str],
 ) -> Planned:
     try:
-        there = copies(destination.list(catalog_prefix(host, job.name)))
+        there = list(copies(destination.list(catalog_prefix(host, job.name))))
         by_type = {one.type: one.keep for one in job.schedules if one.keep is not None}
         _warning, stale = limits(job)
         keep = job.keep_for(destination.name)

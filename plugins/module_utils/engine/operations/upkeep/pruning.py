@@ -13,6 +13,7 @@ from typing import Callable, TypeVar
 
 from ... import retention
 from ...errors import DestinationError
+from ...listed import marks
 from ...naming import (
     MENDED,
     archive_prefix,
@@ -20,7 +21,6 @@ from ...naming import (
     catalog_prefix,
     manifest_key,
     mark_key,
-    marks,
     parse_id,
     signature_key,
 )

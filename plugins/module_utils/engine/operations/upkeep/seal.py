@@ -17,7 +17,8 @@ from datetime import datetime, timezone
 
 from ... import sealing
 from ...errors import LifeboatError, UsageError
-from ...naming import ARCHIVES, CATALOG, check_host, check_name, copies
+from ...listed import copies
+from ...naming import ARCHIVES, CATALOG, check_host, check_name
 from ...ports import PROTECTION_PROBE
 from ...stored import Copy, Stored
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ...job import Job
@@ -17,6 +17,7 @@ from ..standing.status import CRITICAL, GOOD, WARNING, Standing
 
 _MOST_SLACK = timedelta(hours=1)
 _DRILLED_LATELY = timedelta(days=35)
+_NEVER = datetime.min.replace(tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,21 @@ def measure(
     job: Job, copies: Iterable[Copy], drills: Sequence[Mapping[str, Any]], now: datetime
 ) -> list[Measured]:
     """Every source of `job`. copies: of all destinations; drills: the history's, oldest first."""
-    good = [copy for copy in copies if copy.good and copy.taken_at <= now + SKEW]
-    marks = [copy.latest("drilled") for copy in good]
-    drilled = max((mark.at for mark in marks if mark), default=None)
+    drilled: datetime | None = None
+    points: dict[str, datetime] = {}
+    for copy in copies:  # once, and none is held: there may be 100,000
+        if not copy.good or copy.taken_at > now + SKEW:
+            continue
+        mark = copy.latest("drilled")
+        drilled = max(filter(None, (drilled, mark.at if mark else None)), default=None)
+        for source in job.sources:
+            if copy.taken_at > points.get(source.name, _NEVER) and _holds(job, copy, source.name):
+                points[source.name] = copy.taken_at
     told = []
     for source in job.sources:
         promised = job.objectives_for(source.name)
-        held = [copy.taken_at for copy in good if _holds(job, copy, source.name)]
         seconds = restore_seconds(drills, source.name)
-        point = max(held, default=None)
+        point = points.get(source.name)
         signed = bool(job.signers or job.drill_signers)
         told.append(
             Measured(source.name, promised.rpo, promised.rto, point, seconds, drilled, signed)

@@ -17,6 +17,7 @@ from typing import Any
 from ... import retention
 from ...errors import LifeboatError
 from ...job import Job
+from ...listed import Copies
 from ...stored import Copy
 from ...units import parse_instant
 from ..standing import denied, status
@@ -46,7 +47,7 @@ class Looked:
 
 def observe(job: Job, looked: Looked, now: datetime) -> Observation:
     """One job, as it is now. Only the encryption is tried here; all else was gathered."""
-    copies = [copy for _one, there in looked.there if isinstance(there, list) for copy in there]
+    copies = status.every(looked.there)
     warning, critical = status.limits(job)
     return {
         "job": job.name,
@@ -72,11 +73,10 @@ def observe(job: Job, looked: Looked, now: datetime) -> Observation:
     }
 
 
-def _destination(
-    job: Job, name: str, there: list[Copy] | LifeboatError, now: datetime
-) -> Observation:
-    if isinstance(there, LifeboatError):
+def _destination(job: Job, name: str, told: Copies | LifeboatError, now: datetime) -> Observation:
+    if isinstance(told, LifeboatError):
         return {"name": name, "up": False}
+    there = list(told)
     past = [one for one in there if one.committed and one.taken_at <= now + retention.SKEW]
     found: Observation = {"name": name, "up": True, "suspect": bool(past) and past[0].suspect}
     if past:
