@@ -432,7 +432,7 @@ def test_the_note_beside_a_backup_restores_it_word_for_word(host: Host) -> None:
     for block in blocks:
         subprocess.run(["bash", "-e", "-c", block], cwd=folder, check=True, capture_output=True)
 
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     connection = sqlite3.connect(folder / "db.database.sqlite")
     assert connection.execute("select count(*) from book").fetchone() == (1000,)
     connection.close()

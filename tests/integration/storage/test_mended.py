@@ -8,6 +8,7 @@ import os
 import pwd
 import secrets
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,39 @@ def test_all_that_a_copy_is_made_of_can_be_stored_again(host: Host, place: Place
     key = ("--identity", str(host.key), "--at", "second")
     proved = host.lifeboat("verify", "shop", "--level", "content", *key)
     assert proved.returncode == 0, proved.stdout + proved.stderr
+
+
+@pytest.mark.parametrize("place", ["local"], indirect=True)
+@pytest.mark.parametrize("gone", [False, True], ids=["wrong", "gone"])
+def test_by_hand_the_note_says_which_of_the_files_to_take(
+    host: Host, place: Place, tmp_path: Path, gone: bool
+) -> None:
+    host.run()
+    key = archive_key(host)
+    archive = Path(place[0]["path"]) / key
+    right = archive.read_bytes()
+    damaged(host, place, key)
+    assert host.lifeboat("verify", "shop").returncode == 1
+    assert host.lifeboat("push", "shop").returncode == 0
+    (archive.parent / f"{archive.name}.mended-20380101T000000Z").write_bytes(b"anybody's")
+    there = tmp_path / "by hand"
+    shutil.copytree(archive.parent, there)
+    if gone:
+        (there / archive.name).unlink()
+
+    note = (there / "RESTORE.md").read_text()
+    (block,) = [one for one in note.split("```bash\n")[1:] if ".mended-" in one]
+    done = subprocess.run(
+        ["bash", "-c", block.split("```")[0]],
+        cwd=there,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (there / archive.name).read_bytes() == right
+    assert "FAILED" not in done.stdout
 
 
 @pytest.mark.parametrize("place", ["local"], indirect=True)

@@ -13,6 +13,24 @@ _DECODERS = {
 }
 
 
+# docs/format.md#stored-again
+_AGAIN = (
+    "Where a line does not say OK, see whether there are files `NAME.mended-…`: the same, stored again since",
+    "NAME had proved bad. The right one of them takes its place by this, for bash; what was wrong stays as",
+    "`NAME.bad`. (Is `SHA256SUMS` itself what is wrong, copy `SHA256SUMS.mended-…` over it first.)",
+    "",
+    "```bash",
+    "for again in $(ls -r | grep '[.]mended-'); do  # the newest first",
+    '  name=${again%.mended-*}; line=$(grep "  $name\\$" SHA256SUMS) || continue',
+    '  sha256sum --status -c <<<"$line" 2>/dev/null && continue',
+    '  [ ! -e "$name" ] || mv "$name" "$name.bad"',
+    '  cp "$again" "$name"',
+    "done",
+    "sha256sum -c SHA256SUMS",
+    "```",
+)
+
+
 def restore_note(manifest: Manifest) -> bytes:
     """Markdown, with one command block for each archive. `identity.txt` is the private key's file."""
     lines = [
@@ -31,6 +49,8 @@ def restore_note(manifest: Manifest) -> bytes:
         "```sh",
         "sha256sum -c SHA256SUMS",
         "```",
+        "",
+        *_AGAIN,
         "",
         "The blocks below are for bash, to be run in this directory, in this order. NEW_… are names that you",
         "choose: nothing that is there is to be overwritten. Look at what came out, then rename it. What",
