@@ -23,7 +23,7 @@ class Bucket:
     def __init__(self, folder: Path, size_mb: int) -> None:
         if shutil.which("rclone") is None:
             raise SystemExit("the floor of a bucket is rclone: install the package rclone")
-        self.size_mb = size_mb
+        self.size_mb, self.objects = size_mb, 0
         self._between = str(folder / "between")
         self._server = s3.Server(
             folder / "s3-source", keep_alive=True
@@ -40,7 +40,7 @@ class Bucket:
                 size = int(10_000 * 300 ** dice.random())
                 wanted.append((f"{len(wanted) % 40}/{len(wanted)}", dice.randbytes(size)))
                 left -= size
-            list(pool.map(self._put, wanted))
+            self.objects = len(list(pool.map(self._put, wanted)))
         return self
 
     def __exit__(self, *exc: object) -> None:
