@@ -105,6 +105,18 @@ def test_a_bad_copy_makes_no_bundle(host: Host, tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.glob("*x.tar*")] == []
 
 
+@pytest.mark.parametrize("name", ["x.tar", "x.tar.sha256"])
+def test_a_link_that_leads_nowhere_is_something_too(host: Host, tmp_path: Path, name: str) -> None:
+    host.run()
+    link, elsewhere = tmp_path / name, tmp_path / "unmounted" / "x.tar"
+    link.symlink_to(elsewhere)
+    done = host.lifeboat("bundle", "shop", str(tmp_path / "x.tar"))
+    assert done.returncode == 2, done.stderr
+    assert f"{link} is there already" in done.stderr
+    assert link.is_symlink()
+    assert [one.name for one in tmp_path.glob("*x.tar*")] == [name]
+
+
 @pytest.mark.parametrize("where", [0.2, 0.9], ids=["manifest", "archive"])
 def test_a_flipped_bit_is_noticed(host: Host, bundle: Path, where: float) -> None:
     content = bytearray(bundle.read_bytes())

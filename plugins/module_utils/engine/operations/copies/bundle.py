@@ -51,7 +51,8 @@ def write_bundle(
     if path.exists() and part.exists() and path.samefile(part):
         _tidy(part)  # its writer was killed right after it had its name
     for there in (path, beside):
-        if there.exists() and not (there is beside and part.exists()):
+        left = there is beside and there.is_file() and part.exists()  # by one that was killed
+        if os.path.lexists(there) and not left:
             raise UsageError(f"{there} is there already", hint="a bundle replaces no file")
     manifest, content, signature = read_signed(destination, host, job, id_, signers)
     try:
