@@ -121,7 +121,7 @@ def main() -> int:
 
     listing, there = measured(given.rounds, lambda: copies(place.list("catalog/db1/shop/")))
     planning, made = measured(given.rounds, lambda: plan(there, KEEP, {}, NOW))
-    whole, planned = measured(1, lambda: prune.plan(job, NOW))
+    whole, planned = measured(1, lambda: list(prune.plan(job, NOW)))
     made_up, _nothing = measured(
         1, lambda: [deque(place.list(below), 0) for below in ("catalog/db1/shop/", "archives/")]
     )

@@ -91,7 +91,7 @@ class Place:
         os.utime(path, (at.timestamp(), at.timestamp()))
 
     def plan(self, now: datetime = NOW, **given: str) -> list[prune.Planned]:
-        return prune.plan(self.job, now, **given)
+        return list(prune.plan(self.job, now, **given))
 
     def prune(self, now: datetime = NOW, **given: object) -> pruning.Pruned:
         (done,) = prune.apply(self.job, self.plan(now), lambda: now, **given)  # type: ignore[arg-type]

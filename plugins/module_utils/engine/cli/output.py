@@ -6,12 +6,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import zip_longest
+from itertools import chain, islice, zip_longest
 from typing import Any
 
 from ..errors import LifeboatError, MissingDependency, UsageError
 
 _ENCODER = json.JSONEncoder(indent=1, sort_keys=True, default=str)
+_AT_ONCE = 1000  # pieces of JSON
 _BETWEEN = "\0"  # cells; what others may have named so, a tag, stands in the last one
 
 
@@ -38,6 +39,11 @@ class Output:
             self.result(list(mappings), "")
         else:
             self._say(_listed(mappings))
+
+    def lines(self, lines: Iterable[str], otherwise: str) -> None:
+        """Print each line as soon as it is there; without one, `otherwise`."""
+        left = iter(lines)
+        self._say(chain([next(left, otherwise)], ("\n" + line for line in left)))
 
     def rows(self, head: Sequence[str], rows: Rows) -> None:
         """Print a table of many rows; nothing without rows."""
@@ -97,8 +103,12 @@ def _listed(mappings: Iterable[Any]) -> Iterator[str]:
     """The pieces of a JSON list, as _ENCODER would write it whole."""
     before = "["
     for mapping in mappings:
-        yield before + "\n " + _ENCODER.encode(mapping).replace("\n", "\n ")
+        yield before + "\n "
         before = ","
+        pieces = _ENCODER.iterencode(mapping)
+        while text := "".join(islice(pieces, _AT_ONCE)):
+            yield text.replace("\n", "\n ")
+        del mapping, pieces  # each may be large: not held while the next one is made
     yield "[]" if before == "[" else "\n]"
 
 

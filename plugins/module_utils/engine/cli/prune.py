@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from functools import partial
+from itertools import chain
 from typing import Any
 
 from ..errors import LifeboatError, PruneRefused, UsageError
@@ -47,39 +49,61 @@ class Duty:
         return self.job.name if self.own else f"{self.host}/{self.job.name}"
 
 
+@dataclass
+class _Ended:
+    """How it went; the first failure wins."""
+
+    failed: int = 0
+    refused: int = 0
+
+
 def prune_(session: Session, asked: Any, out: Output) -> int:
     """The plan of one job or of many; with --apply, exactly that plan."""
+    ended = _Ended()
+    told = _told(session, asked, out, duties(session, asked), ended)
+    if out.as_json:
+        out.results(told)
+    else:
+        out.lines(chain.from_iterable(told), "nothing to prune")
+    return ended.failed or (PruneRefused.exit_code if ended.refused else 0)
+
+
+def _told(
+    session: Session, asked: Any, out: Output, chosen: Sequence[Duty], ended: _Ended
+) -> Iterator[Any]:
+    """Of each job and destination what is told of it, a mapping or lines. One at a time, and none is held
+    here (so does map): there may be 100,000 backups at each."""
     listener = watch.listener(quiet=asked.quiet)
-    told: list[dict[str, Any]] = []
-    lines: list[str] = []
-    failed = refused = 0
-    chosen = duties(session, asked)
     for one in chosen:
         prefix = f"{one.name} at " if len(chosen) > 1 or not one.own else ""
         try:
             if asked.apply:
                 with hold(session, one, listener):
                     done = carry_out(session, one, out, listener, limit=not asked.no_limit)
-                if out.as_json:
-                    told += [dict(pruned_mapping(here), job=one.name) for here in done]
-                else:
-                    lines += [prefix + line for here in done for line in pruned_lines(here)]
-                failed = failed or int(any(here.failure for here in done))
-                refused = refused or int(any(here.excess or here.stranger for here in done))
+                yield from (_pruned(here, one, prefix, out.as_json, ended) for here in done)
             else:
-                planned = plan(session, one)
-                if out.as_json:  # either form alone: there may be 100,000
-                    told += [dict(planned_mapping(here, one.job), job=one.name) for here in planned]
-                else:
-                    lines += [line for here in planned for line in planned_lines(here, one, prefix)]
-                failed = failed or int(any(here.failure for here in planned))
+                tell = partial(_planned, duty=one, prefix=prefix, as_json=out.as_json, ended=ended)
+                yield from map(tell, plan(session, one))
         except LifeboatError as exc:
             if len(chosen) == 1:
                 raise
             out.note(f"{one.name}: {exc}" + (f" ({exc.hint})" if exc.hint else ""))
-            failed = failed or exc.exit_code
-    out.result(told, "\n".join(lines) or "nothing to prune")
-    return failed or (PruneRefused.exit_code if refused else 0)
+            ended.failed = ended.failed or exc.exit_code
+
+
+def _planned(here: Planned, duty: Duty, prefix: str, as_json: bool, ended: _Ended) -> Any:
+    ended.failed = ended.failed or int(bool(here.failure))
+    if as_json:
+        return dict(planned_mapping(here, duty.job), job=duty.name)
+    return planned_lines(here, duty, prefix)
+
+
+def _pruned(here: Pruned, duty: Duty, prefix: str, as_json: bool, ended: _Ended) -> Any:
+    ended.failed = ended.failed or int(bool(here.failure))
+    ended.refused = ended.refused or int(bool(here.excess or here.stranger))
+    if as_json:
+        return dict(pruned_mapping(here), job=duty.name)
+    return [prefix + line for line in pruned_lines(here)]
 
 
 def duties(session: Session, asked: Any) -> list[Duty]:
@@ -119,8 +143,8 @@ def hold(session: Session, duty: Duty, listener: Listener = silent) -> Iterator[
         yield
 
 
-def plan(session: Session, duty: Duty) -> list[Planned]:
-    """The plan at every destination, also where this host does not carry it out."""
+def plan(session: Session, duty: Duty) -> Iterator[Planned]:
+    """The plan at every destination, also where this host does not carry it out; each when it is asked for."""
     why_not = held(session, duty.job) if duty.own else ""
     same = twins.complaint(duty.job.destinations)
     why_not = why_not or (f"{same}: what goes at one would go at both" if same else "")
@@ -133,15 +157,18 @@ def carry_out(
 ) -> list[Pruned]:
     """Make the plan and carry it out where this host prunes, under the job's lock; tell and remember."""
     job = duty.job
-    ours = [one for one in plan(session, duty) if one.destination in job.prunes]
-    for planned in ours:
+
+    def noted(planned: Planned) -> Planned:
         for id_, why in planned.unsound[:_TOLD]:
             out.note(f"{planned.destination}: {id_} takes no place: {why}")
         if len(planned.unsound) > _TOLD:
             out.note(f"{planned.destination}: {len(planned.unsound)} such: see the plan")
         for id_, why in planned.misdated[:_TOLD]:
             out.note(f"{planned.destination}: {id_}: {why}: it does not count, look who wrote it")
-    done = prune.apply(job, ours, now, host=duty.host, limit=limit, listener=listener)
+        return planned
+
+    ours = filter(lambda one: one.destination in job.prunes, plan(session, duty))
+    done = prune.apply(job, map(noted, ours), now, host=duty.host, limit=limit, listener=listener)
     for one in done:
         for id_, why in one.retained:
             out.note(f"{one.destination}: retained {id_}: {why}")

@@ -7,7 +7,7 @@ mark now; its archives go on the first prune at least 24 h later. How one goes i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Callable
@@ -53,15 +53,18 @@ class Planned:
 
 def plan(
     job: Job, now: datetime, *, held: str = "", host: str = "", known: Collection[str] = ()
-) -> list[Planned]:
+) -> Iterator[Planned]:
     """The plan for every destination of `job`; changes nothing. `held`: why nothing may go now.
-    `known`: the ids that were begun on this host, where it is the one that makes them."""
-    return [_plan_one(job, one, host or job.host, now, held, known) for one in job.destinations]
+    `known`: the ids that were begun on this host, where it is the one that makes them.
+
+    Each is made when it is asked for: who lets go of one before has room for 100,000 backups at each.
+    """
+    return (_plan_one(job, one, host or job.host, now, held, known) for one in job.destinations)
 
 
 def apply(
     job: Job,
-    planned: Sequence[Planned],
+    planned: Iterable[Planned],
     clock: Callable[[], datetime],
     *,
     host: str = "",
@@ -72,7 +75,11 @@ def apply(
 
     limit: a plan that asks for too much at once is not carried out at all.
     """
-    return [_apply_one(job, one, host or job.host, clock, limit, listener) for one in planned]
+
+    def carry_out(one: Planned) -> Pruned:
+        return _apply_one(job, one, host or job.host, clock, limit, listener)
+
+    return list(map(carry_out, planned))  # holds no plan while the next one is made
 
 
 def only(planned: Sequence[Planned], allowed: Mapping[str, Collection[str]]) -> list[Planned]:
