@@ -41,6 +41,8 @@ class Command:
     within: Callable[[], AbstractContextManager[Mapping[str, str]]] | None = field(
         default=None, repr=False, compare=False
     )  # what has to be there as long as it runs; gives variables for its environment
+    unset: tuple[str, ...] = ()
+    # how names of our variables begin that it must not see: an operator's shell may name another server
 
     @property
     def program(self) -> str:

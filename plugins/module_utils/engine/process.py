@@ -187,7 +187,7 @@ class Started:
                 stderr=self._stderr,
                 cwd=self.command.cwd,
                 **_identity(self.command.user),
-                env={**_environment(self.command.user), **self.command.env, **variables},
+                env={**_environment(self.command), **self.command.env, **variables},
                 pass_fds=() if descriptor is None else (descriptor,),
                 preexec_fn=_bound(self._dies_by) if self._dies_by else None,
             )
@@ -329,14 +329,15 @@ def _bound(how: signal.Signals) -> Callable[[], None]:
     return bind
 
 
-def _environment(user: str) -> Mapping[str, str]:
+def _environment(command: Command) -> Mapping[str, str]:
     """Ours; for another user's program, who can read it there, only what has no secret in it."""
-    if not user:
-        return os.environ
     return {
         name: value
         for name, value in os.environ.items()
-        if name in ("PATH", "LANG", "LANGUAGE", "TZ") or name.startswith("LC_")
+        if not name.startswith(command.unset)
+        and (
+            not command.user or name in ("PATH", "LANG", "LANGUAGE", "TZ") or name.startswith("LC_")
+        )
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...errors import MissingDependency, SourceError
 from .programs import FLAVOURS, MARIADB, MYSQL
-from .server import About, Access, identifier, literal
+from .server import NO_LIMIT, About, Access, identifier, literal
 
 _TRANSACTIONAL = ("InnoDB", "ROCKSDB", "TokuDB", "ndbcluster")
 _WITHOUT_ROWS = ("MRG_MyISAM", "FEDERATED", "BLACKHOLE")  # their rows are not theirs, or nowhere
@@ -202,6 +202,16 @@ def refuse_names(access: Access, source: str, name: str) -> None:
             f"source {source}: names in database {name!r} have a line end in them, and could not be"
             f" restored: {_first(told)}",
             hint="rename it",
+        )
+
+
+def refuse_limit(access: Access, source: str) -> None:
+    """Raise where the server would give the dump program, which lifts no limit, a part of a table."""
+    limit, for_all = access.ask("SELECT @@global.sql_select_limit, @@global.init_connect")[0]
+    if int(limit) < NO_LIMIT or "sql_select_limit" in for_all.lower():
+        raise SourceError(
+            f"source {source}: the server limits every answer (sql_select_limit), so a dump would lack rows",
+            hint="SET GLOBAL sql_select_limit = DEFAULT, also in the server's option files and init_connect",
         )
 
 

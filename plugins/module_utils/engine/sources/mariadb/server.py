@@ -21,6 +21,10 @@ from ...placement import Placement
 from ...process import run
 from .programs import FLAVOURS, Programs, find_programs, flavour_of, number
 
+NO_LIMIT = 18446744073709551615
+# whatever the server has for all
+_SETTINGS = f"SET NAMES utf8mb4, sql_mode='', sql_select_limit={NO_LIMIT}"
+UNSET = ("MYSQL", "MARIADB")  # MYSQL_HOST leads the client elsewhere, and not what dumps
 SQL_ALONE = ("--binary-mode", "--local-infile=0", "--comments")
 _ABOUT_ACCOUNTS = ("CREATE USER", "CREATE ROLE", "ALTER USER", "GRANT", "SET DEFAULT ROLE")
 _ANSWER_S = 3600.0  # a count of a large table takes its time
@@ -110,11 +114,11 @@ class Access:
         `force` in one of them would make a dump that cannot be judged.
         """
         first = f"--defaults-file={self.option_file}" if self.option_file else "--no-defaults"
-        env = {"LC_ALL": "C"}
+        env = {"LC_ALL": "C", "MYSQL_TEST_LOGIN_FILE": "/dev/null"}  # read whatever else is not
         if self.password is not None:
             env["MYSQL_PWD"] = str(self.password.reveal())
         argv = (program, first, *self.words, "--default-character-set=utf8mb4", *words)
-        return self.placement.wrap(Command(argv, env))
+        return self.placement.wrap(Command(argv, env, unset=UNSET))
 
     def client(self, database: str, *words: str) -> Command:
         """The client program, which runs SQL alone: no command of its own in it starts a shell
@@ -131,7 +135,7 @@ class Access:
         where the database is not there, SourceError where the server cannot be reached.
         """
         wanted = [statements] if isinstance(statements, str) else statements
-        text = "".join(one + ";\n" for one in ("SET NAMES utf8mb4, sql_mode=''", *wanted))
+        text = "".join(one + ";\n" for one in (_SETTINGS, *wanted))
         command = self.client(database, "--batch", "--skip-column-names", "--unbuffered")
         try:
             answer = run(

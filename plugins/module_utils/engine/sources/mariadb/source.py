@@ -328,6 +328,7 @@ class MariaDB:
                 " without its views and triggers",
                 hint="run `lifeboat recover`",
             )
+        facts.refuse_limit(access, self.name)
         facts.refuse_unreadable(access, self.name, self.database)
         facts.refuse_names(access, self.name, self.database)
         keys.refuse(access, self.name, self.database)

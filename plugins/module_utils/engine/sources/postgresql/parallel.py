@@ -71,7 +71,7 @@ def dump(command: Command, place: Path) -> tuple[Command, str]:
     tar = ("tar", "--create", "--format=posix", "--sort=name", "--owner=0", "--group=0")
     # no padding after the end: a tar that was cut off by a record would look whole
     words = ("--numeric-owner", "--blocking-factor=1", f"--directory={place / 'dump'}", "--file=-")
-    return Command((*tar, *words, ".")), said
+    return Command((*tar, *words, "."), {"TAR_OPTIONS": ""}), said
 
 
 def complain(_head: bytes, tail: bytes, size: int) -> str:

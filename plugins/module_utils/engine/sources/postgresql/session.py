@@ -22,6 +22,7 @@ from ...model import Command, Secret
 from ...placement import Placement
 from ...process import Conversation
 
+UNSET = ("PG", "PSQL")  # a PGSERVICE wins over all that is said here
 NAME_BYTES = 63  # NAMEDATALEN - 1; the server cuts longer names without a word
 _HINTS = (
     ("password authentication failed", "the credential of this user is not the server's: set both"),
@@ -94,8 +95,8 @@ class Access:
         env = {
             "PGHOST": self.host,
             "PGPORT": str(self.port),
-            "PGDATABASE": database,  # taken as it is, where an argument might be parsed
             "PGHOSTADDR": "",
+            "PGDATABASE": database,  # taken as it is, where an argument might be parsed
             "PGPASSWORD": str(self.password.reveal()) if self.password is not None else "",
             "PGOPTIONS": options,
             "PGAPPNAME": "lifeboat",
@@ -109,7 +110,7 @@ class Access:
             env["PGSSLMODE"] = self.sslmode
         if self.passfile:
             env["PGPASSFILE"] = self.passfile
-        return self.placement.wrap(Command(argv, env, cwd="/"))
+        return self.placement.wrap(Command(argv, env, cwd="/", unset=UNSET))
 
     def where(self, database: str) -> str:
         by = f" as user {self.user!r}" if self.user else ""

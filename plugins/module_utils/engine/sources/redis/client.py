@@ -14,6 +14,7 @@ from ...model import Command, Secret
 from ...placement import Placement
 from ...process import run
 
+UNSET = ("REDISCLI_", "VALKEYCLI_")  # of an operator's shell: another server's password
 # Replies that are errors begin so; nothing else that is asked here does.
 _ERROR = re.compile(
     r"(ERR|[A-Z]*AUTH|WRONGPASS|NOPERM|LOADING|MASTERDOWN|READONLY|MISCONF|BUSY|DENIED|OOM"
@@ -95,7 +96,7 @@ class Server:
         if known and self.password is not None:
             env["REDISCLI_AUTH"] = str(self.password.reveal())
         argv = (self.programs.path(self.programs.client), *where, *self.tls, *words)
-        return self.placement.wrap(Command(argv, env, cwd="/"))
+        return self.placement.wrap(Command(argv, env, cwd="/", unset=UNSET))
 
     def checker(self) -> Command:
         """The program that reads an RDB file from its standard input, to its end."""
