@@ -181,6 +181,15 @@ class DestinationContract:
         assert content_of(place, ARCHIVE) == b"first"
         assert self.unfinished(place) == []
 
+    def test_an_archive_that_is_there_already_is_done(
+        self, place: Destination, spools: Path
+    ) -> None:
+        """Whoever was cut off goes on, also where nothing can be taken away again."""
+        place.store(ARCHIVE, finished(spools, b"first"))
+        place.store(ARCHIVE, finished(spools, b"first", "again"))
+        assert content_of(place, ARCHIVE) == b"first"
+        assert self.unfinished(place) == []
+
     def test_a_key_taken_while_the_archive_grew_is_not_replaced(
         self, place: Destination, spools: Path
     ) -> None:

@@ -192,10 +192,10 @@ class S3:
             log.info("destination=%s a probe stays, as append-only wants it: %s", self.name, exc)
 
     def store(self, key: str, growing: Growing) -> None:
-        self._refuse_if_there(key)
         finished = False
         for _attempt in range(3):
             try:
+                self._refuse_if_there(key)
                 self._send(key, growing, finished)
                 break
             except TooManyParts as exc:
@@ -206,9 +206,11 @@ class S3:
                     raise
                 self._bucket.conditional, finished = False, True  # looking first must do
             except Taken:
-                # an answer that was lost makes the library ask again, and meet its own object
+                # an answer that was lost makes the library ask again, and meet its own object; or an
+                # attempt that was cut off got this far
                 if not self._holds(key, growing):
                     raise
+                self._found(key)
                 break
         stored, size = self._bucket.size(key), growing.wait()
         if stored != size:
@@ -311,6 +313,15 @@ class S3:
     def _headers(self, key: str) -> Mapping[str, Any]:
         self._written[key] = self._terms.headers(key, datetime.now(timezone.utc))
         return self._written[key]
+
+    def _found(self, key: str) -> None:
+        """Ask of an object that was there already for a lock, too, though not for one that begins now."""
+        if key not in self._written:
+            now = datetime.now(timezone.utc)
+            wanted = dict(self._terms.headers(key, now))
+            if "ObjectLockRetainUntilDate" in wanted:
+                wanted["ObjectLockRetainUntilDate"] = now
+            self._written[key] = wanted
 
     def _holds(self, key: str, growing: Growing) -> bool:
         """Whether exactly the archive's bytes lie under `key`."""

@@ -141,7 +141,8 @@ class Terms:
             return _with(found, f"whether {key} is locked cannot be read: {exc}")
         due = wanted["ObjectLockRetainUntilDate"].replace(microsecond=0)  # servers keep seconds
         if mode != self.lock_mode or until is None or until < due:
-            return _with(found, f"{key} is not locked: the server took the lock and kept none")
+            kept = f"one until {until:%Y-%m-%d %H:%M} UTC only" if mode and until else "none"
+            return _with(found, f"{key} is not locked: the server took the lock and kept {kept}")
         earlier = found.locked_until is None or until < found.locked_until
         return replace(found, locked_until=until) if earlier else found
 

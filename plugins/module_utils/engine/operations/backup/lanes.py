@@ -250,7 +250,17 @@ class Lane:
         return whole
 
     def _clean(self) -> None:
-        self._drop(self._stored)
+        if self._stored and not self._is_committed():
+            self._drop(self._stored)
+
+    def _is_committed(self) -> bool:
+        """Whether the backup is here already, although a listing, stale or cut short, did not say so: what
+        was stored may be what lay there. Also where that cannot be asked; retention sweeps orphans."""
+        try:
+            with self.destination.open(manifest_key(*self._where)):
+                return True
+        except LifeboatError as exc:
+            return not getattr(exc, "missing", False)
 
     def _drop(self, names: Sequence[str]) -> None:
         """Best effort: an identity that may only add cannot, and the pruner sweeps orphans."""
