@@ -287,7 +287,7 @@ def test_a_server_without_conditional_writes_is_looked_at_first(
     assert content_of(place, ARCHIVE) == BLOCK * blocks
     place.put(MANIFEST, b"one")
     refused(lambda: place.put(MANIFEST, b"two"), "there already")
-    refused(lambda: place.store(ARCHIVE, finished(tmp_path, BLOCK, "other")), "there already")
+    refused(lambda: place.store(ARCHIVE, finished(tmp_path, b"two", "other")), "there already")
     assert content_of(place, MANIFEST) == b"one"
     assert bucket.open_uploads() == []
 
