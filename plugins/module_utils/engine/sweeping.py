@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 
 from .errors import FormatError
 from .naming import ARCHIVES, parse_id
+from .retention import SKEW
 from .stored import Copy, Stored
 
 PRUNED_FOR = timedelta(hours=24)  # whoever reads the archives of a pruned backup gets this long
@@ -64,22 +65,26 @@ def id_of(key: str) -> str:
 
 def _why(copy: Copy | None, changed_at: datetime, now: datetime, trusted: bool) -> str:
     """Why the archives of an id without a manifest may go; "" = they stay."""
+    written_at = _written_at(copy, now)
     pruned = copy.latest("pruned") if copy is not None else None
-    if pruned is not None:
+    # Anybody's mark may say any time: none was pruned before it was begun, or while it was written.
+    if copy is not None and pruned is not None and pruned.at >= max(copy.taken_at, written_at):
         return PRUNED if now - pruned.at >= PRUNED_FOR else ""
     if not trusted or (copy is not None and copy.latest(*_COMMITTED_ONCE)):
         return ""
-    return ORPHAN if now - max(changed_at, _written_at(copy)) > ORPHAN_AFTER else ""
+    return ORPHAN if now - max(changed_at, written_at) > ORPHAN_AFTER else ""
 
 
 def unfinished_before(copies: Iterable[Copy], now: datetime) -> datetime:
     """Unfinished uploads that began earlier may go: nobody is at work on them any more."""
     limit = now - ORPHAN_AFTER
-    at_work = [copy.taken_at for copy in copies if _written_at(copy) >= limit]
+    at_work = [copy.taken_at for copy in copies if _written_at(copy, now) >= limit]
     return min([limit, *at_work])  # of a slow one every upload began after its id
 
 
-def _written_at(copy: Copy | None) -> datetime:
-    """When somebody last said that it was still on its way here."""
-    said = copy.latest("writing") if copy is not None and not copy.committed else None
-    return said.at if said else _NEVER
+def _written_at(copy: Copy | None, now: datetime) -> datetime:
+    """When somebody last said that it was still on its way here; nobody can have said so in the future."""
+    if copy is None or copy.committed:
+        return _NEVER
+    said = (mark.at for mark in copy.marks if mark.kind == "writing" and mark.at <= now + SKEW)
+    return max(said, default=_NEVER)

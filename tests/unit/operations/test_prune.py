@@ -198,6 +198,39 @@ def test_who_comes_after_a_killed_prune_removes_what_lay_beside_the_manifests(
     assert all(any(id_ in key for id_ in ids[:5]) for key in beside)
 
 
+def test_what_a_listing_keeps_quiet_about_is_asked_for_before_its_archives_go(place: Place) -> None:
+    """A copy that was not let go once has a mark `pruned`; anybody who may add can write one, too."""
+    ids = place.good(5)
+    place.mark(ids[1], "pruned", at=NOW - 2 * DAY)
+    place._put(signature_key(HOST, "shop", ids[1]), b"signature", NOW)
+    before, listed = place.everything(), place.local.list
+    quiet = manifest_key(HOST, "shop", ids[1])
+    place.local.list = lambda prefix: (  # type: ignore[method-assign]
+        one for one in listed(prefix) if one.key != quiet
+    )
+    for when in (NOW, NOW + 3 * DAY):
+        place.prune(when)
+        assert before.items() <= place.everything().items()
+
+
+def test_no_mark_makes_archives_go_that_are_still_being_stored(place: Place) -> None:
+    place.good(5)
+    begun, slow = place.add(NOW - HOUR), place.add(NOW - 3 * DAY)
+    place.mark(slow, "writing", at=NOW - HOUR)
+    for one in (begun, slow):
+        place.mark(one, "pruned", at=NOW - 2 * DAY)
+    assert place.prune().swept == ()
+    assert {begun, slow} <= place.archives()
+
+
+def test_no_mark_from_the_future_keeps_what_nobody_writes_any_more(place: Place) -> None:
+    place.good(5)
+    dead = place.add(NOW - 4 * DAY)
+    place.mark(dead, "writing", at=NOW + 3000 * DAY)
+    _old(place, dead)
+    assert place.prune(_after_all(place)).swept == (dead,)
+
+
 def test_a_plan_changes_nothing_and_pruning_again_changes_nothing(place: Place) -> None:
     place.good(7)
     before = place.everything()

@@ -209,7 +209,7 @@ def _apply_one(
     try:
         one.prune(planned.plan.expired)
         if not planned.plan.held:
-            one.tidy(planned.left)
+            one.tidy_left(planned.left)
             one.sweep(planned.sweeps)
             one.forget(planned.reports)
             one.clean(planned.unfinished_before)

@@ -27,7 +27,7 @@ from ...naming import (
 from ...ports import Destination
 from ...progress import Event, Listener
 from ...stored import Copy, Mark
-from ...sweeping import ORPHAN, Sweep, id_of
+from ...sweeping import Sweep, id_of
 
 _BATCH = 1000  # keys that one request deletes, where a destination can
 _FEW_IDS = 100  # are listed one by one; for more the whole prefix is listed once
@@ -137,8 +137,12 @@ class Pruning:
                 key = manifest_key(self._host, self._job, copy.id)
                 self._delete([one.key for one in self._destination.list(key) if MENDED in one.key])
 
+    def tidy_left(self, gone: Sequence[Copy]) -> None:
+        """The same, after a prune that was killed."""
+        self.tidy([copy for copy in gone if not self._committed(copy.id)])
+
     def sweep(self, sweeps: Sequence[Sweep]) -> None:
-        ids = {one.id for one in sweeps if one.why != ORPHAN or not self._committed(one.id)}
+        ids = {one.id for one in sweeps if not self._committed(one.id)}
         for one in sweeps:
             self._tell("sweep", one.id, one.why)
         for batch in _batches(self._archives(ids)):
@@ -193,9 +197,15 @@ class Pruning:
         self._destination.put(mark_key(self._host, self._job, id_, mark), b"")
 
     def _committed(self, id_: str) -> bool:
-        """Whether there is a manifest by now, though there was none when the plan was made."""
-        key = manifest_key(self._host, self._job, id_)  # a signature's name begins with it
-        return any(one.key == key for one in self._destination.list(key))
+        """Whether there is a manifest, though there was none when the plan was made: it has come since, or
+        a listing, stale or cut short, kept quiet about it. So the object itself is asked for."""
+        try:
+            with self._destination.open(manifest_key(self._host, self._job, id_)):
+                return True
+        except DestinationError as exc:
+            if not exc.missing:
+                raise
+            return False
 
     def _archives(self, ids: Collection[str]) -> Iterator[str]:
         """The keys of all archives of these ids, never all in memory."""
