@@ -236,10 +236,11 @@ def _try(folder: Path, place: Path, python: Interpreter) -> None:
 
 
 def _launcher(paths: Paths, python: Interpreter, root: str | None) -> bytes:
-    first = f"#!{python.path} -I\n"
+    # paths are UTF-8 in configurations and manifests, whatever the locale of whoever types
+    first = f"#!{python.path} -IXutf8\n"
     if " " in python.path or len(first) > 120:
         # the kernel cuts such a line; a shell does not, and Python reads its command as a text
-        first = f"#!/bin/sh\n'''exec' '{python.path}' -I \"$0\" \"$@\"\n' '''\n"
+        first = f"#!/bin/sh\n'''exec' '{python.path}' -IXutf8 \"$0\" \"$@\"\n' '''\n"
     lines = (
         "# Written by lifeboat.backup.engine_install; changes are lost.",
         "import os",

@@ -22,7 +22,7 @@ BAD_INPUT: dict[str, dict[str, str]] = {
         "redis": "test_a_server_that_is_down_is_absent_and_named",
         "s3_bucket": "test_a_server_that_is_down_is_named",
         "sqlite": NO_SERVER,
-        "volume": "test_an_engine_that_is_not_installed_is_named",
+        "volume": "test_a_volume_without_its_engine_names_what_is_missing",
     },
     "wrong password": {
         "command": OWN_PROGRAM,
@@ -79,9 +79,9 @@ BAD_INPUT: dict[str, dict[str, str]] = {
         "mongodb": "test_missing_tools_say_what_to_install",
         "postgresql": "test_bad_input_is_one_clear_error",
         "redis": "test_a_missing_client_is_named",
-        "s3_bucket": "test_without_the_library_it_says_what_to_install",
+        "s3_bucket": "test_a_bucket_without_the_library_says_what_to_install",
         "sqlite": "-- SQLite is a part of Python",
-        "volume": "test_an_engine_that_is_not_installed_is_named",
+        "volume": "test_a_volume_without_its_engine_names_what_is_missing",
     },
     "client too old or too new": {
         "command": OWN_PROGRAM,
@@ -92,7 +92,7 @@ BAD_INPUT: dict[str, dict[str, str]] = {
         "redis": "-- the client only carries bytes: the server writes them, and its version is compared",
         "s3_bucket": "-- the library is shipped with lifeboat, at one version",
         "sqlite": "test_a_virtual_table_whose_module_is_missing_is_counted_by_name",
-        "volume": "test_another_tar_is_refused",
+        "volume": "test_a_volume_is_not_read_with_another_tar",
     },
     "archive of another kind": {
         "*": "test_an_archive_of_another_kind_is_told_and_touches_nothing",

@@ -161,6 +161,22 @@ def test_a_python_with_a_blank_in_its_path_starts_too(
     assert told.stdout.startswith("lifeboat ")
 
 
+@pytest.mark.parametrize("folder", ["python", "my python"])
+def test_paths_are_utf_8_whatever_the_locale_of_who_types(
+    door: Any, root: Path, tmp_path: Path, folder: str
+) -> None:
+    import sys
+
+    (tmp_path / folder).mkdir()
+    python = tmp_path / folder / "python3"
+    python.symlink_to(sys.executable)
+    command = Path(install(door, root, python=str(python))["command"])
+    first = command.read_text().split("import os")[0]  # with it Python starts
+    command.write_text(first + "import sys\nprint(sys.flags.utf8_mode, sys.flags.isolated)\n")
+    told = subprocess.run([command], capture_output=True, text=True, env={"LC_ALL": "C.UTF-8"})
+    assert told.stdout == "1 1\n"
+
+
 @pytest.mark.parametrize("python", ["/nowhere/python", "/bin/true"])
 def test_what_is_not_a_python_is_refused(door: Any, root: Path, python: str) -> None:
     result = install(door, root, python=python)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import tarfile
 from datetime import datetime, timedelta, timezone
 from email.header import decode_header, make_header
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from lifeboat import config
-from lifeboat.errors import ConfigError, VerifyError
+from lifeboat.errors import ConfigError, MissingDependency, VerifyError
 from lifeboat.model import Secret
 from lifeboat.placement import Placement
 from lifeboat.sources.s3_bucket import tar as s3_tar
@@ -54,6 +55,14 @@ def test_a_record_comes_back_as_it_went() -> None:
     assert content[offset : offset + 700] == body == b"x" * 700
     assert (second.key, second.modified_at, empty) == ("plain", 5, b"")
     assert len(content) % 10240 == 0
+
+
+def test_a_bucket_without_the_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    source = S3Bucket(name="media", bucket="b")
+    with pytest.raises(MissingDependency, match="media needs the Python library boto3") as told:
+        source.check()
+    assert "boto3>=1.36" in told.value.hint
 
 
 def test_python_and_gnu_tar_read_it_too() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from lifeboat import ownership
-from lifeboat.errors import SourceError
+from lifeboat.errors import LifeboatError, MissingDependency, SourceError
 from lifeboat.model import Workspace
 from lifeboat.placement import Placement
 from lifeboat.sources.volume.source import Volume
@@ -75,6 +75,32 @@ def ground(open_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
         os.path, "isdir", lambda path: str(path).startswith("/run/user") or isdir(path)
     )
     return Ground(open_path)
+
+
+@pytest.mark.parametrize("program", ["docker", "podman"])
+def test_a_volume_without_its_engine_names_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    source = Volume(name="s", placement=Placement(owner="root"), **{program: "v"})
+    with pytest.raises(MissingDependency, match=f"the program {program} is not on this machine"):
+        source.check()
+    work = Workspace(tmp_path, tmp_path, tmp_path)
+    with pytest.raises(MissingDependency, match=program), source.open(work):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_root
+def test_a_volume_is_not_read_with_another_tar(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, open_path: Path
+) -> None:
+    (open_path / "tar").write_text("#!/bin/sh\necho bsdtar 3.6\n")
+    (open_path / "tar").chmod(0o755)
+    with pytest.raises(MissingDependency, match="GNU tar"):
+        ground.source.check()
+    with pytest.raises(LifeboatError):
+        Taken(ground.source, ground.work, open_path / "again")
 
 
 @needs_root
