@@ -92,11 +92,11 @@ findings:
       complete: true
 """
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from ..module_utils import arguments, door, jobs
 from ..module_utils.engine.cli.session import now
-from ..module_utils.engine.cli.verify import remember_proofs
+from ..module_utils.engine.cli.verify import mapping, remember_proofs
 from ..module_utils.engine.cli.watch import ProgressFile
 from ..module_utils.engine.errors import VerifyError
 from ..module_utils.engine.operations.upkeep import verify
@@ -140,7 +140,7 @@ def main() -> None:
             )
             if not module.check_mode:
                 remember_proofs(session, silent, job, found, jobs.identity(given))
-        findings = [asdict(one) for one in found]
+        findings = [mapping(one) for one in found]
         bad = [one for one in found if not one.valid]
         if bad or not found:
             told = "; ".join(

@@ -5,38 +5,65 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from functools import partial
+from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
+from lifeboat.cli import prune as prune_door
 from lifeboat.destinations.local import Local
 from lifeboat.errors import DestinationError
 from lifeboat.job import Job
-from lifeboat.naming import backup_id, catalog_prefix, manifest_key, mark_key
+from lifeboat.manifest import encode
+from lifeboat.model import Manifest, SourceRecord
+from lifeboat.naming import backup_id, catalog_prefix, manifest_key, mark_key, parse_id
 from lifeboat.operations.copies import catalog
+from lifeboat.operations.standing import status
+from lifeboat.operations.upkeep import prune, rekey, verify
+from lifeboat.operations.watching import observe
+from lifeboat.policy import Keep
 from lifeboat.stored import Mark, Stored
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
-MANY = 5000
-BYTES_EACH = 700  # of 100,000 that is 70 MB beside Python and what it has loaded
+MANY = 1000
+MORE = 150  # bytes of a backup at one more destination: of 100,000 that is 15 MB
+KEEP = Keep(last=3, hourly=48, daily=7, weekly=4, monthly=12, yearly=3)
+
+
+def manifest_of(id_: str) -> Manifest:
+    at, type_ = parse_id(id_)
+    source = SourceRecord("db", "sqlite", "good")
+    when = (type_, "production", at, at, "lifeboat 0.1.0", True)
+    return Manifest(id_, "h1", "shop", *when, (source,), ())
+
+
+IDS = [backup_id(NOW - timedelta(hours=back), "hourly", "%04x" % back) for back in range(MANY)]
+DOCUMENTS = {manifest_key("h1", "shop", id_): encode(manifest_of(id_)) for id_ in IDS}
+MARKS = [mark_key("h1", "shop", id_, Mark("intact", parse_id(id_)[0])) for id_ in IDS]
 
 
 class Names:
-    """A destination of names alone."""
+    """A destination of names, and of manifests without archives."""
 
-    kind, options, name = "names", (), "names"
+    kind, options = "names", ()
+
+    def __init__(self, name: str = "names") -> None:
+        self.name = name
+
+    def open(self, key: str) -> BytesIO:
+        return BytesIO(DOCUMENTS[key])
+
+    def put(self, key: str, content: bytes) -> None:
+        """Whatever is said of a backup."""
 
     def list(self, prefix: str) -> Iterator[Stored]:
-        for back in range(MANY):
-            at = NOW - timedelta(hours=back)
-            id_ = backup_id(at, "hourly", "%04x" % back)
-            for key in (
-                manifest_key("h1", "shop", id_),
-                mark_key("h1", "shop", id_, Mark("intact", at)),
-            ):
-                if key.startswith(prefix):
-                    yield Stored(key, 0, at)
+        for key in chain(DOCUMENTS, MARKS):
+            if key.startswith(prefix):
+                yield Stored("".join(key), 0, NOW)
 
 
 def peak(act: Callable[[], Any]) -> int:
@@ -49,10 +76,64 @@ def peak(act: Callable[[], Any]) -> int:
         tracemalloc.stop()
 
 
-def test_a_backup_takes_less_than_700_bytes_while_all_are_listed() -> None:
-    place: Any = Names()
-    job = Job("shop", "h1", "production", (), (), (place,))
-    assert peak(lambda: catalog.holdings(job, "h1")[0]) < MANY * BYTES_EACH
+def job_at(*names: str, filters: tuple[Any, ...] = ()) -> Job:
+    places: Any = tuple(map(Names, names))
+    return Job("shop", "h1", "production", (), filters, places, keep=KEEP, prunes=names)
+
+
+def bounded(act: Callable[[Job], Any], each: int, more: int = MORE) -> None:
+    """Whether a backup at one destination takes no more than `each` bytes, and `more` at each other one."""
+    assert peak(lambda: act(job_at("a"))) < MANY * each
+    assert peak(lambda: act(job_at("a", "b"))) < MANY * (each + more)
+
+
+def test_a_backup_takes_little_while_all_are_listed() -> None:
+    bounded(lambda job: catalog.holdings(job, "h1")[0], 400)
+
+
+def test_copies_are_made_of_one_destination_at_a_time_to_say_how_a_job_stands() -> None:
+    bounded(lambda job: status.standings(job, status.asked(job), NOW), 900)
+
+
+def test_a_job_is_observed_one_destination_at_a_time() -> None:
+    def seen(job: Job) -> Any:
+        looked = observe.Looked(status.asked(job), (), (), (), (), (), {}, (), {})
+        return observe.observe(job, looked, NOW)
+
+    bounded(seen, 800)
+
+
+def test_a_prune_is_planned_and_told_one_destination_at_a_time() -> None:
+    def told(job: Job) -> Any:
+        duty = prune_door.Duty("h1", job, True)
+        tell = partial(prune_door.planned_lines, duty=duty, prefix="")
+        return [sum(1 for _line in chain.from_iterable(map(tell, prune.plan(job, NOW))))]
+
+    bounded(told, 800, more=20)
+
+
+def test_of_what_is_to_be_encrypted_anew_no_manifest_is_held() -> None:
+    class Age:
+        needs_identity = True
+
+        def record(self) -> Any:
+            return {"kind": "age", "recipients": ["age1"]}
+
+    def planned(job: Job) -> Any:
+        stale, left = rekey.plan(replace(job, filters=(Age(),)))  # type: ignore[arg-type]
+        assert (len(stale), left) == (0, [])
+        return stale
+
+    bounded(planned, 320)
+
+
+def test_of_what_was_verified_little_is_held() -> None:
+    def verified(job: Job) -> Any:
+        found = verify.verify(job, catalog.Wanted(), lambda: NOW, every=True)
+        assert {one.state for one in found} == {"intact"}
+        return found
+
+    bounded(verified, 550, more=250)
 
 
 def test_of_a_directory_no_more_is_held_than_its_names(tmp_path: Path) -> None:

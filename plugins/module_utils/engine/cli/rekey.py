@@ -23,12 +23,10 @@ def rekey_(session: Session, asked: Any, out: Output) -> int:
         if asked.dry_run:
             for one in stale:
                 if one.unsigned:
-                    out.note(f"{one.manifest.id}: {one.unsigned}")
+                    out.note(f"{one.id}: {one.unsigned}")
             for left in done:
                 out.note(f"{left.id}: {left.problem}")
-            out.result(
-                [one.manifest.id for one in stale], "\n".join(one.manifest.id for one in stale)
-            )
+            out.result([one.id for one in stale], "\n".join(one.id for one in stale))
             return 0
         spool = session.area(job, rescue=True).spool
         for one in stale:

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 from ..errors import UsageError
@@ -16,9 +18,12 @@ from ..registry import FILTERS
 from ..units import human_duration
 from . import rescue, watch
 from .incidents import used
-from .output import Output, table
+from .output import Output, Rows
 from .session import Session, now, remember
 from .wanted import meant
+
+_HEAD = ["ID", "DESTINATION", "STATE", "AGE", "SOURCES", "PROBLEM"]
+_EACH = 1000  # findings that the history has one by one
 
 
 def verify_(session: Session, asked: Any, out: Output) -> int:
@@ -46,28 +51,30 @@ def verify_(session: Session, asked: Any, out: Output) -> int:
             )
         remember_proofs(session, listener, job, found, identity)
         findings += found
-    rows = [
-        [one.id, one.destination, one.state, _age(one.age_s), ", ".join(one.sources), one.problem]
-        for one in findings
-    ]
-    told = [
-        {
-            "id": one.id,
-            "destination": one.destination,
-            "state": one.state,
-            "problem": one.problem,
-            "hint": one.hint,
-            "age_s": one.age_s,
-            "sources": dict(one.sources),
-            "complete": one.complete,
-        }
-        for one in findings
-    ]
     for one in findings:
         if one.hint and not one.valid:
             out.note(f"{one.id or 'all'} at {one.destination}: {one.hint}")
-    out.result(told, table(["ID", "DESTINATION", "STATE", "AGE", "SOURCES", "PROBLEM"], rows))
+    if out.as_json:
+        out.results(map(mapping, findings))
+    else:
+        out.rows(_HEAD, Rows(map(_row, findings)))
     return 0 if verify.worst(findings) else 1
+
+
+def mapping(one: verify.Finding) -> dict[str, Any]:
+    """One finding, as --json prints it and verify_archive returns it."""
+    return dict(one._asdict(), sources=dict(one.sources))
+
+
+def _row(one: verify.Finding) -> list[str]:
+    return [
+        one.id,
+        one.destination,
+        one.state,
+        _age(one.age_s),
+        ", ".join(one.sources),
+        one.problem,
+    ]
 
 
 def remember_proofs(
@@ -77,8 +84,12 @@ def remember_proofs(
     found: Sequence[verify.Finding],
     key: bytes | None,
 ) -> None:
-    """What was proved, and whether with a private key."""
-    outcomes = {f"{one.id} at {one.destination}": one.state for one in found}
+    """What was proved, and whether with a private key. Of very many, how many, and some that are not valid."""
+    outcomes: dict[str, Any] = {}
+    if len(found) > _EACH:
+        outcomes = dict(Counter(f"{one.state} at {one.destination}" for one in found))
+    each = (one for one in found if len(found) <= _EACH or not one.valid)
+    outcomes.update((f"{one.id} at {one.destination}", one.state) for one in islice(each, _EACH))
     code = 0 if verify.worst(found) else 1
     remember(
         session, listener, "verify", job.name, outcomes=outcomes, key=used(key), exit_code=code

@@ -64,7 +64,7 @@ def append(path: Path, event: str, job: str, at: datetime, facts: Mapping[str, A
             "event": event,
             "job": job,
             "who": _who(),
-            "facts": {name: _bounded(value) for name, value in facts.items()},
+            "facts": {name: bounded(value) for name, value in facts.items()},
         }
         line = json.dumps(entry, sort_keys=True, default=str).encode()
         os.write(descriptor, (b"\n" if cut else b"") + line + b"\n")
@@ -186,10 +186,10 @@ def _backwards(descriptor: int, size: int) -> Iterator[bytes]:
     yield b"".join(reversed(blocks))
 
 
-def _bounded(value: Any) -> Any:
+def bounded(value: Any, most: int = _MOST_FACT) -> Any:
     """A value, or what tells that it was this one: nothing is to make a line that nobody can read."""
     text = json.dumps(value, sort_keys=True, default=str).encode()
-    if len(text) <= _MOST_FACT:
+    if len(text) <= most:
         return value
     return {"bytes": len(text), "sha256": _hash(text)}
 

@@ -29,12 +29,16 @@ _KINDS: Mapping[str, Any] = {
     "seconds": (int, float),
 }
 _READ_BYTES = 4 << 20  # of the end of the file: years of daily runs
+_OF_EACH = {"outcomes", "pruned", "written"}  # of each backup, which may be 100,000
+_MOST_FACT = 256 << 10  # bytes of one value: the ids of 100,000 would push out all that was before
 
 
 def remember(history: Path, event: str, job: str, at: datetime, **facts: Any) -> None:
     """Add one line. A history that cannot be written never fails an operation: it is only told."""
     make_private(history.parent, 0o750)
     entry = dict(facts, event=event, job=job, at=iso(at))
+    for name in _OF_EACH & facts.keys():
+        entry[name] = audit.bounded(facts[name], _MOST_FACT)
     append_line(history, json.dumps(entry, sort_keys=True))
     append_line(history.with_name(LOG), _sentence(entry))
     audit.append(history.with_name(audit.NAME), event, job, at, facts)

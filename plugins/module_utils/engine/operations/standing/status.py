@@ -72,17 +72,19 @@ def asked(job: Job) -> list[tuple[Destination, Copies | LifeboatError]]:
 
 def standings(job: Job, told: Told, now: datetime) -> list[Standing]:
     """How each destination of a job stands. One that cannot be asked is critical: it may be lost."""
-    found = []
-    for destination, there in told:
-        if isinstance(there, LifeboatError):
-            found.append(Standing(job.name, destination.name, CRITICAL, str(there)))
-            continue
-        copies = list(there)  # of one destination at a time: there may be 100,000 at each
-        cold = {copy.id for copy in copies if _cold(copy)}
-        others = [] if not cold else [one for one in told if one[0] is not destination]
-        proved = {copy.id for copy in every(others) if copy.id in cold and copy.good}
-        found.append(_judged(job, destination, copies, now, proved, _FORGED))
-    return found
+    return [_standing(job, told, place, now) for place in range(len(told))]
+
+
+def _standing(job: Job, told: Told, place: int, now: datetime) -> Standing:
+    """Of one destination at a time the copies are made, and held: there may be 100,000 at each."""
+    destination, there = told[place]
+    if isinstance(there, LifeboatError):
+        return Standing(job.name, destination.name, CRITICAL, str(there))
+    copies = list(there)
+    cold = {copy.id for copy in copies if _cold(copy)}
+    others = [*told[:place], *told[place + 1 :]] if cold else []
+    proved = {copy.id for copy in every(others) if copy.id in cold and copy.good}
+    return _judged(job, destination, copies, now, proved, _FORGED)
 
 
 def every(told: Told) -> Iterator[Copy]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ... import signing
 from ...errors import (
@@ -29,7 +29,7 @@ from ...files import free_bytes, remove
 from ...job import Job
 from ...manifest import encode
 from ...model import Archive, Manifest
-from ...naming import archive_name, backup_id
+from ...naming import archive_name, backup_id, parse_id
 from ...pipeline import Pipeline
 from ...ports import Filter
 from ...progress import Event, Listener, silent
@@ -40,7 +40,7 @@ from ..backup.archiving import followed
 from ..backup.backup import empty
 from ..backup.lanes import Lane, Outcome, lanes
 from ..backup.replicate import replicate
-from ..copies.catalog import Holding, holdings, put_mark, read_manifest
+from ..copies.catalog import Holding, copy_at, holdings, put_mark, read_manifest
 from ..copies.plain import Decoders, fetch
 from ..copies.proving import prove_archive
 from ..copies.unlocking import require_identity
@@ -50,12 +50,10 @@ OF_A_COPY = ("intact", "bad", "drilled", "readable", "locked", "archived", "prun
 _OF_A_RESTORE = ("restored", "settled")  # from the one that is still there
 
 
-@dataclass(frozen=True)
-class Stale:
+class Stale(NamedTuple):
     """A backup that is not encrypted to the present recipients; `by` has its content already, if set."""
 
-    holding: Holding
-    manifest: Manifest
+    id: str
     by: str = ""
     unsigned: str = ""  # why nobody vouches for it, where somebody has to
 
@@ -76,7 +74,7 @@ class Rekeyed:
 
 
 def plan(job: Job) -> tuple[list[Stale], list[Rekeyed]]:
-    """What has to be written again, newest first; reads every manifest, changes nothing.
+    """What has to be written again, newest first; reads every manifest and holds none, changes nothing.
 
     Then what cannot be, since no copy has a sound manifest: whoever may add a name may add such a one, and
     that keeps no other backup from its new key.
@@ -88,24 +86,21 @@ def plan(job: Job) -> tuple[list[Stale], list[Rekeyed]]:
     listed, lost = holdings(job, job.host)
     if lost:
         raise lost[0][1]
-    there, left = [], []
+    stale: list[Stale] = []
+    left: list[Rekeyed] = []
+    by: dict[str, str] = {}
     for one in listed:
         try:
-            there.append((one, *_manifest(job, one)))
+            manifest, unsigned = _manifest(job, one)
         except (FormatError, VerifyError) as exc:
             left.append(Rekeyed(one.id, "", problem=str(exc)))
-    fresh = {one.id for one, manifest, _why in there if _fits(manifest, encryptor)}
-    by = {
-        manifest.rekeyed_from: one.id
-        for one, manifest, unsigned in there
-        if manifest.rekeyed_from and one.id in fresh and not unsigned and not _corrupt(one)
-    }
-    stale = [
-        Stale(one, manifest, by.get(one.id, ""), unsigned)
-        for one, manifest, unsigned in there
-        if one.id not in fresh and not all(copy.replaced for _name, copy in _committed(one))
-    ]
-    return stale, left
+            continue
+        if not _fits(manifest, encryptor):
+            if not all(copy.replaced for _name, copy in _committed(one)):
+                stale.append(Stale(one.id, unsigned=unsigned))
+        elif manifest.rekeyed_from and not unsigned and not _corrupt(one):
+            by[manifest.rekeyed_from] = one.id
+    return [one._replace(by=by.get(one.id, "")) for one in stale], left
 
 
 def rekey(
@@ -121,51 +116,66 @@ def rekey(
     """Write one backup again wherever it is. The caller holds the job's lock; no plain byte is stored.
 
     What is signed here counts as signed from then on, so it has to be signed already, or allowed."""
-    if stale.unsigned and not allow_unsigned:
-        told = "rekey with --allow-unsigned if you know where this backup comes from"
-        return Rekeyed(stale.manifest.id, "", problem=f"{stale.unsigned}; {told}")
     try:
         job = _checking(job)
+        holding = _holding(job, stale.id)
+        manifest, unsigned = _manifest(job, holding)
+        if unsigned and not allow_unsigned:
+            told = "rekey with --allow-unsigned if you know where this backup comes from"
+            return Rekeyed(stale.id, "", problem=f"{unsigned}; {told}")
         if stale.by:
-            outcomes = _complete(job, stale, spool, clock, listener)
+            outcomes = _complete(job, holding, stale.by, spool, clock, listener)
             new_id = stale.by
         else:
-            sources = {one.name for one in stale.manifest.sources}
-            require_identity(stale.manifest, sources, decoders, identity)
-            work = _Rekeying(job, stale, spool, decoders, identity, listener)
+            sources = {one.name for one in manifest.sources}
+            require_identity(manifest, sources, decoders, identity)
+            work = _Rekeying(job, holding, manifest, spool, decoders, identity, listener)
             new_id, outcomes = work.run(clock)
         for outcome in outcomes:
             if outcome.state == "intact":
-                put_mark(
-                    job.destination(outcome.destination), stale.manifest, Mark("replaced", clock())
-                )
-        return Rekeyed(stale.manifest.id, new_id, outcomes)
+                put_mark(job.destination(outcome.destination), manifest, Mark("replaced", clock()))
+        return Rekeyed(stale.id, new_id, outcomes)
     except LifeboatError as exc:
-        return Rekeyed(
-            stale.manifest.id, stale.by, problem="; ".join(filter(None, (str(exc), exc.hint)))
-        )
+        return Rekeyed(stale.id, stale.by, problem="; ".join(filter(None, (str(exc), exc.hint))))
     finally:
         empty(spool)
 
 
+def _holding(job: Job, id_: str) -> Holding:
+    """One backup as it is now, at each destination that has it; no other is listed."""
+    there = []
+    for destination in job.destinations:
+        try:
+            there.append((destination.name, copy_at(destination, job.host, job.name, id_)))
+        except DestinationError as exc:
+            if not exc.missing:
+                raise
+    return Holding(id_, *parse_id(id_), tuple(there))
+
+
 def _complete(
-    job: Job, stale: Stale, spool: Path, clock: Callable[[], datetime], listener: Listener
+    job: Job,
+    old: Holding,
+    by: str,
+    spool: Path,
+    clock: Callable[[], datetime],
+    listener: Listener,
 ) -> tuple[Outcome, ...]:
     """An earlier rekeying was cut off: carry its result to the destinations that still lack it."""
-    new = next(one for one in holdings(job, job.host)[0] if one.id == stale.by)
+    new = _holding(job, by)
     good = [name for name, copy in _committed(new) if _proved(job, name, new.id, copy, clock)]
     if not good:
         raise VerifyError(
-            f"{stale.by}, which an earlier rekeying wrote, is whole nowhere",
+            f"{by}, which an earlier rekeying wrote, is whole nowhere",
             hint="run this again: the backup is then written once more",
         )
     outcomes = []
-    for name, _copy in _committed(stale.holding):
+    for name, _copy in _committed(old):
         if name in good:
             outcomes.append(Outcome(name, "intact"))
             continue
         from_, to = job.destination(good[0]), job.destination(name)
-        where = (job.host, job.name, stale.by, spool)
+        where = (job.host, job.name, by, spool)
         outcomes.append(replicate(from_, to, *where, clock, listener, job.signers))
     return tuple(outcomes)
 
@@ -195,15 +205,16 @@ class _Rekeying:
     def __init__(
         self,
         job: Job,
-        stale: Stale,
+        holding: Holding,
+        manifest: Manifest,
         spool: Path,
         decoders: Decoders,
         identity: bytes | None,
         listener: Listener,
     ) -> None:
-        self._job, self._old, self._spool = job, stale.manifest, spool
-        self._at = [name for name, _copy in _committed(stale.holding)]
-        self._marks = _carried(stale.holding)
+        self._job, self._old, self._spool = job, manifest, spool
+        self._at = [name for name, _copy in _committed(holding)]
+        self._marks = _carried(holding)
         self._decoders, self._identity, self._listener = decoders, identity, listener
 
     def run(self, clock: Callable[[], datetime]) -> tuple[str, tuple[Outcome, ...]]:

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache
+from types import MappingProxyType
+from typing import NamedTuple
 
 from ...errors import (
     DestinationError,
@@ -34,9 +37,8 @@ LEVELS = ("hashes", "content")
 _SAMPLED_FOR = timedelta(days=5)  # runs are a day apart, and one may fail
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What verifying one copy told.
+class Finding(NamedTuple):
+    """What verifying one copy told. A tuple, for there may be 100,000 at each destination.
 
     state: "intact", "readable", "corrupt", "unsigned" or "unknown" (could not be asked).
     """
@@ -47,7 +49,7 @@ class Finding:
     problem: str = ""
     hint: str = ""
     age_s: int | None = None  # of the data
-    sources: Mapping[str, str] = field(default_factory=dict)  # name: "good", "absent" or "failed"
+    sources: Mapping[str, str] = MappingProxyType({})  # name: "good", "absent" or "failed"
     complete: bool = True  # as far as that was asked: of one backup, not of every one
 
     @property
@@ -83,34 +85,30 @@ def verify(
     unreachable = {name for name, _failure in lost}
     for holding in chosen:
         pruned = {name for name, copy in holding.copies if copy.state == "pruned"}
-        for destination in asked:
-            if destination.name not in unreachable | pruned:
-                found = _one(job, destination, host, holding.id, clock, content, listener)
-                findings.append(replace(found, complete=found.complete or every))
-    return _with_ways_out(job, host, chosen, findings)
+        of_it = [
+            _one(job, destination, host, holding.id, clock, content, listener)
+            for destination in asked
+            if destination.name not in unreachable | pruned
+        ]
+        of_it = [one._replace(complete=one.complete or every) for one in of_it]
+        findings += [_with_way_out(job, host, holding, one, of_it) for one in of_it]
+    return findings
 
 
-def _with_ways_out(
-    job: Job, host: str, chosen: Sequence[Holding], findings: Sequence[Finding]
-) -> list[Finding]:
-    """Each corrupt copy with what makes it whole: a good one elsewhere, if this did not prove that bad."""
-    by_id = {one.id: one for one in chosen}
-    told = []
-    for one in findings:
-        if one.state == "corrupt" and one.id in by_id:
-            bad = [
-                other.destination for other in findings if other.id == one.id and not other.valid
-            ]
-            good = donors(by_id[one.id].copies, bad)
-            shown = f"`lifeboat list {job.name}` shows which backups are"
-            way = f"no other copy of {one.id} is known to be good: {shown}"
-            if good and host == job.host:
-                way = f"`lifeboat push {job.name}` stores it there again, from {good[0]}, and proves it"
-            elif good:
-                way = f"`lifeboat push {job.name}` on {host} stores it there again, from {good[0]}"
-            one = replace(one, hint="; ".join(filter(None, (one.hint, way))))
-        told.append(one)
-    return told
+def _with_way_out(
+    job: Job, host: str, holding: Holding, one: Finding, of_it: Sequence[Finding]
+) -> Finding:
+    """A corrupt copy with what makes it whole: a good one elsewhere, if this did not prove that bad."""
+    if one.state != "corrupt":
+        return one
+    good = donors(holding.copies, [other.destination for other in of_it if not other.valid])
+    shown = f"`lifeboat list {job.name}` shows which backups are"
+    way = f"no other copy of {one.id} is known to be good: {shown}"
+    if good and host == job.host:
+        way = f"`lifeboat push {job.name}` stores it there again, from {good[0]}, and proves it"
+    elif good:
+        way = f"`lifeboat push {job.name}` on {host} stores it there again, from {good[0]}"
+    return one._replace(hint="; ".join(filter(None, (one.hint, way))))
 
 
 def overdue(job: Job, clock: Callable[[], datetime], listener: Listener = silent) -> list[Finding]:
@@ -187,7 +185,7 @@ def _one(
         f"it does not hold {', '.join(failed)}: that failed" if failed else "",
         "choose another one: `lifeboat list` shows those there are" if failed else "",
         max(0, int((clock() - manifest.taken_at).total_seconds())),
-        {one.name: one.status for one in manifest.sources},
+        _statuses(tuple((one.name, one.status) for one in manifest.sources)),
         not failed,
     )
 
@@ -207,13 +205,13 @@ def _unsigned(
         there = copy_at(destination, host, job.name, id_)
         signed = [one for one in job.destinations if _is_signed(one, job, host, id_)]
     except LifeboatError as lost:
-        return replace(told, problem=f"{told.problem}; {lost}")
+        return told._replace(problem=f"{told.problem}; {lost}")
     if signed and there.signed:
         _mark(destination, host, job.name, id_, Mark("bad", clock()), listener)
-        return replace(told, state="corrupt")
+        return told._replace(state="corrupt")
     if signed:
         back = f"its signature was lost here: `lifeboat push {job.name}` puts it back, from {signed[0].name}"
-        return replace(told, hint=back)
+        return told._replace(hint=back)
     return told
 
 
@@ -223,6 +221,12 @@ def _is_signed(destination: Destination, job: Job, host: str, id_: str) -> bool:
     except (UnsignedError, FormatError, DestinationError):
         return False
     return True
+
+
+@lru_cache(maxsize=64)
+def _statuses(found: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    """One mapping for all backups of which the same is told."""
+    return MappingProxyType(dict(found))
 
 
 def _telling(listener: Listener, begun: Event) -> Callable[[int], None]:
