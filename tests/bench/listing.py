@@ -8,6 +8,9 @@
     beyond    what the command takes on top of that, in seconds of its own processor
     memory    the peak of the command's own process
 
+`rekey` and `verify` also read every manifest, and `verify` every archive, of a byte: of those the memory alone is
+promised. They, and the prune of two hosts' backups by their pruner, are measured at a directory only.
+
 At a directory of this host, and in a bucket of a real server, gofakes3, which keeps names in order:
 versitygw reads the whole directory for every thousand names, and takes ten minutes for what is one here.
 --twice: two destinations with all of them. Exit status 1 when a promise does not hold.
@@ -26,6 +29,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,10 +38,13 @@ sys.path.insert(0, str(ROOT))
 
 importlib.import_module("tests.conftest")  # makes `lifeboat` importable
 
+from lifeboat.manifest import decode, encode  # noqa: E402
+
 from tests.bench import names  # noqa: E402
 from tests.integration.rescue.host import Host  # noqa: E402
 from tests.lab import s3  # noqa: E402
 
+HOSTS = ("h1", "h2")  # of whose backups `vault` is the pruner
 KEEP = {"last": 3, "hourly": 48, "daily": 7, "weekly": 4, "monthly": 12, "yearly": 3}
 LIMIT_MB = 150
 CATALOG, ARCHIVES = "catalog/h1/shop/", "archives/h1/shop/"
@@ -50,6 +57,15 @@ COMMANDS: dict[tuple[str, ...], tuple[tuple[str, ...], float]] = {
     ("status", "--json"): ((CATALOG,), 10.0),
     ("push", "shop", "--missing"): ((CATALOG,), 5.0),
     ("doctor", "--json"): ((CATALOG,), 10.0),
+    ("freshness", "--json"): ((CATALOG,), 12.0),
+}
+OF_H2 = (CATALOG.replace("h1", "h2"), ARCHIVES.replace("h1", "h2"))
+NO_PROMISE = float("inf")
+AT_DIRECTORY: dict[tuple[str, ...], tuple[tuple[str, ...], float]] = {
+    ("rekey", "shop", "--dry-run"): ((CATALOG,), NO_PROMISE),
+    ("prune", "--from-host", "h2"): (OF_H2, 15.0),
+    ("prune", "--all-hosts", "--json"): ((CATALOG, ARCHIVES, *OF_H2), 30.0),
+    ("verify", "shop", "--all", "--json"): ((CATALOG,), NO_PROMISE),  # the last: it adds marks
 }
 AT_DISK = """
 import os
@@ -100,6 +116,7 @@ def watched(argv: list[str], folder: Path) -> Took:
 @contextmanager
 def at_disk(folder: Path, host: Host, backups: int, manifest: bytes) -> Iterator[Code]:
     names.fill_directory(host.disk, manifest, backups)
+    names.fill_directory(host.disk, encode(replace(decode(manifest, "of h1"), host="h2")), backups)
     yield lambda prefixes: AT_DISK.format(root=str(host.disk), prefixes=prefixes)
 
 
@@ -135,6 +152,17 @@ def twice(host: Host) -> None:
     host.job.update(destinations=[only, "again"])
 
 
+def pruner(folder: Path, host: Host) -> Host:
+    """A host that prunes the backups of all others, wherever those are."""
+    made = Host(folder, "vault", disk=host.disk)
+    places = {name: host.configuration["destinations"][name] for name in host.job["destinations"]}
+    jobs = {"shop": {"destinations": list(places), "keep": KEEP}}
+    hosts = {name: {"destinations": places, "jobs": jobs} for name in HOSTS}
+    made.configuration.update(jobs={}, prunes={"at": "04:30", "hosts": hosts})
+    made.configure()
+    return made
+
+
 def measured(place: str, folder: Path, backups: int, copies: int) -> bool:
     """Measure all commands at one kind of destination; whether every promise held."""
     host = Host(folder)
@@ -148,11 +176,16 @@ def measured(place: str, folder: Path, backups: int, copies: int) -> bool:
         if copies > 1:
             twice(host)
         host.configure()
+        vault = pruner(folder, host)
+        commands = {**COMMANDS, **(AT_DIRECTORY if place == "disk" else {})}
         floors: dict[tuple[str, ...], Took] = {}
-        for words, (prefixes, limit_s) in COMMANDS.items():
+        for words, (prefixes, limit_s) in commands.items():
             if prefixes not in floors:
                 floors[prefixes] = watched([sys.executable, "-c", code(prefixes)], folder)
-            floor, took = floors[prefixes], watched(host.argv(*words), folder)
+            floor, took = (
+                floors[prefixes],
+                watched((vault if vaulted(words) else host).argv(*words), folder),
+            )
             beyond = took.processor_s - copies * floor.processor_s
             fits = beyond <= limit_s * copies and took.peak_mb <= LIMIT_MB
             whole = took.status in (0, 1, 2) and _whole(words, took.said, backups, copies)
@@ -169,6 +202,10 @@ def measured(place: str, folder: Path, backups: int, copies: int) -> bool:
     return well
 
 
+def vaulted(words: tuple[str, ...]) -> bool:
+    return "--from-host" in words or "--all-hosts" in words
+
+
 def _whole(words: tuple[str, ...], said: Path, backups: int, copies: int) -> bool:
     """Whether a command told of all backups to the end, where it tells of each. Read line by line: what
     this process took before it starts another one counts as that one's memory too."""
@@ -177,15 +214,21 @@ def _whole(words: tuple[str, ...], said: Path, backups: int, copies: int) -> boo
         ("list", "shop"): "20",
         ("prune", "shop", "--json"): '    "id": ',
         ("prune", "shop"): ("  keep", "  delete"),
+        ("prune", "--from-host", "h2"): ("  keep", "  delete"),
+        ("prune", "--all-hosts", "--json"): '    "id": ',
+        ("verify", "shop", "--all", "--json"): '  "state": "intact"',
     }
     if words not in begins:
         return True
-    each = copies if words[0] == "prune" else 1
+    each = 1 if words[0] == "list" else copies
+    whole = backups * each
+    if vaulted(words):  # which made none of its own
+        whole = (backups - 1) * each + ("--all-hosts" in words) * backups * each
     count, last = 0, ""
     with said.open() as lines:
         for last in lines:
             count += last.startswith(begins[words])
-    return count == backups * each and (last == "]\n") == ("--json" in words)
+    return count == whole and (last == "]\n") == ("--json" in words)
 
 
 PLACES = {"disk": at_disk, "bucket": at_bucket}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -18,20 +19,23 @@ from lifeboat.stored import Mark
 from tests.lab.s3 import LAB, _free_port, _wait_until_open
 
 BUCKET = "vault"
+_BYTE = b"x"
 _AT_ONCE = 200  # requests that are sent before their answers are read
 
 
 def objects(manifest: bytes, backups: int) -> Iterator[tuple[str, bytes]]:
     """(key, content): a backup of each hour before that of `manifest`, with a mark and an archive each."""
     first = decode(manifest, "of the first")
+    digest = hashlib.sha256(_BYTE).hexdigest()
+    only = replace(first.archives[0], size_bytes=len(_BYTE), sha256=digest)
     for back in range(1, backups + 1):
         at = first.taken_at - timedelta(hours=back)
         id_ = backup_id(at, "hourly", "%04x" % (back % 65536))
-        made = replace(first, id=id_, type="hourly", taken_at=at, finished_at=at)
+        made = replace(first, id=id_, type="hourly", taken_at=at, finished_at=at, archives=(only,))
         where = (made.host, made.job, id_)
         yield manifest_key(*where), encode(made)
         yield mark_key(*where, Mark("intact", at)), b""
-        yield archive_key(*where, first.archives[0].name), b"x"
+        yield archive_key(*where, only.name), _BYTE
 
 
 def fill_directory(root: Path, manifest: bytes, backups: int) -> None:
