@@ -288,3 +288,27 @@ def test_a_push_carries_nothing_unsigned_and_no_mark_that_weakens(host: Host) ->
     assert not list(other.rglob(f"*{forged_id}*"))
     kinds = {path.name.split(".")[1].split("-")[0] for path in other.glob(f"catalog/*/*/{id_}.*")}
     assert kinds == {"json", "intact", "pin", "tag"}
+
+
+@pytest.mark.parametrize("believed", [True, False], ids=["signers", "none"])
+def test_who_is_offered_a_newer_backup_of_anybodys_is_told_the_newest_that_is_one(
+    host: Host, tmp_path: Path, believed: bool
+) -> None:
+    """An append-only identity can add names. None is taken by itself, and none is led to."""
+    if not believed:
+        del host.configuration["signers"]
+        host.configure()
+    id_ = host.run()
+    at = (datetime.now(timezone.utc) + timedelta(minutes=1)).strftime("%Y%m%dT%H%M%SZ")
+    fake = manifest(host, id_).with_name(f"{at}-daily-ffff.json")
+    fake.write_bytes(b"{}")
+    fake.with_name(f"{at}-daily-ffff.intact-{at}").touch()
+    for words in (
+        ("restore", "shop", "--identity", str(host.key), "--dry-run"),
+        ("fetch", "shop", str(tmp_path / "fetched")),
+        ("bundle", "shop", str(tmp_path / "x.tar")),
+    ):
+        done = host.lifeboat(*words)
+        assert done.returncode == (6 if believed else 1), done.stderr
+        assert f"hint: the newest backup that can be used is {id_}" in done.stderr
+    assert host.restore(id_).returncode == 0

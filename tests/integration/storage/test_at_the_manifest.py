@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes wrong once all archives are stored, before the manifest is: no backup there, and one by the next push."""
+"""What goes wrong once all archives are stored, before the manifest is: no backup there until the next push."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..operations.copies import bundle, catalog
+from ..operations.copies.next_best import naming_the_next
 from . import watch
 from .output import Output
 from .session import Session, now, remember
@@ -26,13 +27,15 @@ def bundle_(session: Session, asked: Any, out: Output) -> int:
         listed, lost = catalog.holdings(job, host, asked.at)
         if not listed and lost:
             raise lost[0][1]
-        holding, remark = catalog.choose(listed, catalog.Wanted(id=id_), job.name, now())
+        wanted = catalog.Wanted(id=id_)
+        holding, remark = catalog.choose(listed, wanted, job.name, now())
         if remark:
             out.note(remark)
         at = holding.committed_at[0]
-        digest = bundle.write_bundle(
-            job.destination(at), host, job.name, holding.id, path, listener, job.signers
-        )
+        with naming_the_next(job, host, listed, wanted, now()):
+            digest = bundle.write_bundle(
+                job.destination(at), host, job.name, holding.id, path, listener, job.signers
+            )
         remember(session, listener, "bundle", job.name, id=holding.id, path=str(path))
     told = {"id": holding.id, "path": str(path), "sha256": digest, "from": at}
     out.result(told, f"{path}: {holding.id} from {at}")

@@ -9,6 +9,7 @@ from typing import Any
 from ..job import Job
 from ..operations.copies import catalog
 from ..operations.copies.fetching import DAYS, Fetched, fetch_backup
+from ..operations.copies.next_best import naming_the_next
 from ..units import human_size
 from . import watch
 from .output import Output
@@ -50,7 +51,8 @@ def fetch_one(
     holding, _remark = catalog.choose(listed, wanted, job.name, now())
     at = holding.committed_at[0]
     how["signers"] = job.signers
-    return at, fetch_backup(job.destination(at), host, job.name, holding.id, directory, **how)
+    with naming_the_next(job, host, listed, wanted, now()):
+        return at, fetch_backup(job.destination(at), host, job.name, holding.id, directory, **how)
 
 
 def waiting_text(fetched: Fetched, at: str) -> str:

@@ -13,6 +13,7 @@ from ...job import Job
 from ...model import Manifest, SourceRecord, Target
 from ...ports import Destination, Source
 from ..copies.catalog import Holding, Wanted, choose, holdings, read_manifest
+from ..copies.next_best import naming_the_next
 from . import around
 from .room import with_room
 from .sparing import sparing
@@ -74,7 +75,8 @@ def plan(
     if not listed and lost:
         raise lost[0][1]
     holding, remark = choose(listed, wanted, job.name, now)
-    destination, manifest, unsigned = _signed(job, holding, host, allow_unsigned)
+    with naming_the_next(job, host, listed, wanted, now):
+        destination, manifest, unsigned = _signed(job, holding, host, allow_unsigned)
     if wanted == Wanted(as_of=wanted.as_of, at=wanted.at):  # nothing but a time was asked for
         whole = _holding_all(job, listed, wanted, now, host, only, allow_unsigned)
         if whole is not None and whole[0].id != holding.id:
