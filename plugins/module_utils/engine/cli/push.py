@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import FormatError, LifeboatError, UnsignedError, VerifyError
@@ -34,15 +34,17 @@ def push(session: Session, asked: Any, out: Output) -> int:
             if asked.job:
                 raise
             told.append(_told(job, "", "", "lost", str(exc)))
-    lines = [
-        " ".join(word for word in (one["job"], one["id"], one["destination"]) if word)
-        + ": "
-        + ", ".join(filter(None, (one["state"], one["remark"])))
-        + (f", {one['error']}" if one["error"] else "")
-        for one in told
-    ]
-    out.result(told, "\n".join(lines) or "nothing is missing")
+    if out.as_json:
+        out.results(told)
+    else:
+        out.lines(map(_line, told), "nothing is missing")
     return 0 if all(one["state"] in _DONE and not one["error"] for one in told) else 3
+
+
+def _line(one: Mapping[str, str]) -> str:
+    what = " ".join(word for word in (one["job"], one["id"], one["destination"]) if word)
+    why = f", {one['error']}" if one["error"] else ""
+    return f"{what}: " + ", ".join(filter(None, (one["state"], one["remark"]))) + why
 
 
 def _push(
