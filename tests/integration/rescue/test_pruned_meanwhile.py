@@ -60,6 +60,31 @@ def _pruned_around(
     return done
 
 
+VERIFYING = """
+import os, subprocess
+import lifeboat.operations.upkeep.verify as verify
+real, pruned = verify._one, []
+def one(*words):
+    if not pruned:
+        pruned.append(subprocess.run({argv!r}).returncode)
+    return real(*words)
+verify._one = one
+"""
+
+
+def test_what_a_pruner_lets_go_of_while_it_is_verified_is_not_corrupt(
+    host: Host, vault: Host
+) -> None:
+    first, last = host.run(), host.run()
+    argv = vault.argv("prune", "--from-host", host.name, "--apply")
+    done = host.lifeboat("verify", "shop", "--all", before=VERIFYING.format(argv=argv))
+    assert not _there(host.disk, first)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert last in done.stdout
+    assert "corrupt" not in done.stdout
+    assert not list(host.disk.glob(f"catalog/*/*/{first}.bad-*"))
+
+
 def _there(disk: Path, id_: str) -> bool:
     return bool(list(disk.glob(f"catalog/*/*/{id_}.json")))
 
