@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measure every command that goes through all backups of a job, where there are 100,000 of them.
 
-    python -m tests.bench.listing [--backups 100000] [--at disk|bucket] [--twice]
+    python -m tests.bench.listing [--backups 100000] [--at disk|bucket] [--twice] [--command NAME]
 
     floor     what reading the names takes without us, in a process of its own: of the catalog, and for
               `prune` of the archives too
@@ -27,7 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -163,8 +163,10 @@ def pruner(folder: Path, host: Host) -> Host:
     return made
 
 
-def measured(place: str, folder: Path, backups: int, copies: int) -> bool:
-    """Measure all commands at one kind of destination; whether every promise held."""
+def measured(
+    place: str, folder: Path, backups: int, copies: int, only: Sequence[str] | None = None
+) -> bool:
+    """Measure the commands at one kind of destination; whether every promise held."""
     host = Host(folder)
     host.fill(10)
     host.job.update(keep=KEEP)
@@ -180,6 +182,8 @@ def measured(place: str, folder: Path, backups: int, copies: int) -> bool:
         commands = {**COMMANDS, **(AT_DIRECTORY if place == "disk" else {})}
         floors: dict[tuple[str, ...], Took] = {}
         for words, (prefixes, limit_s) in commands.items():
+            if only and words[0] not in only:
+                continue
             if prefixes not in floors:
                 floors[prefixes] = watched([sys.executable, "-c", code(prefixes)], folder)
             floor, took = (
@@ -239,13 +243,14 @@ def main() -> int:
     asked.add_argument("--backups", type=int, default=100_000)
     asked.add_argument("--at", choices=list(PLACES), action="append")
     asked.add_argument("--twice", action="store_true")
+    asked.add_argument("--command", action="append", help="only this one, as list, or verify")
     given = asked.parse_args()
     well = []
     print(f"{given.backups} backups of one job" + (", twice" if given.twice else ""))
     for place in given.at or PLACES:
         with tempfile.TemporaryDirectory(prefix="lifeboat-listing-", dir="/var/tmp") as folder:
             copies = 2 if given.twice else 1
-            well.append(measured(place, Path(folder), given.backups, copies))
+            well.append(measured(place, Path(folder), given.backups, copies, given.command))
     return 0 if all(well) else 1
 
 

@@ -122,11 +122,11 @@ class Pruning:
         keys = {manifest_key(self._host, self._job, copy.id): copy for copy in batch}
         for key, why_not in self._delete(list(keys)).items():
             self._retained[keys.pop(key).id] = why_not
-        self.tidy(list(keys.values()))
         for copy in keys.values():
             self._pruned.append(copy.id)
             if copy.latest("pruned") is not None:
                 self._mark(copy.id)  # the archives stay for a day from now, not from then
+        self.tidy(list(keys.values()))
 
     def tidy(self, gone: Sequence[Copy]) -> None:
         """What lay beside their manifests: later than those, so that no backup is ever unsigned."""
