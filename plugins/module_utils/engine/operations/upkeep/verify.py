@@ -40,7 +40,7 @@ _SAMPLED_FOR = timedelta(days=5)  # runs are a day apart, and one may fail
 class Finding(NamedTuple):
     """What verifying one copy told. A tuple, for there may be 100,000 at each destination.
 
-    state: "intact", "readable", "corrupt", "unsigned" or "unknown" (could not be asked).
+    state: "intact", "readable", "corrupt", "unsigned", "unknown" (could not be asked), or "pruned" (meanwhile).
     """
 
     id: str
@@ -90,7 +90,11 @@ def verify(
             for destination in asked
             if destination.name not in unreachable | pruned
         ]
-        of_it = [one._replace(complete=one.complete or every) for one in of_it]
+        of_it = [
+            one._replace(complete=one.complete or every)
+            for one in of_it
+            if one.state != "pruned" or not every
+        ]
         findings += [_with_way_out(job, host, holding, one, of_it) for one in of_it]
     return findings
 
@@ -132,7 +136,7 @@ def overdue(job: Job, clock: Callable[[], datetime], listener: Listener = silent
             continue
         for id_ in reversed(found):  # the oldest first
             findings.append(_one(job, destination, job.host, id_, clock, None, listener))
-    return findings
+    return [one for one in findings if one.state != "pruned"]
 
 
 def _one(
@@ -149,7 +153,10 @@ def _one(
     except UnsignedError as exc:
         return _unsigned(job, destination, host, id_, clock, listener, exc)
     except LifeboatError as exc:
-        lost = isinstance(exc, FormatError) or getattr(exc, "missing", False)
+        missing = getattr(exc, "missing", False)
+        if missing and _let_go(destination, host, job.name, id_):
+            return Finding(id_, destination.name, "pruned", "retention let it go just now")
+        lost = missing or isinstance(exc, FormatError)
         if lost:  # without a manifest that can be read no archive of it can be used
             _mark(destination, host, job.name, id_, Mark("bad", clock()), listener)
         state = "corrupt" if lost else "unknown"
@@ -213,6 +220,14 @@ def _unsigned(
         back = f"its signature was lost here: `lifeboat push {job.name}` puts it back, from {signed[0].name}"
         return told._replace(hint=back)
     return told
+
+
+def _let_go(destination: Destination, host: str, job: str, id_: str) -> bool:
+    """Whether a pruner elsewhere, whom no lock here holds, took the manifest away since it was listed."""
+    try:
+        return copy_at(destination, host, job, id_).state == "pruned"
+    except LifeboatError:
+        return False
 
 
 def _is_signed(destination: Destination, job: Job, host: str, id_: str) -> bool:
