@@ -26,14 +26,19 @@ class Identity:
 
     def session(self, boto3: Any, keys: Mapping[str, str], region: str | None) -> Any:
         """A boto3 session that acts as this identity; a role is assumed with the first request."""
+        own = _core(self.profile)
+        if keys:  # whatever AWS_PROFILE the shell has, it is not asked for anything
+            from botocore.configprovider import ConstantProvider
+
+            own.get_component("config_store").set_config_provider("profile", ConstantProvider(None))
         base = boto3.session.Session(
-            **keys, region_name=region, profile_name=self.profile or None, botocore_session=_core()
+            **keys, region_name=region, profile_name=self.profile or None, botocore_session=own
         )
         if not self.role_arn:
             return base
         from botocore.credentials import DeferredRefreshableCredentials
 
-        fetcher, core = self._fetcher(base, region), _core()
+        fetcher, core = self._fetcher(base, region), _core(self.profile)
         core._credentials = DeferredRefreshableCredentials(  # as its own provider of roles does
             refresh_using=fetcher.fetch_credentials, method="assume-role"
         )
@@ -74,7 +79,7 @@ class Identity:
         )
 
 
-def _core() -> Any:
+def _core(profile: str) -> Any:
     """A session of the SDK that shares what it reads from its package: some 20 MB for each otherwise."""
     import botocore.loaders
     import botocore.session
@@ -82,6 +87,10 @@ def _core() -> Any:
     if not _loaders:
         _loaders.append(botocore.loaders.create_loader())
     core = botocore.session.get_session()
+    if (
+        not profile
+    ):  # an AWS_ENDPOINT_URL of the shell leads elsewhere; that of a named profile is meant
+        core.set_config_variable("ignore_configured_endpoint_urls", True)
     core.register_component("data_loader", _loaders[0])
     core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_instant)
     return core

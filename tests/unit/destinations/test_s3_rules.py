@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lifeboat.destinations.s3.destination import S3
 from lifeboat.destinations.s3.upload import Plan
 from lifeboat.errors import ConfigError, DestinationError, MissingDependency
+from lifeboat.model import Secret
 
 MIB, GIB, TIB = 1 << 20, 1 << 30, 1 << 40
 
@@ -85,6 +86,24 @@ def test_newer_checksums_are_for_aws_unless_they_are_asked_for(
     place = S3(name="offsite", bucket="b", endpoint=endpoint, checksums=checksums)
     assert place._bucket.connection.checksums == used
     assert place._bucket.connection.path_style is (endpoint is not None)
+
+
+@pytest.mark.parametrize("endpoint", [None, "https://s3.example.com"])
+def test_what_the_shell_has_for_another_server_leads_nobody_there(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str | None
+) -> None:
+    keys = Secret.of({"access_key_id": "a", "secret_access_key": "b"})
+    place = S3(name="offsite", bucket="b", credential=keys, endpoint=endpoint)._bucket.connection
+    plain = place.client()
+    monkeypatch.setenv("AWS_PROFILE", "elsewhere")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://elsewhere.example.com")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://elsewhere.example.com")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "elsewhere")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "elsewhere")
+    found = place.client()
+    assert found.meta.endpoint_url == plain.meta.endpoint_url
+    signed = found._request_signer._credentials
+    assert (signed.access_key, signed.secret_key, signed.token) == ("a", "b", None)
 
 
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
