@@ -254,6 +254,20 @@ def test_what_is_counted_is_never_opened_in_the_directory_of_another_user(
     assert [name for name in opened if str(work.bulk) not in name] == []
 
 
+def test_a_link_is_refused_when_it_is_backed_up_and_not_first_when_it_is_restored(
+    tmp_path: Path, work: Workspace
+) -> None:
+    path, link = tmp_path / "shared.db", tmp_path / "app.db"
+    with closing(sqlite3.connect(str(path))) as connection:
+        connection.execute("CREATE TABLE t (b)")
+    link.symlink_to(path)
+    source = SQLite(name="db", path=str(link))
+    for look in (source.check, lambda: Taken(source, work, tmp_path / "store")):
+        with pytest.raises(SourceError, match="is a link, and a restore follows none") as told:
+            look()
+        assert told.value.hint == f"give the path it leads to: {path}"
+
+
 @needs_root
 @pytest.mark.parametrize("lost", [True, False])
 def test_a_link_above_the_database_that_its_owner_planted_is_not_followed(

@@ -226,11 +226,16 @@ class SQLite:
     # -- inside
 
     def _look(self) -> Path:
-        """The file itself, behind links; raises unless it is one that we may read."""
+        """The file itself; raises unless it is one that we may read, and that a restore puts back."""
         if not self._placement.local:
             raise SourceError(
                 "source %s: an SQLite file inside a container cannot be read from here" % self.name,
                 hint="give the path that its volume has on this host, without placement",
+            )
+        if os.path.islink(self._path):
+            raise SourceError(
+                "source %s: %s is a link, and a restore follows none" % (self.name, self._path),
+                hint="give the path it leads to: %s" % os.path.realpath(self._path),
             )
         path = Path(os.path.realpath(self._path))
         try:
