@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from lifeboat.destinations.s3.destination import S3
 from lifeboat.errors import DestinationError
+from lifeboat.model import Secret
 
 from tests.integration.rescue.host import Host
 from tests.integration.s3.conftest import MIB, Bucket, client_of, moto_at, s3_at
@@ -148,6 +149,27 @@ def test_a_server_that_ignores_the_lock_gives_no_copy_that_is_said_to_be_locked(
     assert told["locked_until"] == {}
 
 
+SHORT = """
+from datetime import datetime, timedelta, timezone
+from lifeboat.destinations.s3.bucket import Bucket
+heard = Bucket._only_if_absent
+def short(self, params, **event):
+    heard(self, params, **event)
+    if "ObjectLockRetainUntilDate" in params:
+        params["ObjectLockRetainUntilDate"] = datetime.now(timezone.utc) + timedelta(days=2)
+Bucket._only_if_absent = short
+"""
+
+
+def test_a_lock_that_is_shorter_than_was_asked_is_told(locking: Bucket, tmp_path: Path) -> None:
+    host = a_host(tmp_path, locking, object_lock=LOCK)
+    done = host.lifeboat("run", "shop", before=SHORT)
+    assert done.returncode == 4
+    until = (now() + timedelta(days=2)).strftime("%Y-%m-%d")
+    assert f"kept one until {until}" in done.stderr
+    assert listed(host)["locked_until"] == {}
+
+
 # -- class, encryption, tags
 
 
@@ -252,6 +274,24 @@ def test_a_role_is_assumed_with_the_credential(
     used = place._bucket.client._request_signer._credentials
     assert used.method == "assume-role"
     assert used.token
+
+
+def test_a_key_of_a_session_is_taken_with_its_token(
+    moto: str, moto_root: dict[str, str], moto_bucket: Bucket
+) -> None:
+    sts = client_of("sts", moto, moto_root)
+    role = role_for(moto, moto_root, moto_bucket.name)
+    given = sts.assume_role(RoleArn=role, RoleSessionName="by-hand")["Credentials"]
+    key = {"access_key_id": given["AccessKeyId"], "secret_access_key": given["SecretAccessKey"]}
+
+    def at(credential: dict[str, str]) -> S3:
+        where = {"bucket": moto_bucket.name, "endpoint": moto, "region": lab.REGION}
+        return S3(name="offsite", credential=Secret.of(credential), **where)
+
+    at({**key, "session_token": given["SessionToken"]}).put(MANIFEST, b"{}")
+    with pytest.raises(DestinationError) as caught:
+        at(key).put(MANIFEST, b"{}")
+    assert given["SessionToken"] not in "\n".join(caught.value.lines())
 
 
 def test_a_web_identity_is_exchanged_for_a_role(tmp_path: Path) -> None:
