@@ -9,6 +9,7 @@ import pwd
 import secrets
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,14 @@ def damaged(host: Host, place: Place, key: str) -> None:
     place[2](key, b"x" + stored.read_bytes()[1:])
 
 
+def damaged_as(host: Host, place: Place, key: str, name: str) -> None:
+    """Something of the right size under another name."""
+    there = place[0].get("path")
+    if place[0]["type"] == "local":
+        (Path(there) / name).touch()
+    place[2](name, b"y" + (host.disk / key).read_bytes()[1:])
+
+
 def test_verify_names_the_command_that_heals_a_corrupt_copy_and_it_does(
     host: Host, place: Place
 ) -> None:
@@ -165,6 +174,24 @@ def test_all_that_a_copy_is_made_of_can_be_stored_again(host: Host, place: Place
     key = ("--identity", str(host.key), "--at", "second")
     proved = host.lifeboat("verify", "shop", "--level", "content", *key)
     assert proved.returncode == 0, proved.stdout + proved.stderr
+
+
+@pytest.mark.parametrize("place", ["local", "s3"], indirect=True)
+def test_names_of_the_future_keep_no_copy_from_being_healed(host: Host, place: Place) -> None:
+    """Whoever may add names can add some that look like what was stored again last."""
+    id_ = host.run()
+    key = archive_key(host)
+    for year in range(2090, 2095):
+        damaged_as(host, place, key, f"{key}.mended-{year}0101T000000Z")
+    damaged(host, place, key)
+    assert host.lifeboat("verify", "shop").returncode == 1
+    time.sleep(1.1)  # servers tell whole seconds
+
+    pushed = host.lifeboat("push", "shop")
+
+    assert pushed.returncode == 0, pushed.stdout + pushed.stderr
+    assert copies(host) == {id_: {"disk": "intact", "second": "intact"}}
+    assert host.lifeboat("verify", "shop").returncode == 0
 
 
 @pytest.mark.parametrize("place", ["local"], indirect=True)

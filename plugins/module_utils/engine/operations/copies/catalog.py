@@ -306,9 +306,11 @@ def standing(
 ) -> Iterator[AbstractContextManager[BinaryIO]]:
     """The object; then, for whom that was not right, what was stored beside it in its place."""
     yield destination.open(key)
-    beside = [one.key for one in destination.list(key + MENDED) if size in (None, one.size_bytes)]
-    for name in sorted(beside, reverse=True)[:_MENDINGS]:
-        yield destination.open(name)
+    beside = [one for one in destination.list(key + MENDED) if size in (None, one.size_bytes)]
+    # The newest as the destination tells: a name may say any time.
+    beside.sort(key=lambda one: (one.changed_at, one.key), reverse=True)
+    for stored in beside[:_MENDINGS]:
+        yield destination.open(stored.key)
 
 
 def older(
