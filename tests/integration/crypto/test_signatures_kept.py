@@ -5,6 +5,7 @@ reason to go without."""
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime, timezone
@@ -106,6 +107,11 @@ def test_a_signature_that_was_lost_is_put_back_from_where_it_is(two: Host, belie
     content = lost.read_bytes()
     lost.unlink()
 
+    if believed:
+        standing = json.loads(two.lifeboat("status", "--json").stdout)
+        (at,) = [one for one in standing if one["destination"] == "second"]
+        assert (at["state"], at["next"]) == ("critical", "lifeboat verify shop")
+        assert "is not signed" in at["reason"]
     found = two.lifeboat("verify", "shop")
     assert (found.returncode, "unsigned" in found.stdout) == ((1, True) if believed else (0, False))
     assert ("`lifeboat push shop` puts it back, from disk" in found.stderr) == believed

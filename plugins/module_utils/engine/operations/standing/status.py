@@ -124,7 +124,8 @@ def _judged(
             if left
             else replace(made, newest_good="")
         )
-        return replace(made, state=CRITICAL, reason=f"{made.reason}; {exc}")
+        told = f"{made.reason}; {exc}"
+        return replace(made, state=CRITICAL, reason=told, next=f"lifeboat verify {job.name}")
     except LifeboatError as exc:  # its bytes are right, and it cannot be restored
         return replace(made, state=CRITICAL, reason=f"{made.reason}; {exc}")
     return replace(made, size_bytes=sum(one.size_bytes for one in manifest.archives))
