@@ -46,6 +46,20 @@ def test_what_docker_says_is_told_as_what_it_means(
     assert hint in told.value.hint
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="a user may have a docker of his own")
+@pytest.mark.parametrize(
+    ("host", "left"),
+    [("ssh://elsewhere", ""), ("unix:///run/docker.sock", "unix:///run/docker.sock")],
+)
+def test_a_shell_that_was_used_for_another_docker_is_not_asked_there(
+    docker: Path, monkeypatch: pytest.MonkeyPatch, host: str, left: str
+) -> None:
+    (docker.parent / "docker").write_text('#!/bin/sh\necho "$DOCKER_HOST $DOCKER_CONTEXT"\n')
+    monkeypatch.setenv("DOCKER_HOST", host)
+    monkeypatch.setenv("DOCKER_CONTEXT", "elsewhere")
+    assert Engine("docker").ask("ps") == f"{left} default\n"
+
+
 def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(MissingDependency, match="the program podman is not on this machine"):

@@ -29,6 +29,12 @@ _DENIED = re.compile(r"permission denied", re.I)
 _DOWN = re.compile(r"cannot connect|is the docker daemon running|connection refused", re.I)
 
 
+def _elsewhere() -> tuple[str, ...]:
+    """What in an operator's shell leads to the containers of another machine."""
+    here = os.environ.get("DOCKER_HOST", "").startswith("unix://")
+    return ("CONTAINER_HOST", "CONTAINER_CONNECTION", *(() if here else ("DOCKER_HOST",)))
+
+
 @dataclass(frozen=True)
 class Engine:
     """docker or podman as `owner` sees it; podman keeps each user's containers apart. "" = as we do.
@@ -54,7 +60,8 @@ class Engine:
     def environment(self) -> dict[str, str]:
         """What finds a user's own containers, which a unit of the system does not know."""
         if self.user == "root":
-            return {}
+            # nor whichever context root has chosen last
+            return {"DOCKER_CONTEXT": "default"} if self.program == "docker" else {}
         try:
             known = pwd.getpwnam(self.user)
         except KeyError:
@@ -74,7 +81,7 @@ class Engine:
         """The engine with these words, as the owner of its containers."""
         other = self.user if self.user != _name(os.geteuid()) else ""
         # its directory must be one that the owner may enter
-        return Command((self.program, *words), self.environment(), cwd="/", user=other)
+        return Command((self.program, *words), self.environment(), "/", other, unset=_elsewhere())
 
     def ask(self, *words: str, timeout_s: float = _ANSWER_S) -> str:
         """What the engine answers; an error says which of the usual reasons it is."""

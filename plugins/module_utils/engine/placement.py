@@ -97,6 +97,7 @@ class Placement:
             env={**command.env, **outside.env},
             cwd=outside.cwd,
             user=outside.user,
+            unset=(*command.unset, *outside.unset),
             inside=Inside(
                 self.container,
                 command.program,

@@ -42,6 +42,15 @@ def test_variables_arrive_and_their_values_are_in_no_argument_list(container: Co
     assert "s3cr3t" not in " ".join(wrapped.argv + wrapped.inside.unfed)
 
 
+def test_a_shell_that_was_used_for_another_host_leads_nobody_there(
+    container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CONTAINER_HOST", "DOCKER_HOST"):
+        monkeypatch.setenv(name, "tcp://127.0.0.1:9")
+    monkeypatch.setenv("CONTAINER_CONNECTION", "elsewhere")
+    assert run(place(container).wrap(Command(("echo", "here")))) == b"here\n"
+
+
 @pytest.mark.parametrize("argv", [("cat",), ("sh", "-c", "exit 7")])
 def test_an_exit_status_comes_through(container: Container, argv: tuple[str, ...]) -> None:
     wrapped = place(container).wrap(Command(argv, accepts=(0, 7)))

@@ -102,7 +102,9 @@ class VolumeTree:
             return command
         inside = self.engine.command("unshare", *command.argv)
         env = {**command.env, **inside.env}
-        return replace(command, argv=inside.argv, env=env, user=inside.user)
+        return replace(
+            command, argv=inside.argv, env=env, user=inside.user, unset=command.unset + inside.unset
+        )
 
     def _into(self, command: Command, opened: int) -> Command:
         through = self._through(command)
