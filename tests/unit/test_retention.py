@@ -346,6 +346,37 @@ def test_a_settled_of_no_restore_is_told_and_ends_no_wait() -> None:
     assert plan(sound, Keep(last=1), {}, NOW).held == ""
 
 
+@pytest.mark.parametrize(
+    ("of_it", "of_another", "held"),
+    [
+        ([Mark("stranger", NOW - DAY)], [], True),
+        ([Mark("stranger", NOW - DAY), Mark("accepted", NOW - DAY)], [], False),
+        ([Mark("stranger", NOW - DAY), Mark("accepted", NOW - 2 * DAY)], [], True),
+        ([Mark("stranger", NOW - DAY)], [Mark("accepted", NOW)], True),  # speaks of its size
+        ([Mark("stranger", NOW - DAY)], [Mark("stranger", NOW), Mark("accepted", NOW)], False),
+        (
+            [Mark("stranger", NOW)],
+            [Mark("stranger", NOW - DAY), Mark("accepted", NOW - HOUR)],
+            True,
+        ),
+        ([Mark("stranger", NOW + DAY)], [], False),  # anybody's who may add a name
+        ([Mark("pin", NOW)], [], False),
+    ],
+)
+def test_nothing_goes_while_two_hosts_have_one_name(
+    of_it: list[Mark], of_another: list[Mark], held: bool
+) -> None:
+    newest, second, *others = daily(6)
+    newest = newest._replace(marks=(*newest.marks, *of_it))
+    copies = [newest, second._replace(marks=(*second.marks, *of_another)), *others]
+    made = plan(copies, Keep(last=2), {}, NOW)
+    assert ("two hosts seem to have this name" in made.held) == held
+    assert (not made.expired) == held
+    gone = [copies[0]._replace(committed=False), *copies[1:]]
+    if not of_another:  # it is nobody's any more
+        assert plan(gone, Keep(last=2), {}, NOW).held == ""
+
+
 def test_a_newest_copy_that_is_not_proved_yet_holds_nothing_up() -> None:
     made = plan([copy("2026-11-21 03:00"), *daily(9)], Keep(last=2), {}, NOW)
     assert made.held == ""

@@ -106,11 +106,9 @@ def plan(
         _floor(counted, own.minimum if type_ else 0, reasons, waits)
     _floor(whole, keep.minimum, reasons, waits)
 
-    held = (
-        disputed(there, now)
-        or undecided(there, now)
-        or _held(past, good, subsets, now, stale_after)
-    )
+    stranger = disputed(there, now)
+    held = two_hosts(stranger) if stranger else undecided(there, now)
+    held = held or _held(past, good, subsets, now, stale_after)
     going = [copy for copy in there if copy.id not in reasons and copy.id not in waits]
     if held:
         waits.update({copy.id: held for copy in going})
