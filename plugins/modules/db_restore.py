@@ -44,7 +44,7 @@ options:
   path:
     description:
       - Only these paths of a source of files, absolute or below its only path, with all that lies below. Or the
-        rows of these tables of PostgreSQL, MariaDB or MySQL, or these collections of MongoDB, alone,
+        rows of these tables of PostgreSQL, MariaDB, MySQL or SQLite, or these collections of MongoDB, alone,
         which needs O(into).
       - Needs exactly one source.
     type: list

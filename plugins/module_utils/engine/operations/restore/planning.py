@@ -171,7 +171,7 @@ def _narrowed(source: Source, paths: Sequence[str], merge: bool) -> Source:
     if narrow is None:
         raise UsageError(
             f"source {source.name} ({source.kind}) is restored as a whole only",
-            hint="--path and --merge are for files, --path for tables of PostgreSQL, MariaDB and MySQL"
+            hint="--path and --merge are for files, --path for tables of PostgreSQL, MariaDB, MySQL and SQLite"
             " and collections of MongoDB, too: choose them with --only. Else restore beside (--into NAME)"
             " and take from there",
         )

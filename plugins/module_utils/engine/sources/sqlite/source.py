@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import copy as copying
 import os
 import sqlite3
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -17,9 +18,11 @@ from typing import Any
 from ... import ownership
 from ...anchor import Astray, anchored, private
 from ...errors import ConfigError, LifeboatError, SourceAbsent, SourceError, VerifyError
+from ...inventory import Entry
 from ...model import Inventory, Needs, Option, SourceRecord, Swap, Target, Workspace
 from ...placement import HERE, Placement
 from ...ports import Arena, Plain
+from .. import some_tables
 from ..trees.names import beside
 from . import swap as sqlite_swap
 from .dump import PART, SQLiteDump, copied, look_into
@@ -34,6 +37,7 @@ from .file import (
     totals,
 )
 from .owner import as_owner
+from .tables import keep_alone
 
 
 class SQLite:
@@ -51,6 +55,7 @@ class SQLite:
             raise ConfigError("source %s: path: %r: write an absolute path" % (name, path))
         self._path = path
         self._placement = placement
+        self._only: tuple[str, ...] = ()
 
     def needs(self) -> Needs:
         # beside the file, its -wal and -shm are written also by those who only read
@@ -102,6 +107,19 @@ class SQLite:
 
     # -- restore
 
+    def narrowed(self, paths: Sequence[str], merge: bool) -> SQLite:
+        """See ports.Narrowable: `paths` are tables, which alone come into a new file."""
+        some_tables.refuse_merge(self.name, merge)
+        made = copying.copy(self)
+        made._only = tuple(paths)
+        return made
+
+    def alike(
+        self, swap: Swap, recorded: Iterator[Entry], found: Iterator[Entry]
+    ) -> tuple[Iterator[Entry], Iterator[Entry]]:
+        """See ports.Narrowable."""
+        return some_tables.alike(self.name, swap.note.get("only", ()), recorded, found)
+
     def target(self, record: SourceRecord, into: str | None) -> Target:
         named = Path(into or self._path)
         refusals = []
@@ -135,21 +153,26 @@ class SQLite:
                 counted = as_owner(path, totals)
             except sqlite3.Error:
                 pass  # broken: it will be kept as it is
+        refusals += some_tables.refusals(self._only, into, exists)
+        alone = ", the tables %s alone" % ", ".join(self._only) if self._only else ""
         return Target(
-            label="SQLite database %s" % path,
+            label="SQLite database %s%s" % (path, alone),
             name=str(path),
             exists=exists,
             size_bytes=path.lstat().st_size if exists else 0,
             totals=counted,
             refusals=tuple(refusals),
             folders={PART: str(path.parent)},
+            note={"only": self._only} if self._only else {},
         )
 
     def plan(self, record: SourceRecord, target: Target, token: str) -> Swap:
         path = Path(target.name)
         sqlite_swap.refuse_link(path)
         names = beside(target.name, token)
-        return Swap(self.name, target.name, names + ".new", names + ".old", target.exists)
+        return Swap(
+            self.name, target.name, names + ".new", names + ".old", target.exists, target.note
+        )
 
     def stage(
         self, swap: Swap, record: SourceRecord, plains: Mapping[str, Plain], work: Workspace
@@ -169,6 +192,9 @@ class SQLite:
                 copy = Path(folder) / "database.sqlite"
                 self._plain(plains).save(copy)
                 self._prove(copy)
+                if swap.note.get("only"):
+                    with self._telling(copy):
+                        keep_alone(copy, swap.note["only"])
                 if record.facts.get("journal_mode") == "wal":  # in the file; the copy is without
                     with connect(copy) as connection:
                         connection.execute("PRAGMA journal_mode=WAL").fetchone()
