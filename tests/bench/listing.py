@@ -22,7 +22,6 @@ import argparse
 import importlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -148,7 +147,8 @@ def twice(host: Host) -> None:
     there["again"] = dict(there[only])
     if there[only]["type"] == "local":
         there["again"]["path"] = str(host.base / "again")
-        shutil.copytree(host.disk, host.base / "again", copy_function=os.link)
+        argv = ["cp", "-al", str(host.disk), str(host.base / "again")]
+        subprocess.run(argv, check=True)  # what this process takes would count as the commands'
     host.job.update(destinations=[only, "again"])
 
 

@@ -116,7 +116,8 @@ class Upkeep(Campaign):
             assert len(left) <= 4  # the newest that was drilled stays too
             archived = {one.name for one in (place / ARCHIVES).iterdir() if any(one.iterdir())}
             gone = {one.name.partition(".")[0] for one in self._aged(place)}
-            assert not archived & gone, "archives of what was pruned two days ago"
+            left_over = archived & gone
+            assert not left_over, (place, left_over, "archives of what was pruned two days ago")
 
     def _rekey(self) -> None:
         self.recipients.reverse()
@@ -235,12 +236,18 @@ class Upkeep(Campaign):
         shutil.rmtree(place / ARCHIVES / id_, ignore_errors=True)
 
     def _age(self, place: Path) -> None:
-        """What was pruned here was pruned two days ago, so that its archives may go."""
-        aged = _stamp(timedelta(days=2))
-        for mark in list((place / CATALOG).glob("*.pruned-*")):
-            id_, _dot, _rest = mark.name.partition(".")
-            mark.unlink()
-            self._put(place, f"{CATALOG}/{id_}.pruned-{aged}")
+        """What was pruned here was made days ago, and pruned two days ago, so that its archives may go."""
+        aged, catalog = _stamp(timedelta(days=2)), place / CATALOG
+        pruned = {mark.name.partition(".")[0] for mark in catalog.glob("*.pruned-*")}
+        for id_ in pruned - set(self._committed(place)):
+            older = id_ if id_ < aged else f"{_stamp(timedelta(days=3))}-{id_.partition('-')[2]}"
+            for mark in catalog.glob(f"{id_}.pruned-*"):
+                mark.unlink()
+            for one in catalog.glob(f"{id_}.*"):
+                one.rename(catalog / one.name.replace(id_, older))
+            if older != id_ and (place / ARCHIVES / id_).exists():
+                (place / ARCHIVES / id_).rename(place / ARCHIVES / older)
+            self._put(place, f"{CATALOG}/{older}.pruned-{aged}")
 
     def _aged(self, place: Path) -> Iterator[Path]:
         limit = _stamp(timedelta(days=1))
