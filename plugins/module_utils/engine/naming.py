@@ -160,7 +160,8 @@ def parse_mark(text: str) -> Mark | None:
         at = parse_stamp(found.group(3))
     except ValueError:
         return None
-    return Mark(_one_of(found.group(1)), at, _unescape(found.group(2) or ""))
+    value = found.group(2)
+    return Mark(_one_of(found.group(1)), at, _unescape(value) if value else "")
 
 
 @lru_cache(maxsize=256)
