@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,17 +20,27 @@ from lifeboat.destinations.local import Local
 from lifeboat.errors import DestinationError
 from lifeboat.job import Job
 from lifeboat.manifest import encode
-from lifeboat.model import Manifest, SourceRecord
-from lifeboat.naming import backup_id, catalog_prefix, manifest_key, mark_key, parse_id
+from lifeboat.model import Archive, Manifest, SourceRecord
+from lifeboat.naming import (
+    archive_key,
+    backup_id,
+    catalog_prefix,
+    manifest_key,
+    mark_key,
+    parse_id,
+)
+from lifeboat.operations.backup.replicate import replicate
 from lifeboat.operations.copies import catalog
 from lifeboat.operations.standing import status
 from lifeboat.operations.upkeep import prune, rekey, verify
+from lifeboat.operations.upkeep.mending import mend
 from lifeboat.operations.watching import observe
 from lifeboat.policy import Keep
 from lifeboat.stored import Mark, Stored
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 MANY = 1000
+DIGEST = hashlib.sha256(b"x").hexdigest()
 MORE = 150  # bytes of a backup at one more destination: of 100,000 that is 15 MB
 KEEP = Keep(last=3, hourly=48, daily=7, weekly=4, monthly=12, yearly=3)
 
@@ -161,6 +172,31 @@ def test_one_backup_is_found_without_listing_the_others() -> None:
     with pytest.raises(DestinationError) as caught:
         catalog.copy_at(place, "h1", "shop", backup_id(NOW, "daily", "0007"))
     assert caught.value.missing
+
+
+def test_a_copy_is_mended_and_carried_without_listing_the_others(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Listening(Local):
+        def list(self, prefix: str) -> Iterator[Stored]:
+            asked.append(prefix)
+            return super().list(prefix)
+
+    id_ = IDS[7]
+    archive = Archive("db.database.sqlite", "db", "database", "sqlite", (), 1, 1, DIGEST)
+    made = replace(manifest_of(id_), archives=(archive,))
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+    from_, bad, empty = (Listening(name, str(tmp_path / name)) for name in ("a", "b", "c"))
+    for place, content in ((from_, b"x"), (bad, b"y")):
+        place.put(archive_key("h1", "shop", id_, archive.name), content)
+        place.put(manifest_key("h1", "shop", id_), encode(made))
+    spool = tmp_path / "spool"
+    for to, carry in ((bad, mend), (empty, replicate)):
+        told = carry(from_, to, "h1", "shop", id_, spool, lambda: NOW)
+        assert (told.state, told.error) == ("intact", "")
+    assert asked
+    assert [prefix for prefix in asked if id_ not in prefix] == []
 
 
 def test_names_that_do_not_begin_so_are_not_looked_at(tmp_path: Path) -> None:
