@@ -76,6 +76,10 @@ def test_dump_and_inventory_are_one_instant_under_writers(
     for writer in writers:
         writer.start()
     try:
+        for _attempt in range(200):  # or the sum of no entry is none
+            if server.sql("SELECT count(*) FROM entry", "bank") != "0":
+                break
+            time.sleep(0.05)
         backup = back_up(server.source("bank"), work, tmp_path / "archives")
         source = server.source("bank")
         target = source.target(backup.record, "bank_copy")

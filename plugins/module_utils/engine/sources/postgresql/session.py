@@ -23,12 +23,15 @@ from ...placement import Placement
 from ...process import Conversation
 
 UNSET = ("PG", "PSQL")  # a PGSERVICE wins over all that is said here
+_OWN = "lifeboat.session"  # a server keeps it for a session; a pooler refuses, or forgets it
+_POOLER = "give `host` and `port` of the server itself, not of a pooler (PgBouncer and the like)"
 NAME_BYTES = 63  # NAMEDATALEN - 1; the server cuts longer names without a word
 _HINTS = (
     ("password authentication failed", "the credential of this user is not the server's: set both"),
     ("no password supplied", "give `password: {credential: NAME}` for this user"),
     ("Peer authentication failed", "run as the system user of that name, or set `user` or `host`"),
     ("no pg_hba.conf entry", "let this user in with a line in the server's pg_hba.conf"),
+    ("unsupported startup parameter", _POOLER),
     ("role .* does not exist", "create the role: site.yml does, or set `user`"),
     ("starting up|shutting down|recovery mode", "wait until the server has started"),
     ("permission denied for database", "GRANT CONNECT on that database to the user"),
@@ -133,8 +136,16 @@ class Access:
     def _session(self, database: str) -> Iterator[Session]:
         # -X: nobody's .psqlrc; errors do not end it, they are asked for after each statement
         argv = (self.psql, "-X", "-q", "-A", "-t", "--no-password", "-v", "ON_ERROR_STOP=0")
-        with Conversation(self.command(argv, database)) as talk:
+        own = secrets.token_hex(4)
+        with Conversation(self.command(argv, database, f"-c {_OWN}={own}")) as talk:
             session = Session(talk, self, database)
+            # before anything is set: it would be set in a session that is an application's next
+            if session.ask(f"SELECT pg_catalog.current_setting('{_OWN}', true)") != [own]:
+                raise SourceError(
+                    f"source {self.source}: {self.where(database)} is a pooler, which gives one session to"
+                    " many",
+                    hint=_POOLER,
+                )
             session.ask(_SETTINGS)
             try:  # a count whose asker has gone ends; from 14, not on every system
                 session.ask("SET client_connection_check_interval = '5s'")
