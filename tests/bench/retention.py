@@ -119,7 +119,7 @@ def main() -> int:
     place: Any = Names(given.backups)
     job = Job("shop", "db1", "production", (), (), (place,), keep=KEEP, prunes=("names",))
 
-    listing, there = measured(given.rounds, lambda: copies(place.list("catalog/db1/shop/")))
+    listing, there = measured(given.rounds, lambda: list(copies(place.list("catalog/db1/shop/"))))
     planning, made = measured(given.rounds, lambda: plan(there, KEEP, {}, NOW))
     whole, planned = measured(1, lambda: list(prune.plan(job, NOW)))
     made_up, _nothing = measured(
