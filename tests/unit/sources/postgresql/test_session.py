@@ -13,14 +13,17 @@ from lifeboat.placement import HERE, Placement
 from lifeboat.sources.postgresql.session import Access
 
 RUNNING = json.dumps([{"State": {"Status": "running", "Running": True}}])
-# Its psql answers each statement with the mark, once $SILENT starts of it have ended at once.
+# Its psql answers each statement with the mark, once $SILENT starts of it have ended at once, and says
+# which session it is.
 PODMAN = f"""#!/bin/sh
 case "$*" in
   *inspect*) echo '{RUNNING}'; exit ;;
 esac
 echo started >> $COUNTED
 [ "$(wc -l < $COUNTED)" -le "$SILENT" ] && exit 2
-exec sed -un -e 's/^.echo \\(--[0-9a-f]*\\) :SQLSTATE/\\1 00000/p' -e 's/^.echo \\(--[0-9a-f]*\\)$/\\1/p'
+exec sed -un -e "s/.*'lifeboat.session'.*/${{PGOPTIONS##*=}}/p" \
+  -e 's/^.echo \\(--[0-9a-f]*\\) :SQLSTATE/\\1 00000/p' \
+  -e 's/^.echo \\(--[0-9a-f]*\\)$/\\1/p'
 """
 
 
