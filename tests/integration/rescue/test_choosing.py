@@ -96,7 +96,7 @@ def test_the_command_takes_the_backup_that_is_meant(
         (["--as-of", "2001-01-01"], "no good backup"),
         (["--at", "moon"], "moon"),
         (["--only", "dbb"], "has no source dbb"),
-        (["--only", "db", "--path", "one.txt"], "restored as a whole only"),
+        (["--only", "db", "--path", "one.txt"], "in place of others"),
     ],
 )
 def test_what_there_is_not_is_refused_with_what_there_is(

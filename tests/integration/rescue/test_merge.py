@@ -107,9 +107,9 @@ beneath.Beneath.move = move
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (("--merge",), "source db (sqlite) is restored as a whole only"),
+        (("--merge",), "source db: --merge is for files"),
         (("--path", "x"), "--path needs exactly one source"),
-        (("--only", "db", "--path", "x"), "source db (sqlite) is restored as a whole only"),
+        (("--only", "db", "--path", "x"), "bring them beside with --into NAME"),
         (("--only", "uploads", "--path", "/etc"), "does not hold /etc"),
         (("--only", "uploads", "--path", "nowhere"), "holds no "),
     ],
@@ -125,6 +125,16 @@ def test_what_cannot_be_restored_in_part_is_told(
     assert done.returncode != 0
     assert reason in done.stderr
     assert content(uploads) == before
+
+
+def test_what_is_restored_as_a_whole_only_is_told(host: Host) -> None:
+    host.job["sources"] = {
+        "app": {"type": "command", "dump": ["echo", "all of it"], "restore": ["cat"]}
+    }
+    host.configure()
+    done = host.restore(host.run(), "--path", "x")
+    assert done.returncode == 2
+    assert "source app (command) is restored as a whole only" in done.stderr
 
 
 def test_the_plan_says_what_would_be_merged(host: Host, uploads: Path) -> None:
