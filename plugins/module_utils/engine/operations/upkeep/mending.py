@@ -93,7 +93,8 @@ def sign_again(
     manifest, document, signature = read_signed(from_, host, job, id_, signers)
     work = _Mending(to, manifest, clock, listener)
     work.check_manifest(document, ())
-    work.manifest(document, signature, signers, signature is not None)
+    work.sign(signature)
+    work.manifest(document, None, signers)
     return Outcome(to.name, "intact", work.problems(), remarks=(f"its signature {AGAIN}",))
 
 
@@ -167,21 +168,15 @@ class _Mending:
         except VerifyError:
             self._put(prefix + RESTORE_NOTE, restore_note(self._manifest))
 
-    def manifest(
-        self,
-        document: bytes,
-        signature: bytes | None,
-        signers: Sequence[str],
-        unsigned: bool = False,
-    ) -> None:
-        """Last, where it is not as it should be: from now on the backup exists here.
-
-        unsigned: it was found without the signature, which is no reason to refuse it where nobody is believed.
-        """
-        if self._document(signers) == document and not unsigned:
-            return
+    def sign(self, signature: bytes | None) -> None:
         if signature is not None:
             self._put(signature_key(*self._where), signature)
+
+    def manifest(self, document: bytes, signature: bytes | None, signers: Sequence[str]) -> None:
+        """Last, where it is not as it should be: from now on the backup exists here."""
+        if self._document(signers) == document:
+            return
+        self.sign(signature)
         if self._document(signers) != document:
             self._put(manifest_key(*self._where), document)
 
