@@ -264,6 +264,20 @@ def test_where_the_keeper_was_killed_too_the_next_use_clears_up(tmp_path, monkey
     assert gone(home), agents(home)
 
 
+def test_an_agent_that_does_not_answer_is_ended_too(tmp_path, monkeypatch):
+    home, started = killed_restore(tmp_path)
+    try:
+        monkeypatch.setenv("PATH", str(tmp_path))  # as if nobody listened at its socket
+        gpg_home._end_agent(Path(home))
+        until = time.monotonic() + 10
+        while any("gpg-agent" in one for one in agents(home)) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not any("gpg-agent" in one for one in agents(home))
+    finally:
+        started.kill()
+        started.communicate()
+
+
 def test_a_home_in_use_is_never_swept(monkeypatch):
     monkeypatch.setattr(gpg_home, "_YOUNG_S", 0.0)
     with gpg_home.home(True) as env:
