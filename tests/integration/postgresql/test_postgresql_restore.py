@@ -77,7 +77,7 @@ SELECT 'database', pg_get_userbyid(datdba), encoding, datcollate, datctype, datc
        shobj_description(oid, 'pg_database')
   FROM pg_database WHERE datname = current_database();
 SELECT 'setting', setrole::regrole, setconfig FROM pg_db_role_setting s JOIN pg_database d
-  ON d.oid = s.setdatabase WHERE datname = current_database() ORDER BY 2::text;
+  ON d.oid = s.setdatabase WHERE datname = current_database() ORDER BY setrole::regrole::text;
 SELECT 'relation', n.nspname, relname, relkind, pg_get_userbyid(relowner), relacl, relrowsecurity
   FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
   WHERE c.oid >= 16384 AND nspname !~ '^pg_' ORDER BY 2, 3;
