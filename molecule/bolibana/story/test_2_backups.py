@@ -19,7 +19,7 @@ DUMPDATA = (
 )
 OPEN = (
     "set -o pipefail; export GNUPGHOME=$(mktemp -d -p /dev/shm); trap 'rm -r $GNUPGHOME' EXIT;"
-    " gpg --batch --quiet --import; cd /root/export; sha256sum --quiet -c SHA256SUMS >&2;"
+    " gpg --batch --quiet --import; cd /srv/export; sha256sum --quiet -c SHA256SUMS >&2;"
     " gpg --batch --quiet --decrypt export.stream.*.gpg | zstd -dqc; gpgconf --kill all"
 )
 
@@ -69,7 +69,7 @@ def test_the_export_opens_with_gnupg_and_zstd_alone_and_is_what_dumpdata_writes(
     opened = on("web1", "bash", "-euc", OPEN, stdin=key)
     assert opened.returncode == 0, opened.stderr
     assert json.loads(opened.stdout) == json.loads(seen)
-    assert "export.stream" in web1.file("/root/export/RESTORE.md").content_string
+    assert "export.stream" in web1.file("/srv/export/RESTORE.md").content_string
 
 
 def test_a_run_by_hand_before_a_deployment_is_tagged(guide: Guide) -> None:

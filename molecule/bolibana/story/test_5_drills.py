@@ -63,9 +63,9 @@ def test_each_month_with_what_describes_it_as_the_guide_says(web1: Host, guide: 
 
 @pytest.mark.nightly
 def test_a_file_that_the_database_knows_and_the_backup_lacks_fails_a_drill(web1: Host) -> None:
-    web1.check_output("mv /srv/bolibana/media/scans/scan-0.pdf /root/")
+    web1.check_output("mv /srv/bolibana/media/scans/scan-0.pdf /srv/")
     told("web1", "run", "bolibana", "--tag", "lacks-a-scan")
-    web1.check_output("mv /root/scan-0.pdf /srv/bolibana/media/scans/")
+    web1.check_output("mv /srv/scan-0.pdf /srv/bolibana/media/scans/")
     web1.run("systemctl start lifeboat-drill@bolibana:weekly.service")
     drill = newest(web1)
     assert not drill["passed"]

@@ -13,10 +13,10 @@ TREES = ("/var/backups/lifeboat", "/mnt/external")
 DAMAGE = """
 set -e
 for path in {tree}/archives/web1/bolibana/{id}/db.database*; do
-  cp "$path" /root/damaged
-  printf x | dd of=/root/damaged bs=1 seek=99 conv=notrunc status=none
+  cp "$path" /srv/damaged
+  printf x | dd of=/srv/damaged bs=1 seek=99 conv=notrunc status=none
   rm "$path"
-  install -o lifeboat -g lifeboat -m 0640 /root/damaged "$path"
+  install -o lifeboat -g lifeboat -m 0640 /srv/damaged "$path"
 done
 """
 

@@ -10,9 +10,9 @@ export GIT_AUTHOR_NAME=dev GIT_AUTHOR_EMAIL=dev@lab.example GIT_COMMITTER_NAME=d
 git init -q -b main
 git add .
 git commit -q -m 'First version'
-git clone -q --bare . /root/nightscan.git
-git -C /root/nightscan.git update-server-info
-tar -cf /root/nightscan.git.tar -C /root nightscan.git
+git clone -q --bare . /var/tmp/nightscan.git
+git -C /var/tmp/nightscan.git update-server-info
+tar -cf /var/tmp/nightscan.git.tar -C /var/tmp nightscan.git
 
 runuser -u postgres -- psql -XqAt -v ON_ERROR_STOP=1 <<'SQL'
 CREATE ROLE "www-data" LOGIN;
