@@ -186,7 +186,7 @@ def measure_s3(bench: Bench, rounds: int) -> bool:
     from tests.lab import s3
 
     kept = True
-    with s3.Server(bench.folder / "s3") as server:
+    with s3.Server(bench.folder / "s3", of=s3.VERSITYGW) as server:
         (server.objects / "bench").mkdir()
         secret = {
             "access_key_id": server.root["access_key"],

@@ -26,7 +26,7 @@ class Bucket:
         self.size_mb, self.objects = size_mb, 0
         self._between = str(folder / "between")
         self._server = s3.Server(
-            folder / "s3-source", keep_alive=True
+            folder / "s3-source", keep_alive=True, of=s3.VERSITYGW
         )  # as servers in the field do
 
     def __enter__(self) -> Bucket:

@@ -24,7 +24,7 @@ LIMIT_COMPARE = 0.10  # of all the rest
 
 def measure(bench: Bench, rounds: int, limit: float) -> bool:
     """Whether what is promised holds; the floor and lifeboat in turn."""
-    with s3.Server(bench.folder / "s3-of-restore") as server:
+    with s3.Server(bench.folder / "s3-of-restore", of=s3.VERSITYGW) as server:
         (server.objects / "bench").mkdir()
         keys = {
             "access_key_id": server.root["access_key"],

@@ -96,10 +96,10 @@ def _key(user: dict[str, str]) -> dict[str, str]:
 @pytest.fixture
 def fleet(site: Site) -> Any:
     try:
-        lab.binary()
-    except subprocess.CalledProcessError:
-        pytest.skip("versitygw is not built, and could not be")
-    with lab.Server(site.folder / "server") as server:
+        server = lab.Server(site.folder / "server")
+    except lab.Unavailable as why:
+        pytest.skip(str(why))
+    with server:
         yield Fleet(site, server)
 
 

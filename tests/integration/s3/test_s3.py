@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import io
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -219,7 +218,7 @@ def test_a_server_that_dies_in_the_middle_is_an_error_soon_and_nothing_counts(
     bucket = make_bucket(own_server, host={"read": [""], "write": [""], "delete": [""]})
     place = s3_at(bucket, **IN_PARTS, **QUICK)
     spool = Spool(tmp_path / "spool")
-    threading.Timer(0.5, kill, [own_server]).start()
+    threading.Timer(0.5, own_server.kill).start()
     Writer(spool, 200, pause_s=0.02)
     started = time.monotonic()
     error = refused(lambda: place.store(ARCHIVE, spool), "offsite")
@@ -236,9 +235,7 @@ def test_a_server_that_hangs_is_an_error_soon(own_server: lab.Server, tmp_path: 
     bucket = make_bucket(own_server, host={"read": [""], "write": [""]})
     place = s3_at(bucket, **QUICK)
     place.put(MANIFEST, b"{}")
-    process = own_server._process
-    assert process is not None
-    process.send_signal(signal.SIGSTOP)
+    own_server.pause()
     try:
         started = time.monotonic()
         error = refused(
@@ -247,7 +244,7 @@ def test_a_server_that_hangs_is_an_error_soon(own_server: lab.Server, tmp_path: 
         assert time.monotonic() - started < 40
         assert not error.permanent
     finally:
-        process.send_signal(signal.SIGCONT)
+        own_server.resume()
 
 
 def test_a_server_that_dies_while_it_is_read_is_the_destinations_fault(
@@ -258,7 +255,7 @@ def test_a_server_that_dies_while_it_is_read_is_the_destinations_fault(
     place.store(ARCHIVE, finished(tmp_path, BLOCK * 160))
     with place.open(ARCHIVE) as stored:
         stored.read(10)
-        kill(own_server)
+        own_server.kill()
         error = refused(lambda: stored.read(), f"cannot read {ARCHIVE}")
     assert not error.permanent
     assert not error.missing
@@ -270,10 +267,7 @@ def test_a_flipped_bit_on_the_servers_disk_shows_in_the_hash(
     spool = finished(tmp_path, BLOCK * 4)
     place.store(ARCHIVE, spool)
     assert hashlib.sha256(content_of(place, ARCHIVE)).hexdigest() == spool.sha256
-    assert bucket.folder is not None
-    with open(bucket.folder / ARCHIVE, "r+b") as stored:
-        stored.seek(len(BLOCK))
-        stored.write(b"\xff")
+    bucket.flip(ARCHIVE, len(BLOCK))
     assert hashlib.sha256(content_of(place, ARCHIVE)).hexdigest() != spool.sha256
 
 
@@ -355,12 +349,8 @@ def test_sweep_removes_the_probes_that_an_append_only_host_left(
 
 
 def test_a_listing_of_several_pages_is_whole(bucket: Bucket, place: S3) -> None:
-    assert bucket.folder is not None
-    catalog = bucket.folder / "catalog" / "h" / "j"
-    catalog.mkdir(parents=True)
     names = [f"catalog/h/j/{number:05}.json" for number in range(2100)]
-    for name in names:
-        (bucket.folder / name).write_bytes(b"")
+    bucket.fill(names)
     assert keys(place, "catalog/h/j/") == names
 
 
@@ -385,14 +375,6 @@ def test_the_storage_class_is_for_archives_and_the_catalog_stays_warm(
 
 
 # -- tools
-
-
-def kill(server: lab.Server) -> None:
-    process = server._process
-    assert process is not None
-    process.kill()
-    process.wait(timeout=10)
-    server._process = None
 
 
 def on_write(place: S3, meddle: Callable[[Any], AWSResponse | None]) -> None:

@@ -113,12 +113,8 @@ def test_what_is_gone_is_no_error_and_other_hosts_are_out_of_reach(shared: Bucke
 
 def test_a_thousand_go_in_one_request(bucket: Bucket) -> None:
     place = s3_at(bucket)
-    assert bucket.folder is not None
-    folder = bucket.folder / "catalog" / "db1"
-    folder.mkdir(parents=True)
     keys = [f"catalog/db1/{number:04}" for number in range(1000)]
-    for key in keys:
-        (bucket.folder / key).write_bytes(b"")
+    bucket.fill(keys)
     calls: list[str] = []
     client = place._bucket.client
     client.meta.events.register("before-call.s3", lambda model, **_event: calls.append(model.name))

@@ -162,7 +162,7 @@ def test_a_key_that_is_revoked_in_the_middle_is_told(gateway: lab.Server, tmp_pa
     key = bucket.host["access_key"]
     revoking = when(
         bucket.open_uploads,
-        lambda: lab._admin(gateway.endpoint, gateway.root, "delete-user", f"--access={key}"),
+        lambda: lab.remove_user(gateway.endpoint, gateway.root, key),
     )
     begun = time.monotonic()
     done = host.lifeboat("run", "shop", before=SOON)

@@ -238,7 +238,7 @@ def reader(
     allow = [
         {
             "Effect": "Allow",
-            "Principal": {"AWS": ["r"]},
+            "Principal": {"AWS": [lab.principal(place.endpoint, "r")]},
             "Action": list(allowed),
             "Resource": [f"{bucket}/{prefix}*", *([] if prefix else [bucket])],
         }

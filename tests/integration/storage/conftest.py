@@ -40,11 +40,11 @@ UNKNOWN_TO_VERSITYGW = ("s3:if-none-match", "s3:ObjectCreationOperation")
 
 @pytest.fixture
 def kept(gateway: lab.Server) -> Bucket:  # noqa: F811
-    """A versioned bucket on versitygw with an identity of each kind."""
-    return on_versitygw(gateway, IDENTITIES)
+    """A versioned bucket on the gateway with an identity of each kind."""
+    return on_a_gateway(gateway, IDENTITIES)
 
 
-def on_versitygw(
+def on_a_gateway(
     server: lab.Server,
     identities: dict[str, tuple[str, str]],
     versioning: bool = True,
@@ -62,15 +62,15 @@ def on_versitygw(
     lab.provision(server.endpoint, server.root, layout)
     statements = [
         {
-            **_known(statement),
-            "Principal": {"AWS": [keys[who]["access_key"]]},
+            **(_known(statement) if server.kind == lab.VERSITYGW else statement),
+            "Principal": {"AWS": [lab.principal(server.endpoint, keys[who]["access_key"])]},
         }
         for who, (kind, host) in identities.items()
         for statement in policy(name, kind, host, lock)["Statement"]
     ]
     document = json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
     owner.put_bucket_policy(Bucket=name, Policy=document)
-    return Bucket(server.endpoint, name, next(iter(keys.values())), owner, server.objects, keys)
+    return Bucket(server.endpoint, name, next(iter(keys.values())), owner, None, keys)
 
 
 def policy(bucket: str, kind: str, host: str, lock: dict[str, str] | None = None) -> dict[str, Any]:

@@ -95,8 +95,7 @@ def test_a_key_that_is_revoked_before_the_manifest(host: Host, gateway: s3_lab.S
     key = bucket.others["host"]
 
     def revoke() -> None:
-        access = f"--access={key['access_key']}"
-        s3_lab._admin(gateway.endpoint, gateway.root, "delete-user", access)
+        s3_lab.remove_user(gateway.endpoint, gateway.root, key["access_key"])
 
     assert "is refused" in ran(host, ("s3", "S3"), revoke)
     users = {"host": {**key, "read": [""], "write": [""], "delete": [""]}}

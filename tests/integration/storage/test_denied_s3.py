@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from lifeboat.destinations.s3.destination import S3
 
 from tests.integration.s3.conftest import Bucket, s3_at
-from tests.integration.storage.conftest import DRILLED, on_versitygw
+from tests.integration.storage.conftest import DRILLED, on_a_gateway
 from tests.lab import s3 as lab
 
 OWN = "catalog/db1/shop/20261121T020000Z-daily-7f3a.json"
@@ -21,12 +21,12 @@ OTHER = "catalog/db2/shop/20261121T020000Z-daily-0b17.json"
 NEW = "catalog/db1/shop/20261122T020000Z-daily-0001.json"
 
 
-@pytest.fixture(params=["versitygw", "moto"])
+@pytest.fixture(params=["gateway", "moto"])
 def bucket(request: pytest.FixtureRequest) -> Bucket:
     """With a backup of db1 and one of db2 in it, each written with its own host's identity."""
     made: Bucket = (
         request.getfixturevalue("kept")
-        if request.param == "versitygw"
+        if request.param == "gateway"
         else request.getfixturevalue("on_moto")()
     )
     for who, key in (("db1", OWN), ("db1", ARCHIVE), ("db2", OTHER)):
@@ -94,7 +94,7 @@ def test_a_host_sees_nothing_of_another(bucket: Bucket) -> None:
 
 
 def test_a_listing_shows_a_host_its_own_names_only(kept: Bucket) -> None:
-    """On versitygw alone: moto passes over s3:prefix, and lists all or nothing."""
+    """On the gateway alone: moto passes over s3:prefix, and lists all or nothing."""
     assert not refused(kept, "db1", "list_objects_v2", Prefix="catalog/db1/shop/")
     assert refused(kept, "db1", "list_objects_v2", Prefix="catalog/db2/shop/")
     assert refused(kept, "db1", "list_objects_v2")
@@ -135,13 +135,13 @@ def test_the_restorer_reads_and_changes_nothing(bucket: Bucket) -> None:
         assert refused(bucket, "restorer", "put_object", Key=key, Body=b"x")
 
 
-@pytest.mark.parametrize("server", ["versitygw", "moto"])
+@pytest.mark.parametrize("server", ["gateway", "moto"])
 def test_a_drill_host_reads_what_it_drills_and_adds_what_its_drills_told(
     server: str, request: pytest.FixtureRequest
 ) -> None:
     bucket: Bucket = (
-        on_versitygw(request.getfixturevalue("gateway"), DRILLED)
-        if server == "versitygw"
+        on_a_gateway(request.getfixturevalue("gateway"), DRILLED)
+        if server == "gateway"
         else request.getfixturevalue("on_moto")(DRILLED)
     )
     other = OWN.replace("/shop/", "/wiki/")
@@ -163,7 +163,7 @@ def test_a_drill_host_reads_what_it_drills_and_adds_what_its_drills_told(
     for key in (NEW, f"{OWN}.sig", "elsewhere", other):
         assert refused(bucket, "drill", "put_object", Key=key, Body=b"forged")
     assert refused(bucket, "drill", "get_object", Key=other)
-    if server == "versitygw":  # moto passes over s3:prefix
+    if server == "gateway":  # moto passes over s3:prefix
         assert refused(bucket, "drill", "list_objects_v2", Prefix="catalog/db1/wiki/")
         assert refused(bucket, "drill", "list_objects_v2")
 

@@ -17,7 +17,7 @@ from lifeboat.operations.upkeep.seal import seal
 
 from tests.integration.s3.conftest import Bucket, s3_at
 from tests.integration.sftp.places import place_at
-from tests.integration.storage.conftest import on_versitygw
+from tests.integration.storage.conftest import on_a_gateway
 from tests.lab import s3 as lab
 from tests.lab import sftp as sftp_lab
 
@@ -39,14 +39,14 @@ def test_it_is_true_with_iam_too(on_moto: Callable[..., Bucket]) -> None:
 
 
 def test_without_versions_a_second_write_loses_the_first(gateway: lab.Server) -> None:
-    bucket = on_versitygw(gateway, {"db1": ("append_only", "db1")}, versioning=False)
+    bucket = on_a_gateway(gateway, {"db1": ("append_only", "db1")}, versioning=False)
     found = tried(s3_at(bucket))
     assert (found.protected, found.broken) == (False, True)
     assert found.why == "it can overwrite what is stored (the bucket keeps no versions)"
 
 
 def test_a_standard_host_can_delete_and_says_so(gateway: lab.Server) -> None:
-    bucket = on_versitygw(gateway, {"db1": ("standard", "")})
+    bucket = on_a_gateway(gateway, {"db1": ("standard", "")})
     found = tried(s3_at(bucket), claimed=False)
     assert (found.protected, found.broken) == (False, False)
     assert found.why == "it can delete what is stored"

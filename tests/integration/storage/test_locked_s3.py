@@ -12,7 +12,7 @@ from lifeboat.destinations.s3.destination import S3
 from lifeboat.naming import archive_key, backup_id, manifest_key
 
 from tests.integration.s3.conftest import Bucket, s3_at
-from tests.integration.storage.conftest import gateway, on_versitygw  # noqa: F401
+from tests.integration.storage.conftest import gateway, on_a_gateway  # noqa: F401
 from tests.lab import s3 as lab
 
 LOCK = {"mode": "governance", "for": "2d"}
@@ -34,7 +34,7 @@ def stored(bucket: Bucket) -> S3:
 
 @pytest.fixture
 def bucket(gateway: lab.Server) -> Bucket:  # noqa: F811
-    return on_versitygw(gateway, WHO, lock=LOCK)
+    return on_a_gateway(gateway, WHO, lock=LOCK)
 
 
 def hidden(bucket: Bucket) -> list[str]:
@@ -91,7 +91,7 @@ def test_the_host_reads_its_lock_back_and_can_delete_no_locked_version(bucket: B
         host.delete_object(**at)
     everything = {
         "Effect": "Allow",
-        "Principal": {"AWS": [bucket.others["host"]["access_key"]]},
+        "Principal": {"AWS": [lab.principal(bucket.endpoint, bucket.others["host"]["access_key"])]},
         "Action": ["s3:GetObject", "s3:DeleteObject", "s3:DeleteObjectVersion"],
         "Resource": [f"arn:aws:s3:::{bucket.name}/*"],
     }
