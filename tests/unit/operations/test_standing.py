@@ -154,3 +154,17 @@ def test_an_archived_copy_alone_is_no_good_backup(elsewhere: list[Copy]) -> None
     found = stands([copy(("archived", NOW))], elsewhere)["cold"]
     assert (found.state, found.newest_good) == ("critical", "")
     assert "there is no good backup; 1 are archived" in found.reason
+
+
+# -- a mark that says somebody may still have to choose another backup
+
+
+def test_what_holds_the_pruner_is_told() -> None:
+    """Anybody who may add names can renew such a mark: nothing would be deleted, and nobody would see why."""
+    told = "nothing is pruned: the restore of"
+    held = stands([], [copy(INTACT, ("restored", ago(days=2)))])["disk"]
+    assert held.state in ("warning", "critical")
+    assert told in held.reason
+    settled = copy(INTACT, ("restored", ago(days=2)), ("settled", ago(days=1)))
+    assert told not in stands([], [settled])["disk"].reason
+    assert told not in stands([], [copy(INTACT, ("restored", ago(days=30)))])["disk"].reason

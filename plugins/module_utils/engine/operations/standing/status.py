@@ -13,7 +13,7 @@ from ...job import Job
 from ...listed import Copies
 from ...policy import Schedule
 from ...ports import Destination
-from ...retention import SKEW, disputed, two_hosts
+from ...retention import SKEW, disputed, two_hosts, undecided
 from ...stored import Copy
 from ...units import human_duration
 from ..copies.catalog import copies_at, read_manifest
@@ -197,6 +197,10 @@ def _one(
     stranger = disputed(there, now)
     if stranger:
         reason += f"; {two_hosts(stranger)}: see `lifeboat prune {job.name}`"
+        state = max(state, WARNING, key=ORDER.index)
+    held = undecided(there, now)
+    if held:
+        reason += f"; nothing is pruned: {held}"
         state = max(state, WARNING, key=ORDER.index)
     late = overdue(job, destination, there, now, limits(job)[1])
     pruning = said(job, destination, late)
