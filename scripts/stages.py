@@ -75,6 +75,11 @@ def molecule(nightly: bool) -> Iterator[Count]:
         for scenario, suite in stories:
             yield skip(f"molecule:{scenario} on {suite}", why_not)
         return
+    for program in ("ferretdb", "mongo-tools"):
+        built = subprocess.run([ROOT / "tests" / "lab" / program], capture_output=True, check=False)
+        if built.returncode:
+            yield skip("molecule:mongodb", f"{program} cannot be built: stories go without MongoDB")
+            break
     patience = "LIFEBOAT_PATIENCE=" + os.environ.get("LIFEBOAT_PATIENCE", PATIENCE)
 
     def told(story: tuple[str, str]) -> Count:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from tests.lab import hosts
+from tests.lab import hosts, stored
 from tests.lab.guide import Guide
 
 FILES = Path(__file__).resolve().parent / "files"
@@ -57,10 +57,7 @@ def state() -> Callable[[str], State]:
         assert ran.returncode == 0, ran.stderr
         found: State = json.loads(ran.stdout)
         place = "documents-" + {"med-prod": "production", "med-staging": "staging"}[name]
-        sums = (
-            f"cd /srv/s3/objects/{place} && find . -type f -print0 | sort -z | xargs -0r sha256sum"
-        )
-        found["documents"] = hosts.on("s3", "sh", "-c", sums).stdout.splitlines()
+        found["documents"] = stored.sums(place)
         return found
 
     return look

@@ -17,6 +17,10 @@ import yaml
 from testinfra.host import Host
 
 PHRASE = "RESTORE PRODUCTION"
+LOSE_MONGODB = "sh -c 'systemctl stop ferretdb && rm -rf /var/lib/private/ferretdb/* && systemctl start ferretdb'"
+MONGODB = bool(
+    os.environ.get("LIFEBOAT_FERRETDB")
+)  # else the lab goes without: see scripts/molecule
 
 Ran = subprocess.CompletedProcess[str]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from testinfra.host import Host
 
-from tests.lab import users
+from tests.lab import stored, users
 from tests.lab.guide import Guide
 from tests.lab.hosts import on, wait_for
 from tests.typed import blocks
@@ -42,8 +42,7 @@ def test_a_failure_is_told_and_leaves_nothing_behind(
     assert result.stdout.strip() == "exit-code"
     assert wait_for(heard("wiki", "db"), 75), on("s3", "cat", "/srv/heard.jsonl").stdout
     assert wiki1.check_output("find /home/wiki/.local/state/lifeboat/spool -type f") == ""
-    unfinished = "find /srv/s3/objects -path '*multipart*' -type f"
-    assert on("s3", "sh", "-c", unfinished).stdout == ""
+    assert stored.unfinished("acme-wiki-backups") == []
 
 
 def test_what_is_well_again_is_told_and_measured(wiki1: Host, sql: Callable[[str], str]) -> None:

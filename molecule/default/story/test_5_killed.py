@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from tests.lab import hosts, s3
+from tests.lab import hosts, stored
 from tests.lab.hosts import PHRASE, lifeboat, on, told, wait_for
 
 KILL = Path(__file__).resolve().parent.parent / "files" / "kill_restore.py"
@@ -139,8 +138,4 @@ def spooled(db: Host) -> str:
 
 def uploads() -> list[Any]:
     """Uploads in parts to S3 that were begun and not completed."""
-    address = hosts.host("s3").check_output("getent ahostsv4 s3").split()[0]
-    root = {"access_key": "root", "secret_key": "root-secret-of-the-lab"}
-    client = s3.client(f"http://{address}:7070", root)
-    found = client.list_multipart_uploads(Bucket="lifeboat", Prefix="archives/db/bulk/")
-    return [json.dumps(one["Key"]) for one in found.get("Uploads", [])]
+    return stored.unfinished("lifeboat", "archives/db/bulk/")

@@ -19,6 +19,8 @@ PLACES = {  # what a reader changes
     "region: eu-west-3": "region: us-east-1",
     "bucket: medisecure-backups": "bucket: lifeboat",
 }
+if not hosts.MONGODB:
+    PLACES["      records: {type: mongodb, databases: [medisecure]}\n"] = ""
 
 
 def test_the_example_is_copied_and_keys_are_made(guide: Guide) -> None:

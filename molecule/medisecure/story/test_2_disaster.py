@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from tests.lab import hosts
+from tests.lab import hosts, stored
 from tests.lab.guide import Guide
 from tests.lab.hosts import PHRASE, lifeboat, on, told
 
@@ -20,7 +20,7 @@ LOSSES = (
     "runuser -u postgres -- psql -XqAtc 'DROP DATABASE medisecure WITH (FORCE)'",
     "mariadb -e 'DROP DATABASE billing; DROP USER billing_app@localhost'",
     "env REDISCLI_AUTH=sessions-secret-of-the-lab redis-cli FLUSHALL",
-    "sh -c 'systemctl stop ferretdb && rm -rf /var/lib/private/ferretdb/* && systemctl start ferretdb'",
+    *([hosts.LOSE_MONGODB] if hosts.MONGODB else []),
 )
 
 State = dict[str, list[str]]
@@ -62,7 +62,7 @@ def backup(whole: State) -> str:
 def lost(prod: Host, backup: str, state: Look) -> State:
     for loss in LOSSES:
         prod.check_output(loss)
-    assert on("s3", "sh", "-c", "rm -rf /srv/s3/objects/documents-production/*").returncode == 0
+    assert stored.remove("documents-production") == 40
     assert hosts.wait_for(lambda: not any(state("med-prod").values()), timeout_s=20)
     return state("med-prod")
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -101,6 +102,7 @@ def box():
     return posts + (lines("podman", "exec", "forum-app", "sh", "-c", look))
 
 
-ALL = (wiki, shop, cache, notes, settings, uploads, events, extra)
-ASKED = (box,) if sys.argv[1:] == ["box"] else ALL + ((visits,) if VALKEY else ())  # noqa: F821
+ALL = [wiki, shop, cache, notes, settings, uploads, extra]
+ALL += [events] if shutil.which("mongodump") else []
+ASKED = (box,) if sys.argv[1:] == ["box"] else ALL + ([visits] if VALKEY else [])  # noqa: F821
 json.dump({look.__name__: look() for look in ASKED}, sys.stdout)

@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from tests.lab import hosts
+from tests.lab import hosts, stored
 from tests.lab.hosts import PHRASE, on, watched
 
 FILES = Path(__file__).resolve().parent.parent / "files"
 VALKEY = os.environ["LIFEBOAT_SUITE"] != "bookworm"  # which has none
 KEEPERS = ("cache", "visits") if VALKEY else ("cache",)
-UNITS = ("mariadb", "redis-server", "postgresql", "ferretdb") + (
-    ("valkey-server",) if VALKEY else ()
+UNITS = ("mariadb", "redis-server", "postgresql") + (
+    *(["ferretdb"] if hosts.MONGODB else []),
+    *(["valkey-server"] if VALKEY else []),
 )
 CONFIRMED = ("--confirm", PHRASE, "--target-host", "db")
 LOSSES = (
@@ -26,7 +27,7 @@ LOSSES = (
     *(["env REDISCLI_AUTH=visits-secret-of-the-lab valkey-cli -p 6380 FLUSHALL"] if VALKEY else []),
     "find /srv/notes/kept -type f -delete",
     "rm -rf /srv/shop/uploads /srv/shop/settings.db /srv/extra",
-    "sh -c 'systemctl stop ferretdb && rm -rf /var/lib/private/ferretdb/* && systemctl start ferretdb'",
+    *([hosts.LOSE_MONGODB] if hosts.MONGODB else []),
 )
 
 SECRETS = [
@@ -47,14 +48,8 @@ def state() -> State:
     ran = hosts.on("db", "python3", "-", stdin=script)
     assert ran.returncode == 0, ran.stderr
     found: State = json.loads(ran.stdout)
-    found["documents"] = documents()
+    found["documents"] = stored.sums("documents")
     return found
-
-
-def documents() -> list[str]:
-    """What the bucket holds, seen on the disk of its server."""
-    sums = "cd /srv/s3/objects/documents && find . -type f -print0 | sort -z | xargs -0r sha256sum"
-    return on("s3", "sh", "-c", sums).stdout.splitlines()
 
 
 def differences(found: State, whole: State) -> dict[str, list[str]]:
@@ -94,7 +89,7 @@ def lost(db: Host, backup: str) -> State:
     """What is left after the disaster."""
     for loss in LOSSES:
         db.check_output(loss)
-    assert on("s3", "sh", "-c", "rm -rf /srv/s3/objects/documents/*").returncode == 0
+    assert stored.remove("documents") == 30
     assert hosts.wait_for(lambda: not any(state().values()), timeout_s=20)
     return state()
 
