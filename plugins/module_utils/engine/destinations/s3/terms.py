@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from ...errors import ConfigError, DestinationError
 from ...model import Option
@@ -208,7 +208,7 @@ def _tagging(where: str, tags: Mapping[str, Any]) -> str:
                 f"{where}.tags.{name}: S3 does not take it",
                 hint="use letters, digits, spaces and + - = . _ : / @",
             )
-    return urlencode(tags)
+    return urlencode(tags, quote_via=quote)  # to Ceph a + is a plus
 
 
 def _with(found: Protection, problem: str) -> Protection:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, BinaryIO, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from ...errors import DestinationError, SourceAbsent, SourceError
 from ...s3_client import Connection, NoBucket, Taken, Unsupported
@@ -155,7 +155,7 @@ class Objects:
         if record.metadata:
             extra["Metadata"] = dict(record.metadata)
         if record.tags and self.tagged:
-            extra["Tagging"] = urlencode(record.tags)
+            extra["Tagging"] = urlencode(record.tags, quote_via=quote)  # to Ceph a + is a plus
         at = self._at(record.key)
         if record.size_bytes <= _IN_PARTS:
             body = content.read(record.size_bytes)
