@@ -111,8 +111,9 @@ def test_what_is_gone_is_no_error_and_other_hosts_are_out_of_reach(shared: Bucke
     assert shared.owner.get_object(Bucket=shared.name, Key="catalog/db2/x")["Body"].read() == b"2"
 
 
-def test_a_thousand_go_in_one_request(bucket: Bucket) -> None:
-    place = s3_at(bucket)
+def test_a_thousand_go_in_one_request(bucket: Bucket, gateway: lab.Server) -> None:
+    # Ceph lets only those do it who may delete in all of the bucket
+    place = s3_at(bucket, gateway.root if gateway.kind == lab.RADOSGW else None)
     keys = [f"catalog/db1/{number:04}" for number in range(1000)]
     bucket.fill(keys)
     calls: list[str] = []

@@ -259,14 +259,12 @@ class S3:
         refused: dict[str, DestinationError] = {}
         try:
             refused = self._bucket.delete_many(going) if going else {}
-        except Unsupported:
+        except (Denied, Unsupported):  # Ceph wants a right on the bucket itself for many at once
             for key in going:
                 try:
                     self.delete(key)
                 except DestinationError as exc:
                     refused[key] = exc
-        except Denied as denied:
-            refused = dict.fromkeys(going, denied)
         for key, refusal in refused.items():
             if not refusal.permanent:
                 raise refusal
