@@ -76,6 +76,16 @@ class Bucket:
         kept = found.get("Retention", {})
         return str(kept.get("Mode", "")), kept.get("RetainUntilDate")
 
+    def retain(self, key: str, version: str, mode: str, until: datetime) -> None:
+        kept = {"Mode": mode, "RetainUntilDate": until}
+        with self.connection.faults("lock", key):
+            self.client.put_object_retention(**self.at(key), **_of(version), Retention=kept)
+
+    def tag(self, key: str, tags: Mapping[str, str]) -> None:
+        named = [{"Key": name, "Value": value} for name, value in tags.items()]
+        with self.connection.faults("tag", key):
+            self.client.put_object_tagging(**self.at(key), Tagging={"TagSet": named})
+
     def on_hold(self, key: str) -> bool:
         """Whether somebody has put a legal hold on it, which no date ends. An identity that may not ask
         sees none, nor does one at a server that knows none."""

@@ -8,6 +8,7 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, BinaryIO
 
@@ -132,6 +133,8 @@ class S3:
         self._error = connection.error
         self._plan = Plan(part_size, parts, max_concurrency)
         self._written: dict[str, Mapping[str, Any]] = {}  # key -> what we asked for
+        self._put_on = not profiled.in_parts  # once it is there
+        self._untagged: list[str] = []
         self._terms = terms(
             f"destinations.{name}",
             kind,
@@ -151,7 +154,8 @@ class S3:
         found = self._terms.protection(self._bucket, self._written, keys)
         for key in keys:
             self._written.pop(key, None)
-        return found
+        told, self._untagged = tuple(self._untagged), []
+        return replace(found, remarks=(*found.remarks, *told))
 
     def cold(self, keys: Sequence[str], tier: str) -> Sequence[Cold]:
         return cold(self._bucket, keys, tier)
@@ -212,12 +216,17 @@ class S3:
                     raise
                 self._found(key)
                 break
-        stored, size = self._bucket.size(key), growing.wait()
+        head, size = self._bucket.head(key), growing.wait()
+        stored = int(head["ContentLength"])
         if stored != size:
             with suppress(DestinationError):
                 self.delete(key)
             why = f"{size} bytes were sent, {stored} are there"
             raise self._error(f"cannot store {key}", why, hint=_CHECKSUM_HINT)
+        if self._put_on and "-" in head.get("ETag", ""):
+            wanted = self._terms.headers(key, datetime.now(timezone.utc))
+            problem = self._terms.put_on(self._bucket, key, wanted)
+            self._untagged += [problem] if problem else []
 
     def put(self, key: str, content: bytes) -> None:
         try:

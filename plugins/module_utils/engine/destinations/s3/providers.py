@@ -33,17 +33,18 @@ class Provider:
     max_parts: int = 10000
     classes: tuple[str, ...] = ()
     locks: bool = True
+    in_parts: bool = True  # an upload in parts keeps the tags and the lock that it was begun with
 
 
 PROVIDERS = {
     "aws": Provider(path_style=False, checksums="when_supported", classes=_AWS_CLASSES),
     "minio": Provider(classes=("STANDARD", "REDUCED_REDUNDANCY")),
     "versitygw": Provider(),  # takes any class, and stores as STANDARD
-    "ceph": Provider(),  # classes are made by its administrator
+    "ceph": Provider(in_parts=False),  # classes are made by its administrator
     "b2": Provider(classes=("STANDARD",)),
     "r2": Provider(classes=("STANDARD", "STANDARD_IA"), locks=False),
     "wasabi": Provider(classes=("STANDARD",)),
     "gcs": Provider(classes=("STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE"), locks=False),
     "scaleway": Provider(max_parts=1000, classes=("STANDARD", "ONEZONE_IA", "GLACIER")),
-    "other": Provider(),
+    "other": Provider(in_parts=False),
 }

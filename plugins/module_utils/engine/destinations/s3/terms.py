@@ -6,12 +6,13 @@ A server may answer 200 and do nothing of it: so all is asked again of the very 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from ...errors import ConfigError, DestinationError
 from ...model import Option
@@ -21,6 +22,8 @@ from ...s3_client import Denied, Unsupported
 from ...stored import Protection
 from .bucket import Bucket
 from .providers import COLD, Provider
+
+log = logging.getLogger(__name__)
 
 _TAG = re.compile(r"[\w +=.:/@-]*")
 LOCK = (
@@ -62,6 +65,25 @@ class Terms:
             wanted["ObjectLockRetainUntilDate"] = now + self.lock_for
             wanted["ChecksumAlgorithm"] = self.lock_checksum
         return {name: value for name, value in wanted.items() if value}
+
+    def put_on(self, bucket: Bucket, key: str, wanted: Mapping[str, Any]) -> str:
+        """Set what some servers do not keep of an upload in parts: why not, or "". A lock that could not be set
+        is told by `protection`."""
+        problem = ""
+        if wanted.get("Tagging"):
+            try:
+                bucket.tag(key, dict(parse_qsl(wanted["Tagging"], keep_blank_values=True)))
+            except DestinationError as exc:
+                problem = f"{key} has no tags: {exc}"
+        if "ObjectLockMode" in wanted:
+            version = bucket.versions.get(key, "")
+            try:
+                if not bucket.retention(key, version)[0]:
+                    until = wanted["ObjectLockRetainUntilDate"]
+                    bucket.retain(key, version, wanted["ObjectLockMode"], until)
+            except DestinationError as exc:
+                log.info("key=%s was not locked when it was there: %s", key, exc)
+        return problem
 
     def prepare(self, bucket: Bucket) -> None:
         """Raise where the bucket cannot lock although that was asked for."""

@@ -174,6 +174,10 @@ class Objects:
         )
         with self.faults("write", record.key), TransferManager(self.client, config) as manager:
             manager.upload(content, at["Bucket"], at["Key"], extra).result()
+        if "Tagging" in extra:  # Ceph does not keep those that an upload in parts was begun with
+            named = [{"Key": key, "Value": value} for key, value in (record.tags or {}).items()]
+            with self.faults("tag", record.key):
+                self.client.put_object_tagging(**at, Tagging={"TagSet": named})
 
     def delete(self, key: str) -> None:
         """Gone already is done."""
