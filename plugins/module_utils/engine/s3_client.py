@@ -172,7 +172,7 @@ class Connection:
     def _refusal(self, told: str, response: dict[str, Any], operation: str) -> DestinationError:
         """The server answered, and it was no."""
         error = response.get("Error", {})
-        code, says = str(error.get("Code", "")), str(error.get("Message", ""))[:300]
+        code, says = str(error.get("Code", "")), str(error.get("Message") or "")[:300]
         status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         if code == "NoSuchBucket":
             hint = "create it, or correct bucket, region or endpoint"

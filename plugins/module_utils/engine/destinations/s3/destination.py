@@ -7,7 +7,7 @@ import logging
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, BinaryIO
@@ -200,7 +200,8 @@ class S3:
         for _attempt in range(3):
             try:
                 self._refuse_if_there(key)
-                self._send(key, growing, finished)
+                with self._explained(key):
+                    self._send(key, growing, finished)
                 break
             except TooManyParts as exc:
                 log.info("destination=%s key=%s starts again: %s", self.name, key, exc)
@@ -232,7 +233,8 @@ class S3:
         try:
             self._refuse_if_there(key)
             try:
-                self._bucket.put(key, content, self._headers(key))
+                with self._explained(key):
+                    self._bucket.put(key, content, self._headers(key))
             except Unsupported:
                 if not self._bucket.conditional:
                     raise
@@ -307,6 +309,17 @@ class S3:
                 return
             raise
         raise self._bucket.connection.taken(f"cannot store {key}")
+
+    @contextmanager
+    def _explained(self, key: str) -> Iterator[None]:
+        """Ceph refuses with a bare InvalidArgument what it does not have."""
+        try:
+            yield
+        except DestinationError as exc:
+            asked = self._terms.asked(key)
+            if exc.permanent and not exc.hint and asked:
+                exc.hint = f"see whether this server has what is asked for by {asked}"
+            raise
 
     def _send(self, key: str, growing: Growing, finished: bool) -> None:
         extra = dict(self._headers(key))

@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -65,6 +65,16 @@ class Terms:
             wanted["ObjectLockRetainUntilDate"] = now + self.lock_for
             wanted["ChecksumAlgorithm"] = self.lock_checksum
         return {name: value for name, value in wanted.items() if value}
+
+    def asked(self, key: str) -> str:
+        """The options that a write of `key` comes from, where they ask more than every server can do."""
+        there = self.headers(key, datetime.min.replace(tzinfo=timezone.utc))
+        options = {
+            "storage_class": there.get("StorageClass"),
+            "server_side_encryption": there.get("ServerSideEncryption"),
+            "object_lock": there.get("ObjectLockMode"),
+        }
+        return ", ".join(name for name, value in options.items() if value)
 
     def put_on(self, bucket: Bucket, key: str, wanted: Mapping[str, Any]) -> str:
         """Set what some servers do not keep of an upload in parts: why not, or "". A lock that could not be set
