@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from lifeboat.manifest import decode, encode
@@ -21,7 +19,7 @@ from tests.integration.rescue.host import Host
 from tests.integration.s3.conftest import Bucket
 
 from .campaign import Ground
-from .upkeep import ARCHIVES, CATALOG, Upkeep, _stamp
+from .upkeep import ARCHIVES, CATALOG, Place, Upkeep, _id_of, _stamp
 
 # Each round of a prune marks and deletes what there is no time for in this one.
 HASTY = """
@@ -78,8 +76,7 @@ class Prunes(Upkeep):
     def _kill_a_prune(self) -> None:
         for place in self.places:
             self._age(place)
-        aged = {place: {one.name.partition(".")[0] for one in self._aged(place)}
-                for place in self.places}  # fmt: skip
+        aged = {place: {_id_of(mark) for mark in self._aged(place)} for place in self.places}
         ids = self._add(self.random.randrange(3, 12))
         pinned = {self.random.choice(ids)} if self.random.random() < 0.5 else set()
         for id_ in pinned:
@@ -101,12 +98,11 @@ class Prunes(Upkeep):
         for place in self.places:
             there = set(self._committed(place))
             assert there == set(sorted(there)[-KEPT:]) | pinned, (place, there, pinned)
-            archived = {one.name for one in (place / ARCHIVES).iterdir() if any(one.iterdir())}
+            archived = {key.split("/")[3] for key in place.keys(ARCHIVES)}
             left_over = archived & aged[place]
             assert not left_over, (place, left_over, "archives of what was pruned two days ago")
             for id_ in self._gone(place):
-                beside = [one.name for one in (place / CATALOG).glob(f"{id_}.json*")]
-                assert beside == [], "left of what was pruned"
+                assert place.keys(f"{CATALOG}{id_}.json") == [], "left of what was pruned"
             for id_ in pinned:
                 self._forget(place, id_)
 
@@ -121,23 +117,23 @@ class Prunes(Upkeep):
             gone = self._gone(place)
             for id_ in ids:
                 assert id_ in there or id_ in gone, (place, id_, "is gone, and nothing says so")
-                names = {one.name for one in (place / ARCHIVES / id_).iterdir()}
+                names = {key.split("/")[4] for key in place.keys(f"{ARCHIVES}{id_}/")}
                 assert names == self.archives, (place, id_, names)
         status = self.host.lifeboat("list", "shop", "--json")
         assert status.returncode == 0, status.stderr
 
-    def _gone(self, place: Path) -> set[str]:
+    def _gone(self, place: Place) -> set[str]:
         """The ids that are marked as pruned, and have no manifest."""
-        marked = {one.name.partition(".")[0] for one in (place / CATALOG).glob("*.pruned-*")}
+        marked = {_id_of(mark) for mark in self._marks(place, "pruned")}
         return marked - set(self._committed(place))
 
     def _add(self, count: int) -> list[str]:
         """Backups that look as if they were made hours before the newest, everywhere."""
         source = self.places[0]
         newest = self._committed(source)[-1]
-        first = decode((source / CATALOG / f"{newest}.json").read_bytes(), newest)
-        from_ = source / ARCHIVES / newest
-        self.archives = {one.name for one in from_.iterdir()}
+        first = decode(source.read(f"{CATALOG}{newest}.json"), newest)
+        contents = {key: source.read(key) for key in source.keys(f"{ARCHIVES}{newest}/")}
+        self.archives = {key.split("/")[4] for key in contents}
         added = []
         for _backup in range(count):
             self.made += 1
@@ -148,13 +144,14 @@ class Prunes(Upkeep):
             signature = sign(document, self.signing)
             mended = self.random.random() < 0.2
             for place in self.places:
-                shutil.copytree(from_, place / ARCHIVES / id_)
-                key = f"{CATALOG}/{id_}.json"
-                self._put(place, f"{CATALOG}/{id_}.intact-{_stamp(timedelta())}")
-                (place / f"{key}.sig").write_bytes(signature)
-                (place / key).write_bytes(document)
+                for archive, content in contents.items():
+                    place.write(archive.replace(newest, id_), content)
+                key = f"{CATALOG}{id_}.json"
+                place.write(f"{CATALOG}{id_}.intact-{_stamp(timedelta())}", b"")
+                place.write(f"{key}.sig", signature)
+                place.write(key, document)
                 if mended:
-                    (place / mended_key(key, at)).write_bytes(document)
-                    self._put(place, f"{CATALOG}/{id_}.mended-{_stamp(timedelta())}")
+                    place.write(mended_key(key, at), document)
+                    place.write(f"{CATALOG}{id_}.mended-{_stamp(timedelta())}", b"")
             added.append(id_)
         return added

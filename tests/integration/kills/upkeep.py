@@ -8,10 +8,9 @@ import json
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.integration.rescue.host import Host
 from tests.integration.s3.conftest import Bucket
@@ -19,7 +18,67 @@ from tests.lab import s3 as lab
 
 from .campaign import Campaign, Ground
 
-CATALOG, ARCHIVES = "catalog/h1/shop", "archives/h1/shop"
+CATALOG, ARCHIVES = "catalog/h1/shop/", "archives/h1/shop/"
+
+
+class Place(Protocol):
+    """A destination as somebody else sees it, who may do everything there."""
+
+    def keys(self, prefix: str) -> list[str]: ...
+
+    def read(self, key: str) -> bytes: ...
+
+    def write(self, key: str, content: bytes) -> None: ...
+
+    def remove(self, key: str) -> None: ...
+
+
+class Disk:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def keys(self, prefix: str) -> list[str]:
+        found = self._root.rglob("*")  # with hidden folders, which nobody may leave either
+        there = (one for one in found if not one.is_dir() or one.name.startswith("."))
+        keys = (one.relative_to(self._root).as_posix() for one in there)
+        return sorted(key for key in keys if key.startswith(prefix))
+
+    def read(self, key: str) -> bytes:
+        return (self._root / key).read_bytes()
+
+    def write(self, key: str, content: bytes) -> None:
+        path = self._root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            path.chmod(0o600)
+        path.write_bytes(content)
+
+    def remove(self, key: str) -> None:
+        path = self._root / key
+        path.unlink()
+        if key.startswith(ARCHIVES) and not any(path.parent.iterdir()):
+            path.parent.rmdir()
+
+
+class InBucket:
+    def __init__(self, bucket: Bucket) -> None:
+        self._client, self._bucket = bucket.owner, bucket.name
+
+    def keys(self, prefix: str) -> list[str]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=prefix
+        )
+        return [one["Key"] for page in pages for one in page.get("Contents", [])]
+
+    def read(self, key: str) -> bytes:
+        content: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        return content
+
+    def write(self, key: str, content: bytes) -> None:
+        self._client.put_object(Bucket=self._bucket, Key=key, Body=content)
+
+    def remove(self, key: str) -> None:
+        self._client.delete_object(Bucket=self._bucket, Key=key)
 
 
 class Upkeep(Campaign):
@@ -50,8 +109,7 @@ class Upkeep(Campaign):
         self.recipients.append(other.stderr.split()[-1])
         self.key = ("--identity", str(host.key))
         host.configure()
-        assert bucket.folder is not None
-        self.places: tuple[Path, ...] = (host.disk, bucket.folder)  # as their files lie
+        self.places: tuple[Place, ...] = (Disk(host.disk), InBucket(bucket))
 
     def run(self, rounds: int) -> Counter[str]:
         self.ground.new()
@@ -91,9 +149,9 @@ class Upkeep(Campaign):
     def _mend(self) -> None:
         place = self.random.choice(self.places)
         id_ = self._committed(place)[-1]
-        archive = self.random.choice(sorted((place / ARCHIVES / id_).glob("*.age")))
-        archive.chmod(0o600)
-        archive.write_bytes(b"x" + archive.read_bytes()[1:])
+        archives = [key for key in place.keys(f"{ARCHIVES}{id_}/") if key.endswith(".age")]
+        archive = self.random.choice(archives)
+        place.write(archive, b"x" + place.read(archive)[1:])
         assert self.host.lifeboat("verify", id_).returncode == 1
         self._killed("push", "shop")
         self._recover()
@@ -114,8 +172,8 @@ class Upkeep(Campaign):
             left = self._committed(place)
             assert set(newest) <= set(left)
             assert len(left) <= 4  # the newest that was drilled stays too
-            archived = {one.name for one in (place / ARCHIVES).iterdir() if any(one.iterdir())}
-            gone = {one.name.partition(".")[0] for one in self._aged(place)}
+            archived = {key.split("/")[3] for key in place.keys(ARCHIVES)}
+            gone = {_id_of(mark) for mark in self._aged(place)}
             left_over = archived & gone
             assert not left_over, (place, left_over, "archives of what was pruned two days ago")
 
@@ -131,8 +189,8 @@ class Upkeep(Campaign):
         good = {one["id"][:16] for one in self._listed() if one["good"]}
         assert before <= good, "a backup was lost on its way to another key"
         for place in self.places:  # else they stay for a week, and every round adds as many
-            for mark in list((place / CATALOG).glob("*.replaced-*")):
-                self._forget(place, mark.name.partition(".")[0])
+            for mark in self._marks(place, "replaced"):
+                self._forget(place, _id_of(mark))
 
     def _verify(self) -> None:
         words = ("verify", "shop", "--level", "content", *self.key)
@@ -149,7 +207,7 @@ class Upkeep(Campaign):
     def _accept(self) -> None:
         id_ = self._committed(self.places[0])[-1]
         for place in self.places:
-            self._put(place, f"{CATALOG}/{id_}.suspect-{_stamp(timedelta())}")
+            place.write(f"{CATALOG}{id_}.suspect-{_stamp(timedelta())}", b"")
         assert [one["good"] for one in self._listed() if one["id"] == id_] == [False]
         self._killed("accept", id_)
         self._recover()
@@ -197,62 +255,62 @@ class Upkeep(Campaign):
         assert self._differs() == []
         assert self.bucket.open_uploads() == []
         for place in self.places:
-            parts = [*place.glob("catalog/**/.*"), *place.glob("archives/**/.*")]
-            assert parts == []
+            parts = [key for part in ("catalog/", "archives/") for key in place.keys(part)]
+            assert [key for key in parts if "/." in key] == []
             for id_ in self._committed(place):
                 self._whole(place, id_)
         assert self.host.lifeboat("status", "shop").returncode in (0, 1)
 
-    def _whole(self, place: Path, id_: str) -> None:
-        manifest = json.loads((place / CATALOG / f"{id_}.json").read_bytes())
+    def _whole(self, place: Place, id_: str) -> None:
+        manifest = json.loads(place.read(f"{CATALOG}{id_}.json"))
         for archive in manifest["archives"]:
-            stored = (place / ARCHIVES / id_).glob(archive["name"] + "*")  # or stored again
-            found = {hashlib.sha256(one.read_bytes()).hexdigest() for one in stored}
+            stored = place.keys(f"{ARCHIVES}{id_}/{archive['name']}")  # or stored again
+            found = {hashlib.sha256(place.read(key)).hexdigest() for key in stored}
             assert archive["sha256"] in found, (place, id_)
 
     def _listed(self) -> list[dict[str, Any]]:
         listed: list[dict[str, Any]] = json.loads(self._well("list", "shop", "--json"))
         return listed
 
-    def _committed(self, place: Path) -> list[str]:
+    def _committed(self, place: Place) -> list[str]:
         """The ids, oldest first."""
-        return sorted(one.stem for one in (place / CATALOG).glob("*.json"))
+        return sorted(_id_of(key) for key in place.keys(CATALOG) if key.endswith(".json"))
 
     def _everywhere(self) -> set[str]:
         return {id_ for place in self.places for id_ in self._committed(place)}
 
     # -- what others do at a destination
 
-    def _put(self, place: Path, key: str) -> None:
-        if place is self.places[0]:
-            (place / key).touch()
-        else:
-            self.bucket.owner.put_object(Bucket=self.bucket.name, Key=key, Body=b"")
-
-    def _forget(self, place: Path, id_: str) -> None:
+    def _forget(self, place: Place, id_: str) -> None:
         """As if this backup had never come there."""
-        for one in [*(place / CATALOG).glob(id_ + "*"), *(place / ARCHIVES / id_).glob("*")]:
-            one.unlink()
-        shutil.rmtree(place / ARCHIVES / id_, ignore_errors=True)
+        for key in [*place.keys(CATALOG + id_), *place.keys(f"{ARCHIVES}{id_}/")]:
+            place.remove(key)
 
-    def _age(self, place: Path) -> None:
+    def _age(self, place: Place) -> None:
         """What was pruned here was made days ago, and pruned two days ago, so that its archives may go."""
-        aged, catalog = _stamp(timedelta(days=2)), place / CATALOG
-        pruned = {mark.name.partition(".")[0] for mark in catalog.glob("*.pruned-*")}
+        aged = _stamp(timedelta(days=2))
+        pruned = {_id_of(mark) for mark in self._marks(place, "pruned")}
         for id_ in pruned - set(self._committed(place)):
             older = id_ if id_ < aged else f"{_stamp(timedelta(days=3))}-{id_.partition('-')[2]}"
-            for mark in catalog.glob(f"{id_}.pruned-*"):
-                mark.unlink()
-            for one in catalog.glob(f"{id_}.*"):
-                one.rename(catalog / one.name.replace(id_, older))
-            if older != id_ and (place / ARCHIVES / id_).exists():
-                (place / ARCHIVES / id_).rename(place / ARCHIVES / older)
-            self._put(place, f"{CATALOG}/{older}.pruned-{aged}")
+            for key in place.keys(f"{CATALOG}{id_}."):
+                if ".pruned-" in key:
+                    place.remove(key)
+            if older != id_:
+                for key in [*place.keys(f"{CATALOG}{id_}."), *place.keys(f"{ARCHIVES}{id_}/")]:
+                    place.write(key.replace(id_, older), place.read(key))
+                    place.remove(key)
+            place.write(f"{CATALOG}{older}.pruned-{aged}", b"")
 
-    def _aged(self, place: Path) -> Iterator[Path]:
+    def _marks(self, place: Place, kind: str) -> list[str]:
+        return [key for key in place.keys(CATALOG) if f".{kind}-" in key]
+
+    def _aged(self, place: Place) -> list[str]:
         limit = _stamp(timedelta(days=1))
-        marks = (place / CATALOG).glob("*.pruned-*")
-        return (one for one in marks if one.name.rpartition("pruned-")[2] < limit)
+        return [one for one in self._marks(place, "pruned") if one.rpartition("pruned-")[2] < limit]
+
+
+def _id_of(key: str) -> str:
+    return key.rpartition("/")[2].partition(".")[0]
 
 
 def _stamp(ago: timedelta) -> str:
