@@ -321,6 +321,7 @@ def lifeboat(site: Site, *words: str, **environment: str) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.nightly
 def test_a_bucket_with_object_lock_and_a_key_of_ones_own_keeps_what_the_host_stores(
     site: Site, aws: dict[str, Any], moto: str, moto_root: dict[str, str]
 ) -> None:
@@ -380,6 +381,7 @@ def test_a_bucket_with_object_lock_and_a_key_of_ones_own_keeps_what_the_host_sto
     # not provisioned again: moto tells of `Years: 0` besides, which the module takes for another lock
 
 
+@pytest.mark.nightly
 def test_a_destination_without_credential_is_used_by_the_instance_role(
     site: Site, aws: dict[str, Any], moto: str, moto_root: dict[str, str]
 ) -> None:
