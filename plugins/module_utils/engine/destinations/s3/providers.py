@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is different about each provider of S3, as a table. Pure; docs/destinations.md lists it for users.
 
-Taken from each provider's page on its compatibility with S3. `versitygw` is what the tests run on; the
-others were not met by any test, so a row says no more than what that page says.
+Taken from each provider's page on its compatibility with S3. `versitygw` and `ceph` (radosgw 16 and 18) are what
+the tests run on; the others were not met by any test, so a row says no more than what that page says.
 """
 
 from __future__ import annotations
