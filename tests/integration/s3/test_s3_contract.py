@@ -9,7 +9,7 @@ from tests.integration.s3.conftest import MIB, Bucket, s3_at
 from tests.unit.contracts.destination_contract import DestinationContract
 
 
-class TestVersityGateway(DestinationContract):
+class TestGateway(DestinationContract):
     """An archive that is one object from the start."""
 
     @pytest.fixture
@@ -21,7 +21,7 @@ class TestVersityGateway(DestinationContract):
         return self.bucket.open_uploads()
 
 
-class TestVersityGatewayInParts(TestVersityGateway):
+class TestGatewayInParts(TestGateway):
     """An archive of three parts, below a prefix."""
 
     blocks = 48  # 12 MiB

@@ -99,7 +99,7 @@ class Place:
 
 @pytest.fixture
 def on_gateway(gateway: lab.Server) -> Place:  # noqa: F811
-    """versitygw: objects are files, tags and policies are real."""
+    """versitygw, whose objects are files, or radosgw: tags and policies are real."""
     owner = lab.client(gateway.endpoint, gateway.root)
     return Place(gateway.endpoint, gateway.root, owner, "").another()
 

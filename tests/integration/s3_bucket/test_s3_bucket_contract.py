@@ -13,7 +13,7 @@ from tests.integration.s3_bucket.conftest import HOSTILE_KEYS, ODD_KEYS, Place
 from tests.unit.contracts.source_contract import SourceContract
 
 
-class TestVersityGateway(SourceContract):
+class TestGateway(SourceContract):
     keys = (*ODD_KEYS, "line\nend")
 
     @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ class TestVersityGateway(SourceContract):
         return sorted(str(path) for path in ground.parent.glob("kept/*"))
 
 
-class TestMoto(TestVersityGateway):
+class TestMoto(TestGateway):
     keys = ("plain.txt", *HOSTILE_KEYS)
 
     @pytest.fixture(autouse=True)

@@ -77,7 +77,7 @@ def test_a_host_deletes_nothing(bucket: Bucket) -> None:
 
 
 def test_a_second_write_loses_nothing(bucket: Bucket) -> None:
-    # AWS refuses this put, by the condition s3:if-none-match in the policy; both test servers pass
+    # AWS refuses this put, by the condition s3:if-none-match in the policy; the test servers pass
     # over it, so here it is the bucket's versions that keep what was there
     lab.client(bucket.endpoint, bucket.others["db1"]).put_object(
         Bucket=bucket.name, Key=OWN, Body=b"forged"
