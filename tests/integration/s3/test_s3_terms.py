@@ -16,6 +16,7 @@ import pytest
 from lifeboat.destinations.s3.destination import S3
 from lifeboat.errors import DestinationError
 from lifeboat.model import Secret
+from lifeboat.s3_client import Denied
 
 from tests.integration.rescue.host import Host
 from tests.integration.s3.conftest import MIB, Bucket, client_of, moto_at, s3_at
@@ -232,6 +233,45 @@ def test_tags_are_on_every_object(plain: Bucket, tmp_path: Path) -> None:
             "team": "shop + co",
             "env": "production",
         }
+
+
+def forgetting(place: S3) -> S3:
+    """As Ceph does: of what an upload in parts is begun with it keeps neither tags nor lock."""
+
+    def forget(params: dict[str, Any], **_event: Any) -> None:
+        for name in ("Tagging", "ObjectLockMode", "ObjectLockRetainUntilDate"):
+            params.pop(name, None)
+
+    events = place._bucket.client.meta.events
+    events.register("before-parameter-build.s3.CreateMultipartUpload", forget)
+    return place
+
+
+def test_tags_and_lock_that_an_upload_in_parts_lost_are_set(
+    locking: Bucket, tmp_path: Path
+) -> None:
+    options = {"tags": {"team": "a b"}, "object_lock": LOCK, "part_size": 5 * MIB}
+    place = forgetting(s3_at(locking, **options))
+    place.store(ARCHIVE, finished(tmp_path, BLOCK * 24))
+    kept = place.protection([ARCHIVE])
+    assert (kept.problems, kept.remarks) == ((), ())
+    assert kept.locked_until is not None
+    found = locking.owner.get_object_tagging(Bucket=locking.name, Key=ARCHIVE)["TagSet"]
+    assert found == [{"Key": "team", "Value": "a b"}]
+
+
+def test_tags_that_may_not_be_set_are_told(
+    plain: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(_key: str, _tags: Any) -> None:
+        raise Denied("PutObjectTagging is denied")
+
+    place = forgetting(s3_at(plain, tags={"team": "shop"}, part_size=5 * MIB))
+    monkeypatch.setattr(place._bucket, "tag", denied)
+    place.store(ARCHIVE, finished(tmp_path, BLOCK * 24))
+    assert place.protection([ARCHIVE]).remarks == (
+        f"{ARCHIVE} has no tags: PutObjectTagging is denied",
+    )
 
 
 # -- what was replaced behind our back
