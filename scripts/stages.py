@@ -76,11 +76,8 @@ def molecule(nightly: bool) -> Iterator[Count]:
         for scenario, suite in stories:
             yield skip(f"molecule:{scenario} on {suite}", why_not)
         return
-    for program in ("ferretdb", "mongo-tools"):
-        built = subprocess.run([ROOT / "tests" / "lab" / program], capture_output=True, check=False)
-        if built.returncode:
-            yield skip("molecule:mongodb", f"{program} cannot be built: stories go without MongoDB")
-            break
+    if any(is_with_mongodb(scenario) for scenario, _suite in stories):
+        yield from mongodb()
     patience = "LIFEBOAT_PATIENCE=" + os.environ.get("LIFEBOAT_PATIENCE", PATIENCE)
 
     def told(story: tuple[str, str]) -> Count:
@@ -90,6 +87,20 @@ def molecule(nightly: bool) -> Iterator[Count]:
 
     with ThreadPoolExecutor(TOGETHER) as pool:
         yield from pool.map(told, stories)
+
+
+def is_with_mongodb(scenario: str) -> bool:
+    steps = ROOT / "molecule" / scenario / "prepare.yml"
+    return steps.exists() and "LIFEBOAT_FERRETDB" in steps.read_text(encoding="utf-8")
+
+
+def mongodb() -> Iterator[Count]:
+    """A skip, where the stories will go without it."""
+    for program in ("ferretdb", "mongo-tools"):
+        script = ROOT / "tests" / "lab" / program
+        if subprocess.run([script], capture_output=True, check=False).returncode:
+            yield skip("molecule:mongodb", f"{program} cannot be built: stories go without it")
+            return
 
 
 def stories_of(nightly: bool) -> list[tuple[str, str]]:
@@ -238,6 +249,14 @@ def is_listed(name: str) -> bool:
     )
 
 
+def choose_s3() -> None:
+    """Which S3 server the tests start, asked once for all of them: see tests/lab/s3.py."""
+    if "LIFEBOAT_TEST_S3" not in os.environ:
+        built = subprocess.run([ROOT / "tests/lab/versitygw"], capture_output=True, check=False)
+        os.environ["LIFEBOAT_TEST_S3"] = "radosgw" if built.returncode else "versitygw"
+        print(f"the S3 server of the tests is {os.environ['LIFEBOAT_TEST_S3']}", flush=True)
+
+
 def cannot_boot_hosts() -> str | None:
     """Why this machine cannot run systemd hosts in containers, or None."""
     missing = [name for name in ("podman", "mmdebstrap") if shutil.which(name) is None]
@@ -263,6 +282,8 @@ def main(words: list[str]) -> int:
         return 2
     if nightly:
         os.environ["LIFEBOAT_NIGHTLY"] = "yes"
+    if {"integration", "molecule"} & set(names):
+        choose_s3()
     total, report = Count(), []
     for name in names:
         started, count = time.monotonic(), Count()

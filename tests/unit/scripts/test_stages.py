@@ -76,6 +76,23 @@ def test_stories_run_side_by_side_and_each_is_counted(
     ]
 
 
+def test_a_story_that_goes_without_mongodb_is_a_skip(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    scenario(checkout, "left", 5, "bookworm")
+    (checkout / "molecule/left/prepare.yml").write_text("{{ lookup('env', 'LIFEBOAT_FERRETDB') }}")
+    (checkout / "tests/lab").mkdir(parents=True)
+    for name, status in (("ferretdb", 0), ("mongo-tools", 1)):
+        (checkout / "tests/lab" / name).write_text(f"#!/bin/sh\nexit {status}\n")
+        (checkout / "tests/lab" / name).chmod(0o755)
+
+    first = next(iter(stages.molecule(nightly=False)))
+
+    assert (first.skipped, first.passed, first.failed) == (1, 0, 0)
+    assert "mongo-tools cannot be built" in capfd.readouterr().out
+
+
 def test_at_night_each_release_comes_after_the_other_the_longest_first(checkout: Path) -> None:
     scenario(checkout, "short", 5, "trixie")
     scenario(checkout, "long", 8, "trixie")
