@@ -14,6 +14,7 @@ from lifeboat.model import Manifest
 from lifeboat.naming import archive_key, backup_id, manifest_key, mark_key, mended_key
 from lifeboat.operations.upkeep import prune
 from lifeboat.policy import Keep
+from lifeboat.s3_client import Denied
 from lifeboat.stored import Mark
 
 from tests.integration.s3.conftest import Bucket, make_bucket, s3_at
@@ -121,6 +122,22 @@ def test_a_thousand_go_in_one_request(bucket: Bucket, gateway: lab.Server) -> No
     client.meta.events.register("before-call.s3", lambda model, **_event: calls.append(model.name))
     assert place.delete_many(keys) == {}
     assert calls == ["DeleteObjects"]
+    assert list(place.list("catalog/")) == []
+
+
+def test_where_many_at_once_are_denied_they_go_one_by_one(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ceph wants a right on the whole bucket for it; a pruner has rights to its prefixes."""
+    place = s3_at(bucket)
+    keys = [f"catalog/db1/{number}" for number in range(3)]
+    bucket.fill(keys)
+
+    def denied(_keys: object) -> None:
+        raise Denied("DeleteObjects is denied")
+
+    monkeypatch.setattr(place._bucket, "delete_many", denied)
+    assert place.delete_many(keys) == {}
     assert list(place.list("catalog/")) == []
 
 
