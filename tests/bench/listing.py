@@ -114,20 +114,25 @@ def watched(argv: list[str], folder: Path) -> Took:
 
 
 @contextmanager
-def at_disk(folder: Path, host: Host, backups: int, manifest: bytes) -> Iterator[Code]:
+def at_disk(folder: Path, host: Host, backups: int, manifest: bytes, copies: int) -> Iterator[Code]:
     names.fill_directory(host.disk, manifest, backups)
     names.fill_directory(host.disk, encode(replace(decode(manifest, "of h1"), host="h2")), backups)
     yield lambda prefixes: AT_DISK.format(root=str(host.disk), prefixes=prefixes)
 
 
 @contextmanager
-def at_bucket(folder: Path, host: Host, backups: int, manifest: bytes) -> Iterator[Code]:
+def at_bucket(
+    folder: Path, host: Host, backups: int, manifest: bytes, copies: int
+) -> Iterator[Code]:
     with names.Ordered(folder) as server:
         client = s3.client(server.endpoint, server.root)
-        for path in (path for path in host.disk.rglob("*") if path.is_file()):
-            key = path.relative_to(host.disk).as_posix()
-            client.put_object(Bucket=names.BUCKET, Key=key, Body=path.read_bytes())
-        server.fill(manifest, backups)
+        for bucket in (names.BUCKET, "again")[:copies]:
+            if bucket != names.BUCKET:
+                client.create_bucket(Bucket=bucket)
+            for path in (path for path in host.disk.rglob("*") if path.is_file()):
+                key = path.relative_to(host.disk).as_posix()
+                client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
+            server.fill(manifest, backups, bucket)
         place = {"type": "s3", "bucket": names.BUCKET, "endpoint": server.endpoint}
         place.update(region=s3.REGION, credential="s3")
         host.configuration["destinations"] = {"offsite": place}
@@ -146,7 +151,9 @@ def twice(host: Host) -> None:
     (only,) = host.job["destinations"]
     there = host.configuration["destinations"]
     there["again"] = dict(there[only])
-    if there[only]["type"] == "local":
+    if there[only]["type"] == "s3":
+        there["again"]["bucket"] = "again"
+    else:
         there["again"]["path"] = str(host.base / "again")
         argv = ["cp", "-al", str(host.disk), str(host.base / "again")]
         subprocess.run(argv, check=True)  # what this process takes would count as the commands'
@@ -175,7 +182,7 @@ def measured(
     id_ = host.run()
     manifest = (host.disk / f"catalog/h1/shop/{id_}.json").read_bytes()
     well = True
-    with PLACES[place](folder, host, backups - 1, manifest) as code:
+    with PLACES[place](folder, host, backups - 1, manifest, copies) as code:
         if copies > 1:
             twice(host)
         host.configure()

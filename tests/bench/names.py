@@ -69,7 +69,7 @@ class Ordered:
         self._process.terminate()
         self._process.wait(timeout=10)
 
-    def fill(self, manifest: bytes, backups: int) -> None:
+    def fill(self, manifest: bytes, backups: int, bucket: str = BUCKET) -> None:
         """Each is a real request; many are on the way at once, or it would take half an hour."""
         left = objects(manifest, backups)
         with (
@@ -80,14 +80,14 @@ class Ordered:
                 batch = list(islice(left, _AT_ONCE))
                 if not batch:
                     break
-                wire.sendall(b"".join(_put(key, content) for key, content in batch))
+                wire.sendall(b"".join(_put(bucket, key, content) for key, content in batch))
                 for key, _content in batch:
                     _stored(key, answers)
 
 
-def _put(key: str, content: bytes) -> bytes:
+def _put(bucket: str, key: str, content: bytes) -> bytes:
     head = (
-        f"PUT /{BUCKET}/{key} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(content)}\r\n\r\n"
+        f"PUT /{bucket}/{key} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(content)}\r\n\r\n"
     )
     return head.encode() + content
 
