@@ -166,6 +166,17 @@ class Server:
     def resume(self) -> None:
         os.kill(self._pid(), signal.SIGCONT)
 
+    def collect(self) -> None:
+        """Remove now what radosgw removes when two hours have passed: of aborted uploads, and of objects that
+        were deleted."""
+        if self.kind == RADOSGW:
+            subprocess.run(
+                ["radosgw-admin", "gc", "process", "--include-all"],
+                env={**os.environ, "CEPH_CONF": str(self.folder / "ceph" / "ceph.conf")},
+                check=True,
+                timeout=60,
+            )
+
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()

@@ -113,9 +113,37 @@ class Connection:
             ) from exc
         with self.faults("use"):
             session = self.identity.session(boto3, self._keys(), self.region)
-            return session.client(
+            made = session.client(
                 "s3", endpoint_url=self.endpoint, verify=self.ca_bundle, config=config
             )
+        self._abort_nothing_in_doubt(made.meta.events)
+        return made
+
+    def _abort_nothing_in_doubt(self, events: Any) -> None:
+        """Ceph lets an upload in parts end and be aborted at once: the object is there, and hours later its
+        parts go. So what was told to end, and may be ending, stays; a sweep takes it days later."""
+        in_doubt: set[str] = set()
+
+        def ends(params: Mapping[str, Any], context: dict[str, Any], **_event: Any) -> None:
+            context["lifeboat_upload"] = str(params["UploadId"])
+            in_doubt.add(context["lifeboat_upload"])
+
+        def answered(
+            http_response: Any, parsed: Mapping[str, Any], context: dict[str, Any], **_event: Any
+        ) -> None:
+            # What was asked again may be at work since it was asked first.
+            again = parsed.get("ResponseMetadata", {}).get("RetryAttempts")
+            if http_response.status_code < (400 if again else 500):
+                in_doubt.discard(context.get("lifeboat_upload", ""))
+
+        def aborts(params: Mapping[str, Any], **_event: Any) -> None:
+            if params["UploadId"] in in_doubt:
+                what = f"cannot abort the upload of {params['Key']}"
+                raise self.error(what, "it may be ending now", permanent=False)
+
+        events.register("before-parameter-build.s3.CompleteMultipartUpload", ends)
+        events.register("after-call.s3.CompleteMultipartUpload", answered)
+        events.register("before-parameter-build.s3.AbortMultipartUpload", aborts)
 
     def _keys(self) -> dict[str, str]:
         if self.credential is None:

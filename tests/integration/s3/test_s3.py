@@ -247,6 +247,36 @@ def test_a_server_that_hangs_is_an_error_soon(own_server: lab.Server, tmp_path: 
         own_server.resume()
 
 
+@pytest.mark.parametrize("outgrown", [False, True], ids=["growing", "finished"])
+def test_an_upload_that_may_be_ending_is_not_aborted(
+    own_server: lab.Server, tmp_path: Path, outgrown: bool
+) -> None:
+    """Ceph does both at once: the object was there, was read back whole, and hours later its parts went."""
+    bucket = make_bucket(own_server, host={"read": [""], "write": [""], "delete": [""]})
+    short = {"connect_timeout": timedelta(seconds=1), "read_timeout": timedelta(seconds=1)}
+    place = s3_at(bucket, **IN_PARTS, **short, max_parts=3 if outgrown else None)
+    going_on = threading.Timer(1.5, own_server.resume)  # an abort would be on its way by then
+    asked: list[str] = []
+
+    def asks(request: Any, **_event: Any) -> None:
+        own_server.pause()
+        asked.append(request.url)
+        if len(asked) == 4:  # and is not asked again
+            going_on.start()
+
+    place._bucket.client.meta.events.register("before-send.s3.CompleteMultipartUpload", asks)
+    content = os.urandom(12 * MIB)
+    assert not refused(
+        lambda: place.store(ARCHIVE, finished(tmp_path, content)), "cannot be reached"
+    ).permanent
+    going_on.join()
+
+    again = s3_at(bucket, **IN_PARTS)  # the next attempt
+    again.store(ARCHIVE, finished(tmp_path, content, "again"))
+    own_server.collect()
+    assert content_of(again, ARCHIVE) == content
+
+
 def test_a_server_that_dies_while_it_is_read_is_the_destinations_fault(
     own_server: lab.Server, tmp_path: Path
 ) -> None:

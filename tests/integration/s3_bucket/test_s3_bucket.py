@@ -4,23 +4,27 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSPreparedRequest
 from lifeboat.errors import LifeboatError, SourceAbsent, SourceError, VerifyError
 from lifeboat.model import Workspace
 from lifeboat.sources.s3_bucket import load as s3_load
 from lifeboat.sources.s3_bucket import objects as s3_objects
 from lifeboat.sources.s3_bucket import stream as s3_stream
 from lifeboat.sources.s3_bucket.objects import Objects
-from lifeboat.sources.s3_bucket.records import Gone
+from lifeboat.sources.s3_bucket.records import Gone, Record
 from lifeboat.sources.s3_bucket.stream import ObjectStream
 
 from tests.integration.s3_bucket.conftest import HOSTILE_KEYS, ODD_KEYS, Place
@@ -172,6 +176,35 @@ def test_a_connection_that_breaks_is_made_again_where_it_broke(
 
     assert cutter.made_cuts == 2
     assert [one["sha256"] for one in taken.entries] == [expected]
+
+
+def test_an_upload_that_may_be_ending_is_not_aborted(tmp_path: Path) -> None:
+    """Ceph does both at once: the object is there, and hours later its parts go."""
+    content = os.urandom(17 * MIB)
+    with lab.Server(tmp_path / "own") as server:
+        owner = lab.client(server.endpoint, server.root)
+        place = Place(server.endpoint, server.root, owner, "").another()
+        short = {"connect_timeout": timedelta(seconds=1), "read_timeout": timedelta(seconds=1)}
+        objects = place.source(**short)._objects(place.bucket)
+        going_on = threading.Timer(1.5, server.resume)  # an abort would be on its way by then
+        asked: list[str] = []
+
+        def asks(request: AWSPreparedRequest, **_event: Any) -> None:
+            server.pause()
+            asked.append(request.url)
+            if len(asked) == 4:  # and is not asked again
+                going_on.start()
+
+        events = objects.client.meta.events
+        events.register("before-send.s3.CompleteMultipartUpload", asks)
+        with pytest.raises(LifeboatError, match="cannot be reached"):
+            objects.put(Record("large", len(content), 0), io.BytesIO(content))
+        going_on.join()
+        deadline = time.monotonic() + 30
+        while not place.keys() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        server.collect()
+        assert place.one("large")[0] == content
 
 
 def test_an_object_that_was_replaced_when_the_connection_broke_fails_the_dump(
