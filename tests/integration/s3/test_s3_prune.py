@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
+from botocore.awsrequest import AWSPreparedRequest
+from lifeboat.destinations.s3.destination import S3
 from lifeboat.errors import DestinationError
 from lifeboat.job import Job
 from lifeboat.listed import copies
@@ -125,18 +128,19 @@ def test_a_thousand_go_in_one_request(bucket: Bucket, gateway: lab.Server) -> No
     assert list(place.list("catalog/")) == []
 
 
-def test_where_many_at_once_are_denied_they_go_one_by_one(
-    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def deny_many(place: S3) -> None:
+    def denied(_keys: object) -> None:
+        raise Denied("DeleteObjects is denied")
+
+    place._bucket.delete_many = denied  # type: ignore[assignment, method-assign]
+
+
+def test_where_many_at_once_are_denied_they_go_one_by_one(bucket: Bucket) -> None:
     """Ceph wants a right on the whole bucket for it; a pruner has rights to its prefixes."""
     place = s3_at(bucket)
     keys = [f"catalog/db1/{number}" for number in range(3)]
     bucket.fill(keys)
-
-    def denied(_keys: object) -> None:
-        raise Denied("DeleteObjects is denied")
-
-    monkeypatch.setattr(place._bucket, "delete_many", denied)
+    deny_many(place)
     assert place.delete_many(keys) == {}
     assert list(place.list("catalog/")) == []
 
@@ -187,3 +191,29 @@ def test_a_server_that_is_gone_is_an_error_and_not_a_refusal(tmp_path_factory) -
     with pytest.raises(DestinationError) as caught:
         place.delete_many(["catalog/db1/x"])
     assert not caught.value.permanent
+
+
+def test_a_server_that_hangs_is_waited_for_once_and_not_for_each_key(tmp_path: Path) -> None:
+    """Where many at once are denied, as Ceph does to a pruner, a thousand would take days."""
+    with lab.Server(tmp_path / "own") as server:
+        bucket = make_bucket(server, host=MAY, pruner={**MAY, "delete": OURS})
+        short = {"connect_timeout": timedelta(seconds=1), "read_timeout": timedelta(seconds=1)}
+        place = s3_at(bucket, bucket.others["pruner"], **short)
+        keys = [f"catalog/db1/{number}" for number in range(4)]
+        bucket.fill(keys)
+        asked: list[str] = []
+
+        def asks(request: AWSPreparedRequest, **_event: object) -> None:
+            asked.append(request.url)
+            if len(asked) == 2:
+                server.pause()
+
+        place._bucket.client.meta.events.register("before-send.s3.DeleteObject", asks)
+        deny_many(place)
+        try:
+            with pytest.raises(DestinationError, match="cannot be reached") as caught:
+                place.delete_many(keys)
+        finally:
+            server.resume()
+        assert not caught.value.permanent
+        assert [url.rsplit("/", 1)[1] for url in dict.fromkeys(asked)] == ["0", "1"]

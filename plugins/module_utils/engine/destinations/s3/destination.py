@@ -275,6 +275,8 @@ class S3:
                 try:
                     self.delete(key)
                 except DestinationError as exc:
+                    if not exc.permanent:  # the next one would be waited for as long
+                        raise
                     refused[key] = exc
         for key, refusal in refused.items():
             if not refusal.permanent:
