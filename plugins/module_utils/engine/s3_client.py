@@ -50,6 +50,16 @@ _PASSING = ("InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout")
 _FULL = ("QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "507")
 
 
+def unusable(endpoint: str | None) -> str:
+    """Why this can be no endpoint, to be said after its name; "" = it can. One that holds a password is not shown:
+    errors and manifests would."""
+    if endpoint and "@" in endpoint:
+        return "holds a user or a password; write these as a credential"
+    if endpoint and not endpoint.startswith(("https://", "http://")):
+        return f"{endpoint!r} does not begin with https:// or http://"
+    return ""
+
+
 class Taken(DestinationError):
     """There is an object under that key already."""
 

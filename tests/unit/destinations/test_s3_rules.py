@@ -63,6 +63,14 @@ def test_an_option_that_cannot_work_is_refused_by_name(option: str, value: Any) 
         S3(name="offsite", bucket="b", **{option: value})
 
 
+@pytest.mark.parametrize("option", ["endpoint", "sts_endpoint"])
+@pytest.mark.parametrize("value", ["https://joe:hunter2@s3.example.org", "joe:hunter2@s3"])
+def test_a_password_in_an_endpoint_is_refused_unseen(option: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"{option} holds a user or a password") as caught:
+        S3(name="offsite", bucket="b", **{option: value})
+    assert "hunter2" not in "\n".join(caught.value.lines())
+
+
 def test_defaults_of_the_options_are_those_of_the_constructor() -> None:
     defaults = {option.name: option.default for option in S3.options if not option.required}
     S3(name="offsite", bucket="b", **defaults)

@@ -136,13 +136,15 @@ def test_the_coding_of_a_transfer_is_no_property() -> None:
         ({"bucket": ""}, "bucket: ''"),
         ({"bucket": "a/b"}, "bucket: 'a/b'"),
         ({"endpoint": "minio:9000"}, "endpoint: 'minio:9000'"),
+        ({"endpoint": "https://joe:hunter2@minio"}, "endpoint: holds a user or a password"),
         ({"max_concurrency": 0}, "max_concurrency"),
         ({"placement": Placement("docker", "minio")}, "placement"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(given: dict[str, Any], told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=told) as caught:
         S3Bucket(name="docs", **{"bucket": "b", **given})
+    assert "hunter2" not in "\n".join(caught.value.lines())
 
 
 def job(source: dict[str, str], destination: dict[str, str]) -> dict[str, Any]:

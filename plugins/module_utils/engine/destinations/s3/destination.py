@@ -16,7 +16,7 @@ from ...copies import domain_of
 from ...errors import ConfigError, DestinationError
 from ...model import Needs, Option, Secret
 from ...ports import PROTECTION_PROBE, Growing
-from ...s3_client import Connection, Denied, Taken, Unsupported
+from ...s3_client import Connection, Denied, Taken, Unsupported, unusable
 from ...s3_identity import Identity
 from ...stored import Cold, Place, Protection, Stored
 from .bucket import Bucket
@@ -100,7 +100,7 @@ class S3:
         kind = provider or ("other" if endpoint else "aws")
         profiled = PROVIDERS[kind]
         parts = profiled.max_parts if max_parts is None else max_parts
-        self._check_options(trimmed, endpoint, part_size, parts, max_concurrency)
+        self._check_options(trimmed, endpoint, sts_endpoint, part_size, parts, max_concurrency)
         if not endpoint and kind != "aws":
             raise ConfigError(f"destinations.{name}.endpoint: missing; {kind} is reached by it")
         if web_identity_token_file and not role_arn:
@@ -355,13 +355,21 @@ class S3:
             return not block and not there.read(1)
 
     def _check_options(
-        self, prefix: str, endpoint: str | None, part_size: int, max_parts: int, concurrency: int
+        self,
+        prefix: str,
+        endpoint: str | None,
+        sts_endpoint: str | None,
+        part_size: int,
+        max_parts: int,
+        concurrency: int,
     ) -> None:
         wrong = ""
         if prefix and not _PREFIX.match(prefix):
             wrong = f"prefix {prefix!r} holds what servers refuse or rename"
-        elif endpoint and not endpoint.startswith(("https://", "http://")):
-            wrong = f"endpoint {endpoint!r} does not begin with https:// or http://"
+        elif unusable(endpoint):
+            wrong = f"endpoint {unusable(endpoint)}"
+        elif unusable(sts_endpoint):
+            wrong = f"sts_endpoint {unusable(sts_endpoint)}"
         elif part_size and not MIN_PART <= part_size <= MAX_PART:
             wrong = "part_size is not between 5 MiB and 5 GiB"
         elif not 1 <= max_parts <= 10000 or not 1 <= concurrency <= 64:

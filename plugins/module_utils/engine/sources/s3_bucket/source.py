@@ -16,7 +16,7 @@ from ...inventory import InventoryWriter
 from ...model import Inventory, Needs, Option, Secret, SourceRecord, Swap, Target, Workspace
 from ...placement import HERE, Placement
 from ...ports import Plain
-from ...s3_client import Connection
+from ...s3_client import Connection, unusable
 from .. import in_place
 from . import load as s3_load
 from . import tar as s3_tar
@@ -76,8 +76,8 @@ class S3Bucket:
             wrong = "placement: a bucket is reached from this host; give its endpoint"
         elif not bucket or "/" in bucket:
             wrong = f"bucket: {bucket!r} is not the name of a bucket"
-        elif endpoint and not endpoint.startswith(("https://", "http://")):
-            wrong = f"endpoint: {endpoint!r} does not begin with https:// or http://"
+        elif unusable(endpoint):
+            wrong = f"endpoint: {unusable(endpoint)}"
         elif not 1 <= max_concurrency <= 64:
             wrong = "max_concurrency: write 1 to 64"
         if wrong:
