@@ -260,6 +260,25 @@ def test_tags_and_lock_that_an_upload_in_parts_lost_are_set(
     assert found == [{"Key": "team", "Value": "a b"}]
 
 
+@pytest.mark.parametrize("mode", ["governance", "compliance"])
+def test_an_upload_in_parts_is_locked_for_longer_than_the_rule_of_the_bucket(
+    locking: Bucket, tmp_path: Path, mode: str
+) -> None:
+    """Ceph locks it by that rule, whatever the upload was begun with."""
+    rule = {"DefaultRetention": {"Mode": mode.upper(), "Days": 1}}
+    locking.owner.put_object_lock_configuration(
+        Bucket=locking.name,
+        ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule},
+    )
+    lock = {"mode": mode, "for": "2d"}
+    place = forgetting(s3_at(locking, object_lock=lock, part_size=5 * MIB))
+    place.store(ARCHIVE, finished(tmp_path, BLOCK * 24))
+    kept = place.protection([ARCHIVE])
+    assert kept.problems == ()
+    assert kept.locked_until is not None
+    assert kept.locked_until > now() + timedelta(hours=47)
+
+
 def test_tags_that_may_not_be_set_are_told(
     plain: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,10 +87,11 @@ class Terms:
                 problem = f"{key} has no tags: {exc}"
         if "ObjectLockMode" in wanted:
             version = bucket.versions.get(key, "")
-            try:
-                if not bucket.retention(key, version)[0]:
-                    until = wanted["ObjectLockRetainUntilDate"]
-                    bucket.retain(key, version, wanted["ObjectLockMode"], until)
+            lock, until = wanted["ObjectLockMode"], wanted["ObjectLockRetainUntilDate"]
+            try:  # the bucket may have a rule of its own, for less; another mode it does not let go
+                mode, there = bucket.retention(key, version)
+                if mode in ("", lock) and not _lasts(wanted, mode, there):
+                    bucket.retain(key, version, lock, until)
             except DestinationError as exc:
                 log.info("key=%s was not locked when it was there: %s", key, exc)
         return problem
@@ -171,8 +172,7 @@ class Terms:
             mode, until = bucket.retention(key, version)
         except DestinationError as exc:
             return _with(found, f"whether {key} is locked cannot be read: {exc}")
-        due = wanted["ObjectLockRetainUntilDate"].replace(microsecond=0)  # servers keep seconds
-        if mode != self.lock_mode or until is None or until < due:
+        if until is None or not _lasts(wanted, mode, until):
             kept = f"one until {until:%Y-%m-%d %H:%M} UTC only" if mode and until else "none"
             return _with(found, f"{key} is not locked: the server took the lock and kept {kept}")
         earlier = found.locked_until is None or until < found.locked_until
@@ -221,6 +221,11 @@ def terms(
         lock_for=length,
         lock_checksum="CRC32" if mode and checksums == "when_required" else "",
     )
+
+
+def _lasts(wanted: Mapping[str, Any], mode: str, until: datetime | None) -> bool:
+    due = wanted["ObjectLockRetainUntilDate"].replace(microsecond=0)  # servers keep seconds
+    return mode == wanted["ObjectLockMode"] and until is not None and until >= due
 
 
 def _lockable(key: str) -> bool:
