@@ -260,6 +260,15 @@ def test_tags_and_lock_that_an_upload_in_parts_lost_are_set(
     assert found == [{"Key": "team", "Value": "a b"}]
 
 
+def test_a_manifest_that_is_there_already_without_a_lock_is_told(locking: Bucket) -> None:
+    """An attempt before this one was cut off, when no lock was asked for."""
+    s3_at(locking).put(MANIFEST, b"{}")
+    place = s3_at(locking, object_lock=LOCK)
+    place.put(MANIFEST, b"{}")
+    (problem,) = place.protection([MANIFEST]).problems
+    assert "is not locked" in problem
+
+
 @pytest.mark.parametrize("mode", ["governance", "compliance"])
 def test_an_upload_in_parts_is_locked_for_longer_than_the_rule_of_the_bucket(
     locking: Bucket, tmp_path: Path, mode: str

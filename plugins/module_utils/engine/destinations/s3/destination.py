@@ -244,6 +244,7 @@ class S3:
             with self.open(key) as there:
                 if there.read(len(content) + 1) != content:
                     raise
+            self._found(key)
 
     def open(self, key: str) -> AbstractContextManager[BinaryIO]:
         return self._bucket.open(key)
