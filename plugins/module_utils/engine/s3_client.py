@@ -44,6 +44,7 @@ _UNKNOWN_IDENTITY = (
     "ExpiredToken",
     "InvalidSecurity",
     "UnrecognizedClientException",
+    "UserSuspended",  # Ceph's
 )
 _ELSEWHERE = ("PermanentRedirect", "301", "AuthorizationHeaderMalformed", "InvalidRegion")
 _PASSING = ("InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout")

@@ -127,6 +127,7 @@ def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyP
         (403, "RequestTimeTooSkewed", "clock", True),
         (403, "ExpiredToken", "refused", True),
         (301, "PermanentRedirect", "another region", True),
+        (403, "UserSuspended", "secret is refused (UserSuspended)", True),
         (400, "AuthorizationHeaderMalformed", "another region", True),
         (400, "InvalidStorageClass", "InvalidStorageClass", True),
         (403, "QuotaExceeded", "no space left", True),
