@@ -372,6 +372,18 @@ def test_feed_tells_a_sink_that_stops_early_though_it_says_all_is_well() -> None
         feed(flow, Command(("head", "-c", "10")))
 
 
+def test_feed_reads_on_where_a_sink_may_stop_early() -> None:
+    sink = Command(("head", "-c", "10"), may_stop=True)
+    with Pipeline(Command(("head", "-c", "9000000", "/dev/zero")), []) as flow:
+        assert feed(flow, sink) == (0, "")
+        assert flow.plain_bytes == 9000000
+    with (
+        Pipeline(Command(("sh", "-c", "head -c 9000000 /dev/zero; exit 3")), []) as flow,
+        pytest.raises(ProcessError, match="status 3"),
+    ):
+        feed(flow, sink)  # what it left was not whole
+
+
 def test_feed_tells_the_sinks_own_failure(program) -> None:  # type: ignore[no-untyped-def]
     sink = program("pg_restore", "head -c 10 >/dev/null; echo bad header >&2; exit 1")
     flow = Pipeline(ZEROS, [CAT])

@@ -43,6 +43,7 @@ class Command:
     )  # what has to be there as long as it runs; gives variables for its environment
     unset: tuple[str, ...] = ()
     # how names of our variables begin that it must not see: an operator's shell may name another server
+    may_stop: bool = False  # it wants a part of its standard input, and may end before that does
 
     @property
     def program(self) -> str:

@@ -157,7 +157,9 @@ def load(
             _load_files(access, command, plain, work, parallel, only)
         else:
             for options in tables.sections(only) if only else [()]:
-                plain.feed(replace(command, argv=(*command.argv, *options)))
+                # of a section, or of a table, it reads no further than that
+                asked = replace(command, argv=(*command.argv, *options), may_stop=bool(only))
+                plain.feed(asked)
     except ProcessError as exc:
         if not str(exc).startswith(command.program):
             raise
