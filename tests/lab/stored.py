@@ -40,6 +40,14 @@ def contents(bucket: str, prefix: str = "") -> Iterator[tuple[str, bytes]]:
         yield key, at.get_object(Bucket=bucket, Key=key)["Body"].read()
 
 
+def classes(bucket: str, ending: str) -> list[str]:
+    """The storage class of each object whose key ends so."""
+    at = owner()
+    wanted = [key for key in keys(bucket, at=at) if key.endswith(ending)]
+    found = [at.head_object(Bucket=bucket, Key=key) for key in wanted]
+    return [str(one.get("StorageClass", "STANDARD")) for one in found]
+
+
 def sums(bucket: str) -> list[str]:
     """One line an object: what sha256sum writes."""
     return [f"{hashlib.sha256(body).hexdigest()}  {key}" for key, body in contents(bucket)]
