@@ -64,6 +64,7 @@ def test_a_dropped_table_of_postgresql_and_deleted_rows_come_back(
     def take_over(table: str, how: int) -> None:
         page = beside(host, table)
         command = re.findall(r"`(pg_dump [^`]*)`", page)[how]
+        assert f"-h {server.folder} " in command  # without it, psql would ask the usual place
         command = command.replace("psql", "psql -q -v ON_ERROR_STOP=1")
         done = subprocess.run(
             postgresql.as_server_user("bash", "-c", f"set -e -o pipefail; WHAT={table}; {command}"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,13 @@ class Server:
     @property
     def place(self) -> str:
         return f"{self.host or 'the local socket'}:{self.port}"
+
+    @property
+    def words(self) -> str:
+        """Of a client that somebody types, where it would look for the server elsewhere."""
+        found = {"-h": self.host, "-p": "" if self.port == 5432 else str(self.port)}
+        found["-U"] = self.restore_user
+        return "".join(f" {key} {shlex.quote(one)}" for key, one in found.items() if one)
 
     @property
     def on_host(self) -> bool:

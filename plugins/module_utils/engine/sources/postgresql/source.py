@@ -72,6 +72,12 @@ class PostgreSQL:
         self.optional = optional
         self.database = database
         self._server = server(name, placement, **connection)
+        table, how = self.lost_table
+        words = self._server.words
+        self.lost_table = (
+            table,
+            how.replace("pg_dump", "pg_dump" + words).replace("psql", "psql" + words),
+        )
         self._parallel = parallel
         self._only: tuple[str, ...] = ()  # tables, of a restore of some alone
         self._lock_timeout = (
