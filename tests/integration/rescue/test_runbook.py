@@ -196,3 +196,13 @@ def test_a_file_that_is_so_already_is_left_alone(shop: Host, tmp_path: Path) -> 
     words = ("runbook", "--output", str(path), "--query", "changed")
     assert [shop.lifeboat(*words).stdout.strip() for _ in range(2)] == ["true", "false"]
     assert path.read_text().startswith("# Runbook")
+
+
+def test_the_page_says_who_types_and_where_the_copies_are(shop: Host) -> None:
+    s3 = {"type": "s3", "bucket": "acme", "prefix": "db1", "endpoint": "https://s3.example.org"}
+    shop.configuration["destinations"]["offsite"] = s3
+    shop.job["destinations"] = ["disk", "offsite"]
+    shop.configure()
+    said = page(shop)
+    assert f"PATH={shop.root / 'bin'}:$PATH" in said
+    assert "- `offsite` (s3): `https://s3.example.org acme/db1/`" in said

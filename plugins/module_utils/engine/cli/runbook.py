@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import pwd
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from ..files import within, write
 from ..operations.drills.record import known
 from ..operations.drills.report import restore_seconds
 from ..operations.reports.runbook import runbook
+from ..paths import Paths
 from .lookout import Lookout
 from .output import Output
 from .session import Session
@@ -26,7 +29,19 @@ def text(session: Session) -> str:
         past = known(session.paths.history, job, lookout.drilled_elsewhere(job.name))
         took = {one.name: restore_seconds(past, one.name) for one in job.sources}
         timed[job.name] = {name: seconds for name, seconds in took.items() if seconds is not None}
-    return runbook(session.configuration.host, jobs, session.configuration.runbook, timed)
+    told = session.configuration.runbook
+    return runbook(session.configuration.host, jobs, told, timed, _who(session.paths))
+
+
+def _who(paths: Paths) -> str:
+    if paths.scope == "system":
+        return "root"
+    try:
+        name = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        name = str(os.geteuid())
+    # its directory is on the path of few users
+    return f"`{name}`, after `PATH={shlex.quote(str(paths.command.parent))}:$PATH`"
 
 
 def put(path: Path, page: str) -> bool:

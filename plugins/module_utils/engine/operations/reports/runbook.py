@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...job import Job
+from ...model import Needs
 from ...ports import Source
 from ...units import human_duration
 from . import runbook_host as pages
@@ -28,11 +29,11 @@ class Told:
     notes: str = ""  # Markdown of their own
 
 
-def runbook(host: str, jobs: Sequence[Job], told: Told, timed: Timed) -> str:
-    """The whole page. The same configuration and drills give the same text."""
+def runbook(host: str, jobs: Sequence[Job], told: Told, timed: Timed, who: str = "root") -> str:
+    """The whole page. The same configuration and drills give the same text. `who` types the commands."""
     environments = ", ".join(sorted({job.environment for job in jobs}))
     parts = [
-        pages.HEAD.format(host=host, environments=environments or "no job"),
+        pages.HEAD.format(host=host, environments=environments or "no job", who=who),
         *_table(jobs, timed),
         *_people(told),
     ]
@@ -131,9 +132,14 @@ def _recipients(jobs: Sequence[Job]) -> str:
 
 def _places(jobs: Sequence[Job]) -> str:
     lines = {
-        f"- `{one.name}` ({one.kind}): "
-        + (", ".join(f"`{each}`" for each in one.needs().writes) or "see its configuration")
+        f"- `{one.name}` ({one.kind}): {_address(one.needs())}"
         for job in jobs
         for one in job.destinations
     }
     return "\n".join(sorted(lines))
+
+
+def _address(needs: Needs) -> str:
+    """What somebody types elsewhere, on the night when this host and its configuration are gone."""
+    found = needs.writes or tuple(one.strip() for one in (needs.bucket, needs.server) if one)
+    return ", ".join(f"`{one}`" for one in found) or "see its configuration"

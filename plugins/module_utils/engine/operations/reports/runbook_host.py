@@ -6,7 +6,7 @@ from __future__ import annotations
 HEAD = """
 # Runbook: backups of {host}
 
-Environment: {environments}. Type the commands as root (in user scope: as that user).
+Environment: {environments}. Type the commands as {who}.
 
 Breathe. Three things hold, whatever you type here:
 
