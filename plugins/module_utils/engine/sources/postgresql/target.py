@@ -123,7 +123,10 @@ def _rights(admin: Session, me: Any, wanted: Mapping[str, Any], name: str) -> li
     """What a role that is not a superuser lacks: it may only restore what it may own."""
     told = []
     if not me["creates_databases"]:
-        told.append(f"the role {me['role']} may not create databases")
+        told.append(
+            f"the role {me['role']} may not create databases: name a `restore_user` that may, or"
+            " give it CREATEDB"
+        )
     others = facts.names(
         admin,
         "SELECT pg_catalog.pg_get_userbyid(datdba) AS name FROM pg_catalog.pg_database WHERE"
