@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,19 @@ def test_a_job_without_a_schedule_or_systemd_is_told(host: Host) -> None:
     host.configure()
     _code, found = examined(host)
     assert "warning" in states(found, "timers") or "critical" in states(found, "timers")
+
+
+def test_a_systemd_that_is_offline_is_told_as_none(host: Host, tmp_path: Path) -> None:
+    program = tmp_path / "offline" / "systemctl"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho offline\nexit 1\n")
+    program.chmod(0o755)
+    host.configure()
+    path = f"{program.parent}:{os.environ['PATH']}"
+    _code, found = examined(host, env={"PATH": path})
+    (told,) = (row for row in found if row["area"] == "timers")
+    assert told["told"] == "no systemd answers, so nothing runs by itself: it is offline"
+    assert "loginctl enable-linger" in told["hint"]
 
 
 def test_a_disk_without_room_for_the_next_backup_is_critical(host: Host) -> None:

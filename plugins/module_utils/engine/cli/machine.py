@@ -21,6 +21,12 @@ from .session import Session
 
 _SPARE = 1.2  # of what the last backup took
 _RECOVER = "lifeboat-recover.service"
+_SILENT = ("", "offline", "unknown")  # what systemctl says, with a status of 1, where there is none
+_OTHERWISE = "start `lifeboat run JOB` by other means"
+_BY_HAND = {
+    "system": _OTHERWISE,
+    "user": f"`loginctl enable-linger` as this user, and run site.yml; or {_OTHERWISE}",
+}
 
 
 def rights(paths: Paths) -> Iterator[Finding]:
@@ -70,10 +76,14 @@ def timers(paths: Paths, jobs: Iterable[Job]) -> Iterator[Finding]:
     """Each schedule's timer waits for its time, and what ends cut-off restores runs at boot."""
     scope = ("--user",) if paths.scope == "user" else ()
     try:
-        run(Command(("systemctl", *scope, "is-system-running"), accepts=(0, 1)))
+        asked = ("systemctl", *scope, "is-system-running")
+        said = run(Command(asked, accepts=(0, 1))).decode().strip()
+        silent = f"it is {said}" if said in _SILENT else ""
     except LifeboatError as exc:
-        told = f"no systemd answers, so nothing runs by itself: {exc}"
-        yield Finding("timers", "systemd", WARNING, told, "start `lifeboat run JOB` by other means")
+        silent = str(exc)
+    if silent:
+        told = f"no systemd answers, so nothing runs by itself: {silent}"
+        yield Finding("timers", "systemd", WARNING, told, _BY_HAND[paths.scope])
         return
     for job in jobs:
         runs = [] if job.only_drilled else job.schedules
