@@ -33,6 +33,7 @@ Whatever it says: what was there is there, or is there again after `lifeboat rec
 | the server cannot be used, can't connect | start it; if its data is gone, see below |
 | needs the private key | who has it, stands above; `ansible-vault view FILE` shows a vaulted one |
 | does not open the backup | give one of those below; `age-keygen -y FILE` says which one FILE is |
+| may not create databases | give that source a `restore_user` that may, and run `site.yml` |
 | could not be asked | go on: another copy is taken; look whether it is too old for you |
 | is corrupt | go on: the next copy is taken; if none is whole, name the ID before it in the list |
 | newest is suspect, or partial | its size is odd, or a source failed; name its ID to take it all the same |
