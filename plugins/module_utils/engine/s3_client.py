@@ -144,7 +144,8 @@ class Connection:
         ) -> None:
             # What was asked again may be at work since it was asked first.
             again = parsed.get("ResponseMetadata", {}).get("RetryAttempts")
-            if http_response.status_code < (400 if again else 500):
+            status = http_response.status_code  # 501: it does not know how
+            if status < 400 or (not again and (status < 500 or status == 501)):
                 in_doubt.discard(context.get("lifeboat_upload", ""))
 
         def aborts(params: Mapping[str, Any], **_event: Any) -> None:
