@@ -256,26 +256,15 @@ def test_where_the_keeper_was_killed_too_the_next_use_clears_up(tmp_path, monkey
     os.kill(keeper[0], 9)
     started.kill()
     started.communicate()
+    until = time.monotonic() + 10  # on a busy machine it dies later, and what it holds is not swept
+    while any("flock" in one for one in agents(home)) and time.monotonic() < until:
+        time.sleep(0.01)
     assert Path(home).exists()
     gpg_home.sweep()
     assert Path(home).exists()  # it might be one that has just been made
     monkeypatch.setattr(gpg_home, "_YOUNG_S", 0.0)
     gpg_home.sweep()
     assert gone(home), agents(home)
-
-
-def test_an_agent_that_does_not_answer_is_ended_too(tmp_path, monkeypatch):
-    home, started = killed_restore(tmp_path)
-    try:
-        monkeypatch.setenv("PATH", str(tmp_path))  # as if nobody listened at its socket
-        gpg_home._end_agent(Path(home))
-        until = time.monotonic() + 10
-        while any("gpg-agent" in one for one in agents(home)) and time.monotonic() < until:
-            time.sleep(0.05)
-        assert not any("gpg-agent" in one for one in agents(home))
-    finally:
-        started.kill()
-        started.communicate()
 
 
 def test_a_home_in_use_is_never_swept(monkeypatch):

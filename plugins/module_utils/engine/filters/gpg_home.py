@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -103,18 +102,9 @@ def sweep(place: Path | None = None) -> list[str]:
 
 
 def _end_agent(left: Path) -> None:
-    """One without its socket ends by itself; where inotify is used up, only after a minute.
-
-    It may not answer at its socket any more, which is elsewhere too when /run/user has come since: so by its
-    number as well.
-    """
+    """One without its socket ends by itself; where inotify is used up, only after a minute."""
     with suppress(LifeboatError):
         run(Command(("gpgconf", "--homedir", str(left), "--kill", "all")), timeout_s=10)
-    for one in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            words = one.read_bytes().split(b"\0")
-            if words[0].endswith(b"gpg-agent") and os.fsencode(left) in words:
-                os.kill(int(one.parent.name), signal.SIGKILL)  # it waits for whoever is connected
 
 
 def in_memory(path: Path, mounts: str = "") -> bool:
