@@ -107,7 +107,7 @@ class Source(Protocol):
     def check(self) -> Mapping[str, Any]:
         """Look without changing anything: reachable, programs present and of the right version, rights.
 
-        Returns facts for people ({"server": "15.4", "client": "15.4"}).
+        Returns facts for people ({"server": "15.4", "client": "15.4"}); "warning" is what to mend all the same.
         """
 
     def open(self, work: Workspace) -> AbstractContextManager[Dump]:

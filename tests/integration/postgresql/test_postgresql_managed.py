@@ -34,6 +34,15 @@ COMMENT ON DATABASE app IS 'of the cloud';
 """
 
 
+def test_a_role_that_may_dump_and_not_restore_is_told_before_the_night(app: Server) -> None:
+    assert managed(app).check()["warning"] == ""
+    app.sql("ALTER ROLE cloud NOCREATEDB")
+    told = managed(app).check()["warning"]
+    assert told.startswith("a restore would be refused: the role cloud may not create databases")
+    nobody = managed(app, restore_user="nobody", restore_password=secret())
+    assert "a restore would be refused: " in nobody.check()["warning"]
+
+
 @pytest.fixture
 def app(server: Server) -> Iterator[Server]:
     clear(server)

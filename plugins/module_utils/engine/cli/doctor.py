@@ -178,8 +178,11 @@ def _copies(job: Job) -> Iterator[Finding]:
 def _source(job: Job, source: Any) -> Iterator[Finding]:
     what = f"{job.name} {source.name}"
     try:
-        told = source.check()
+        told = dict(source.check())
+        warning = str(told.pop("warning", ""))
         yield Finding("source", what, GOOD, ", ".join(f"{a} {b}" for a, b in told.items() if b))
+        if warning:
+            yield Finding("source", what, WARNING, warning)
     except SourceAbsent as exc:
         state = WARNING if source.optional else CRITICAL
         yield Finding("source", what, state, str(exc), "" if source.optional else exc.hint)

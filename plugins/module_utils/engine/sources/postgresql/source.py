@@ -117,6 +117,7 @@ class PostgreSQL:
             "note": "a standby: a long dump may be cancelled, see hot_standby_feedback"
             if me["standby"]
             else "",
+            "warning": looking.unfit(self._server, self.database),
         }
 
     @contextmanager

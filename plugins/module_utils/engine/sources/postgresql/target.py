@@ -47,6 +47,17 @@ def target(
     return Target(label, name, exists, size_bytes, totals, tuple(told), note, tables=tuple(there))
 
 
+def unfit(server: Server, database: str) -> str:
+    """Why no backup at all could be restored here, which a good dump does not show; "" = one could."""
+    try:
+        with server.admin(database) as admin:
+            me = facts.server(admin)
+    except SourceError as exc:
+        return f"a restore would be refused: {exc}"
+    lacks = "" if me["superuser"] or me["standby"] else _creates(me)
+    return f"a restore would be refused: {lacks}" if lacks else ""
+
+
 def refusals(admin: Session, me: Any, wanted: Mapping[str, Any], name: str) -> list[str]:
     """Why the backup with the facts `wanted` cannot become database `name` here, in sentences."""
     told = []
@@ -119,14 +130,18 @@ def look(access: Access, name: str) -> tuple[int, dict[str, int], tuple[str, ...
     return size, dict(totals, uncounted=left) if left else totals, names
 
 
+def _creates(me: Any) -> str:
+    if me["creates_databases"]:
+        return ""
+    return (
+        f"the role {me['role']} may not create databases: name a `restore_user` that may, or"
+        " give it CREATEDB"
+    )
+
+
 def _rights(admin: Session, me: Any, wanted: Mapping[str, Any], name: str) -> list[str]:
     """What a role that is not a superuser lacks: it may only restore what it may own."""
-    told = []
-    if not me["creates_databases"]:
-        told.append(
-            f"the role {me['role']} may not create databases: name a `restore_user` that may, or"
-            " give it CREATEDB"
-        )
+    told = list(filter(None, [_creates(me)]))
     others = facts.names(
         admin,
         "SELECT pg_catalog.pg_get_userbyid(datdba) AS name FROM pg_catalog.pg_database WHERE"
