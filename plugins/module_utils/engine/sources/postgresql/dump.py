@@ -175,7 +175,10 @@ class PostgreSQLDump:
     def _finish_globals(self, status: int, said: str) -> tuple[str, ...]:
         told = _warnings(status, said)
         if not self._hashes:
-            told += ("the role may not read passwords of roles: they are not in this backup",)
+            told += (
+                "the role may not read passwords of roles: they are not in this backup; back up as a"
+                " superuser, or set them by hand after a restore",
+            )
         return told
 
 
