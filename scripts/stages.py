@@ -65,7 +65,7 @@ def integration(nightly: bool) -> Iterator[Count]:
 
 def judges(nightly: bool) -> Iterator[Count]:
     for judge in JUDGES + (AT_NIGHT if nightly else ()):
-        yield check(f"judge {judge}", ROOT / "scripts" / "judges", judge)
+        yield check(f"judge {judge}", ROOT / "scripts" / "judges", judge, at_once=False)
 
 
 def molecule(nightly: bool) -> Iterator[Count]:
@@ -132,6 +132,8 @@ STAGES: dict[str, Callable[[bool], Iterator[Count]]] = {
     "judges": judges,
     "molecule": molecule,
 }
+# come last, side by side: the stories leave a quarter of two cores idle
+BESIDE = ("judges", "molecule")
 
 
 def suites_of(scenario: Path) -> list[str]:
@@ -269,6 +271,18 @@ def cannot_boot_hosts() -> str | None:
     return None
 
 
+def stage(name: str, nightly: bool) -> tuple[str, Count, float]:
+    """(its name, what was counted, the seconds that it took)"""
+    started, count = time.monotonic(), Count()
+    try:
+        for part in STAGES[name](nightly):
+            count.add(part)
+    except Exception as error:  # a stage that breaks must not hide the others
+        print(f"{name}: FAILED, {error!r}", flush=True)
+        count.add(Count(failed=1))
+    return name, count, time.monotonic() - started
+
+
 def main(words: list[str]) -> int:
     nightly = "--nightly" in words
     names = [word for word in words if word != "--nightly"] or list(STAGES)
@@ -285,16 +299,13 @@ def main(words: list[str]) -> int:
     if {"integration", "molecule"} & set(names):
         choose_s3()
     total, report = Count(), []
-    for name in names:
-        started, count = time.monotonic(), Count()
-        try:
-            for part in STAGES[name](nightly):
-                count.add(part)
-        except Exception as error:  # a stage that breaks must not hide the others
-            print(f"{name}: FAILED, {error!r}", flush=True)
-            count.add(Count(failed=1))
+    told = [stage(name, nightly) for name in names if name not in BESIDE]
+    with ThreadPoolExecutor(len(BESIDE)) as pool:
+        beside = [name for name in names if name in BESIDE]
+        told += pool.map(stage, beside, [nightly] * len(beside))
+    for name, count, seconds in told:
         total.add(count)
-        report.append(f"  {name:<12} {count} in {time.monotonic() - started:.0f} s")
+        report.append(f"  {name:<12} {count} in {seconds:.0f} s")
     print("\n".join(["", "stages", *report, ""]))
     if nightly:
         record(ROOT / "docs" / "nightly.md", RESULTS, datetime.now(timezone.utc).date())

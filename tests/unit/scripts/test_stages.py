@@ -1,4 +1,4 @@
-"""The stage of the stories takes several at once, and none hides what another says."""
+"""Stories and judges run side by side, and none hides what another says."""
 
 from __future__ import annotations
 
@@ -104,3 +104,21 @@ def test_at_night_each_release_comes_after_the_other_the_longest_first(checkout:
         ("long", "trixie"),
         ("short", "trixie"),
     ]
+
+
+def test_the_judges_sit_while_the_stories_are_told(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    scenario(checkout, "left", 5, "bookworm")
+    judge = checkout / "scripts" / "judges"
+    judge.write_text('#!/bin/sh\nexec "${0%/*}/molecule" right\n')
+    judge.chmod(0o755)
+    monkeypatch.setattr(stages, "JUDGES", ("docs",))
+    monkeypatch.setattr(stages, "choose_s3", lambda: None)
+
+    assert stages.main(["judges", "molecule"]) == 0
+
+    said = capfd.readouterr().out
+    assert "right met left\njudge docs: passed" in said
+    assert "left met right\nmolecule:left on bookworm: passed" in said
+    assert said.endswith("lifeboat: 2 passed, 0 failed, 0 skipped\n")
