@@ -25,9 +25,7 @@ class Bucket:
             raise SystemExit("the floor of a bucket is rclone: install the package rclone")
         self.size_mb, self.objects = size_mb, 0
         self._between = str(folder / "between")
-        self._server = s3.Server(
-            folder / "s3-source", keep_alive=True, of=s3.VERSITYGW
-        )  # as servers in the field do
+        self._server = s3.Server(folder / "s3-source", keep_alive=True)  # as in the field
 
     def __enter__(self) -> Bucket:
         self._server.start()
@@ -70,8 +68,7 @@ class Bucket:
         return name.replace("_", "-")
 
     def drop(self, name: str) -> None:
-        bucket = self._server.objects / name.replace("_", "-")
-        shutil.rmtree(bucket)
+        s3.drop(self._client, name.replace("_", "-"))
 
     def _put(self, one: tuple[str, bytes]) -> None:
         tags = "" if int(one[0].partition("/")[2]) % 5 else "kind=invoice&year=2026"

@@ -208,6 +208,14 @@ def client(endpoint: str, credentials: dict[str, Any]) -> BaseClient:
     )
 
 
+def drop(s3: BaseClient, bucket: str) -> None:
+    """Delete a bucket without versions, with all that it holds."""
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for one in page.get("Contents", []):
+            s3.delete_object(Bucket=bucket, Key=one["Key"])
+    s3.delete_bucket(Bucket=bucket)
+
+
 def provision(endpoint: str, root: dict[str, str], layout: dict[str, Any]) -> bool:
     """Make the layout true; says whether anything had to change."""
     users = _users(endpoint, root)
