@@ -162,8 +162,8 @@ lifeboat confirm {job}
 LOST_HOST = """
 ## This host is lost
 
-On the controller, with a bare Debian host that has the old one's name and a new address in the
-inventory:
+On the controller, where `site.yml` is run (with the same `-i`, if it takes one), with a bare Debian
+host that has the old one's name and a new address in the inventory:
 
 ```sh
 ansible-playbook lifeboat.backup.rebuild --limit {host} -e restore_identity_file=operator.key
