@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -198,6 +199,16 @@ class Server:
     @property
     def place(self) -> str:
         return f"{self.host}:{self.port}" if self.host else self.socket or "the local socket"
+
+    @property
+    def words(self) -> str:
+        """Of a client that somebody types, where it would look for the server elsewhere."""
+        found = {"-h": self.host, "-P": "" if self.port == 3306 else str(self.port)}
+        if not self.host:
+            found = {"-S": self.socket}
+        found["-u"] = self.restore_user
+        said = "".join(f" {key} {shlex.quote(one)}" for key, one in found.items() if one)
+        return said + " -p" * bool(self.restore_password)
 
     @property
     def on_host(self) -> bool:

@@ -46,6 +46,7 @@ class MariaDB:
     kind = "mariadb"
     lost_table = (  # for the runbook: a table as its name is written, how to take it over
         "orders",
+        "- type these in `mariadb`\n"
         "- it is gone: `CREATE TABLE DATABASE.orders LIKE {into}.orders`; then\n"
         "- rows: `INSERT IGNORE INTO DATABASE.orders SELECT * FROM {into}.orders`",
     )
@@ -101,6 +102,8 @@ class MariaDB:
             restore_password=restore_password,
             programs_path=programs_path or "",
         )
+        table, how = self.lost_table
+        self.lost_table = (table, how.replace("`mariadb`", f"`mariadb{self._server.words}`"))
 
     def needs(self) -> Needs:
         return Needs()  # the server reads its own files; a socket or the network is enough
