@@ -17,7 +17,7 @@ from lifeboat.cli.session import Session
 from lifeboat.destinations.bundle import Bundle
 from lifeboat.destinations.local import Local
 from lifeboat.errors import DestinationError, UnsignedError
-from lifeboat.operations.backup.replicate import replicate
+from lifeboat.operations.backup.replicate import Transfer, replicate
 from lifeboat.operations.copies.bundle import write_bundle
 from lifeboat.operations.copies.catalog import read_document
 from lifeboat.paths import paths
@@ -65,8 +65,10 @@ def test_what_was_laid_over_a_signature_is_carried_nowhere(host: Host, tmp_path:
     spool.mkdir()
     second.mkdir()
     other = Local("second", str(second))
-    where = ("h1", "shop", id_, spool)
-    replicate(disk, other, *where, lambda: datetime.now(timezone.utc), signers=ours)
+    backup = ("h1", "shop", id_)
+    replicate(
+        Transfer(disk, other, backup, spool, lambda: datetime.now(timezone.utc), signers=ours)
+    )
     read_document(other, "h1", "shop", id_, ours)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import FormatError, LifeboatError, UnsignedError, VerifyError
 from ..job import Job
 from ..operations.backup.lanes import Outcome
-from ..operations.backup.replicate import replicate
+from ..operations.backup.replicate import Transfer, replicate
 from ..operations.copies import catalog
 from ..operations.standing.history import past
 from ..operations.upkeep.mending import broken, donors, mend, sign_again, unsigned
@@ -106,7 +106,7 @@ def _one(
     job: Job,
     holding: catalog.Holding,
     name: str,
-    carry: Callable[..., Outcome],
+    carry: Callable[[Transfer], Outcome],
     accepted: bool,
     listener: Listener,
 ) -> dict[str, str]:
@@ -115,9 +115,11 @@ def _one(
     without = unsigned(holding) if carry is sign_again else ()
     for source in donors(holding.copies, without):
         from_, to = job.destination(source), job.destination(name)
-        where = (job.host, job.name, holding.id, spool)
+        backup = (job.host, job.name, holding.id)
         try:
-            outcome = carry(from_, to, *where, now, listener, job.signers, accepted)
+            outcome = carry(
+                Transfer(from_, to, backup, spool, now, listener, job.signers, accepted)
+            )
         except (UnsignedError, FormatError, VerifyError) as exc:  # another copy may be as it was
             told["error"] = told["error"] or str(exc)
         except LifeboatError as exc:

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from ...files import make_private, remove
+from ...model import Manifest
 from ...ports import Destination
 from ...progress import Listener, silent
 from ...retention import waiting_since
@@ -39,31 +41,46 @@ class Finished:
         return self.size_hint
 
 
-def replicate(
-    from_: Destination,
-    to: Destination,
-    host: str,
-    job: str,
-    id_: str,
-    spool: Path,
-    clock: Callable[[], datetime],
-    listener: Listener = silent,
-    signers: Sequence[str] = (),
-    accepted: bool = False,
-) -> Outcome:
-    """Copy backup `id_`; the outcome at `to`. Every archive is hashed before it is sent.
+@dataclass(frozen=True)
+class Transfer:
+    """One backup that is to be, whole, at another destination too, and by which rules."""
 
-    Raises VerifyError if the copy at `from_` is not what its manifest says; with `signers`,
-    UnsignedError unless one of them signed that. `accepted`: its size was accepted on this host.
+    from_: Destination
+    to: Destination
+    backup: tuple[str, str, str]  # host, job, id
+    spool: Path  # a directory for one archive at a time, which is emptied first
+    clock: Callable[[], datetime]
+    listener: Listener = silent
+    signers: Sequence[str] = ()  # where there are any, one of them has to have signed the manifest
+    accepted: bool = False  # its size was accepted on this host
+
+    def read(self) -> tuple[Manifest, bytes, bytes | None]:
+        """See `read_signed`: of the copy that is there."""
+        return read_signed(self.from_, *self.backup, self.signers)
+
+    def kept_marks(self) -> list[Mark]:
+        """What is said of the copy that is there, and holds wherever the backup is."""
+        there = copy_at(self.from_, *self.backup)
+        passed = set() if there.pinned else {"pin"}
+        passed |= set() if waiting_since(there, self.clock()) else {"restored"}
+        carried = set(_CARRIED) - passed | ({"accepted"} if self.accepted else set())
+        return [mark for mark in there.marks if mark.kind in carried]
+
+
+def replicate(asked: Transfer) -> Outcome:
+    """Copy the backup; the outcome at the other destination. Every archive is hashed before it is sent.
+
+    Raises VerifyError if the copy is not what its manifest says, UnsignedError if none of the signers
+    signed that.
     """
-    manifest, document, signature = read_signed(from_, host, job, id_, signers)
-    kept = kept_marks(from_, host, job, id_, clock(), accepted)
-    empty(spool)
-    lane = Lane(to, (host, job, id_), clock, listener)
+    manifest, document, signature = asked.read()
+    kept = asked.kept_marks()
+    empty(asked.spool)
+    lane = Lane(asked.to, asked.backup, asked.clock, asked.listener)
     ended = False
     try:
         for archive in manifest.archives:
-            path = fetch(from_, manifest, archive, make_private(spool), listener)
+            path = fetch(asked.from_, manifest, archive, make_private(asked.spool), asked.listener)
             lane.take(archive.name, Finished(path, archive.size_bytes), partial(remove, path))
         lane.commit(manifest, kept, document, signature)
         ended = True
@@ -72,14 +89,3 @@ def replicate(
         if not ended:
             lane.give_up()
             lane.outcome()
-
-
-def kept_marks(
-    from_: Destination, host: str, job: str, id_: str, now: datetime, accepted: bool
-) -> list[Mark]:
-    """What is said of the copy at `from_` and holds wherever the backup is."""
-    there = copy_at(from_, host, job, id_)
-    passed = set() if there.pinned else {"pin"}
-    passed |= set() if waiting_since(there, now) else {"restored"}
-    carried = set(_CARRIED) - passed | ({"accepted"} if accepted else set())
-    return [mark for mark in there.marks if mark.kind in carried]

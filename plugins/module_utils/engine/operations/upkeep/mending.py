@@ -25,13 +25,13 @@ from ...naming import (
     signature_key,
 )
 from ...ports import Destination
-from ...progress import Event, Listener, silent
+from ...progress import Event, Listener
 from ...retention import SKEW
 from ...stored import Copy, Mark
 from ..backup.backup import empty
 from ..backup.lanes import Outcome
-from ..backup.replicate import Finished, kept_marks
-from ..copies.catalog import Holding, copy_at, put_mark, read_document, read_signed
+from ..backup.replicate import Finished, Transfer
+from ..copies.catalog import Holding, copy_at, put_mark, read_document
 from ..copies.metadata import prove_note
 from ..copies.plain import fetch
 from ..copies.proving import prove_archive, prove_small
@@ -41,66 +41,44 @@ AGAIN = "stored again"  # remark of an outcome
 _ONCE = ("intact", "drilled", "bad", "sampled")  # marks that are written after the commit
 
 
-def mend(
-    from_: Destination,
-    to: Destination,
-    host: str,
-    job: str,
-    id_: str,
-    spool: Path,
-    clock: Callable[[], datetime],
-    listener: Listener = silent,
-    signers: Sequence[str] = (),
-    accepted: bool = False,
-) -> Outcome:
-    """Bring the copy of `id_` at `to` to what the one at `from_` is; "intact" once all of it was read back.
+def mend(asked: Transfer) -> Outcome:
+    """Bring the copy at the other destination to what this one is; "intact" once all of it was read back.
 
-    Raises as `replicate`, and what `to` says where it takes nothing more.
+    Raises as `replicate`, and what the other destination says where it takes nothing more.
     """
-    manifest, document, signature = read_signed(from_, host, job, id_, signers)
-    work = _Mending(to, manifest, clock, listener)
-    there = _there(to, host, job, id_)
-    empty(spool)
+    manifest, document, signature = asked.read()
+    work = _Mending(asked.to, manifest, asked.clock, asked.listener)
+    there = _there(asked)
+    empty(asked.spool)
     try:
-        work.check_manifest(document, signers)
+        work.check_manifest(document, asked.signers)
         for archive in manifest.archives:
-            work.archive(archive, from_, make_private(spool))
+            work.archive(archive, asked.from_, make_private(asked.spool))
         work.beside()
         if there is None or not there.committed:
-            for mark in kept_marks(from_, host, job, id_, clock(), accepted):
-                put_mark(to, manifest, mark)
-        work.manifest(document, signature, signers)
+            for mark in asked.kept_marks():
+                put_mark(asked.to, manifest, mark)
+        work.manifest(document, signature, asked.signers)
         problems = work.problems()
-        say_mended(to, manifest, _after(there, clock()))
+        say_mended(asked.to, manifest, _after(there, asked.clock()))
     finally:
-        empty(spool)
-    return Outcome(to.name, "intact", problems, remarks=(AGAIN,))
+        empty(asked.spool)
+    return Outcome(asked.to.name, "intact", problems, remarks=(AGAIN,))
 
 
-def sign_again(
-    from_: Destination,
-    to: Destination,
-    host: str,
-    job: str,
-    id_: str,
-    spool: Path,
-    clock: Callable[[], datetime],
-    listener: Listener = silent,
-    signers: Sequence[str] = (),
-    accepted: bool = False,
-) -> Outcome:
-    """Put a signature back that was lost at `to`, where the manifest is the one that it is of. As `mend`."""
-    manifest, document, signature = read_signed(from_, host, job, id_, signers)
-    work = _Mending(to, manifest, clock, listener)
+def sign_again(asked: Transfer) -> Outcome:
+    """Put a signature back that was lost, where the manifest is the one that it is of. As `mend`."""
+    manifest, document, signature = asked.read()
+    work = _Mending(asked.to, manifest, asked.clock, asked.listener)
     work.check_manifest(document, ())
     work.sign(signature)
-    work.manifest(document, None, signers)
-    return Outcome(to.name, "intact", work.problems(), remarks=(f"its signature {AGAIN}",))
+    work.manifest(document, None, asked.signers)
+    return Outcome(asked.to.name, "intact", work.problems(), remarks=(f"its signature {AGAIN}",))
 
 
-def _there(to: Destination, host: str, job: str, id_: str) -> Copy | None:
+def _there(asked: Transfer) -> Copy | None:
     try:
-        return copy_at(to, host, job, id_)
+        return copy_at(asked.to, *asked.backup)
     except DestinationError as exc:
         if exc.missing:
             return None

@@ -39,7 +39,7 @@ from ...version import VERSION
 from ..backup.archiving import followed
 from ..backup.backup import empty
 from ..backup.lanes import Lane, Outcome, lanes
-from ..backup.replicate import replicate
+from ..backup.replicate import Transfer, replicate
 from ..copies.catalog import Holding, copy_at, holdings, put_mark, read_manifest
 from ..copies.plain import Decoders, fetch
 from ..copies.proving import prove_archive
@@ -175,8 +175,8 @@ def _complete(
             outcomes.append(Outcome(name, "intact"))
             continue
         from_, to = job.destination(good[0]), job.destination(name)
-        where = (job.host, job.name, by, spool)
-        outcomes.append(replicate(from_, to, *where, clock, listener, job.signers))
+        backup = (job.host, job.name, by)
+        outcomes.append(replicate(Transfer(from_, to, backup, spool, clock, listener, job.signers)))
     return tuple(outcomes)
 
 
