@@ -7,6 +7,7 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -174,6 +175,19 @@ def test_a_server_that_is_down_is_told_without_waiting_for_it(
         place.check()
     assert not caught.value.permanent
     assert time.monotonic() - begun < 30
+
+
+def test_a_server_that_says_nothing_is_waited_for_as_long_as_was_chosen(
+    openssh: lab.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sftp_session, "PAUSES_S", ())
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        patience = timedelta(seconds=1)
+        place = place_at(openssh, port=mute.getsockname()[1], connect_timeout=patience)
+        begun = time.monotonic()
+        with pytest.raises(DestinationError, match="no answer in 1 seconds"):
+            place.check()
+    assert 1 <= time.monotonic() - begun < 10
 
 
 def test_a_connection_that_is_lost_for_good_ends_the_upload(area: Path, tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def _refused(place: Place, hop: Hop, why: str, hint: str) -> DestinationError:
 
 
 def _unreachable(place: Place, hop: Hop, exc: BaseException) -> Unreachable:
-    timed_out = isinstance(exc, asyncio.TimeoutError) and not said(exc).strip()
+    timed_out = isinstance(exc, asyncio.TimeoutError) and not str(exc).strip()
     slow = f"no answer in {place.connect_timeout_s:g} seconds"
     return Unreachable(
         f"{place.told('reach', str(hop))}: {slow if timed_out else said(exc)}", hint=REACH_HINT
