@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -206,6 +207,21 @@ def test_the_wrong_key_is_told_before_anything_is_fetched(host: Host) -> None:
     assert host.configuration["encryption"]["age_recipients"][0] in done.stderr
     assert "fetch" not in done.stderr
     assert host.rows() == 7
+    assert host.left_over() == []
+
+
+def test_a_source_that_gives_no_byte_for_as_long_as_was_chosen_fails(host: Host) -> None:
+    dump = ["sh", "-c", "echo begun; exec sleep 100"]
+    host.job["sources"] = {"app": {"type": "command", "dump": dump}}
+    host.job["stall_timeout"] = "1s"
+    host.configure()
+    begun = time.monotonic()
+
+    done = host.lifeboat("run", "shop")
+
+    assert done.returncode == 1
+    assert "gave no data for 1" in done.stderr
+    assert time.monotonic() - begun < 30
     assert host.left_over() == []
 
 

@@ -67,6 +67,27 @@ def test_what_is_left_in_the_attic_alone_brings_everything_back(
     assert list(attic(host, openssh).rglob(".*")) == []
 
 
+def test_what_lies_there_other_than_it_was_sent_is_found_by_the_run_that_sent_it(
+    host: Host, openssh: lab.Server
+) -> None:
+    # A fake: a disk of the attic that changes what it was given.
+    before = f"""
+import pathlib
+import lifeboat.destinations.sftp.destination as sftp
+real = sftp.SFTP.store
+def store(self, key, growing):
+    real(self, key, growing)
+    path = pathlib.Path({str(attic(host, openssh))!r}) / key
+    with open(path, "r+b") as stored:
+        stored.seek(50)
+        stored.write(b"spoilt")
+sftp.SFTP.store = store
+"""
+    done = host.lifeboat("run", "shop", before=before)
+    assert done.returncode == 4, done.stderr
+    assert list(states(host).values()) == [{"disk": "intact", "attic": "corrupt"}], done.stderr
+
+
 def test_a_run_without_the_attic_is_told_and_push_mends_it(area: Path, tmp_path: Path) -> None:
     host = Host(tmp_path)
     host.fill(1000)
