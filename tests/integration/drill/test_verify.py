@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from .conftest import DrillHost
 
 
@@ -38,6 +40,35 @@ def test_a_named_backup_that_lacks_a_dump_is_not_valid(host: DrillHost) -> None:
     assert told["state"] == "intact"  # the bytes are right
     assert told["problem"] == "it does not hold gone: that failed"
     assert host.lifeboat("verify", "shop", "--all").returncode == 0  # its copies are what they say
+
+
+@pytest.mark.parametrize(
+    ("loses", "state", "told"),
+    [
+        ("head -c 1000 | zstd -qc; cat >/dev/null", "corrupt", ""),
+        ("zstd -qc | head -c 1000; cat >/dev/null", "unknown", "premature end"),
+    ],
+    ids=["dump", "compressed"],
+)
+def test_a_stream_that_was_stored_as_it_came_and_has_no_end_is_found(
+    host: DrillHost, loses: str, state: str, told: str
+) -> None:
+    # A fake: a compressor that loses the rest and says that all is well. Each hash is right.
+    before = f"""
+import lifeboat.filters.zstd as zstd
+from lifeboat.model import Command
+zstd.Zstd.encode = lambda self: Command(("sh", "-c", {loses!r}))
+"""
+    host.fill(50_000)
+    done = host.lifeboat("run", "shop", before=before)
+    assert done.returncode == 0, done.stderr
+    lossy = done.stdout.strip()
+    assert verified(host, lossy)["state"] == "intact"
+
+    content = ("--level", "content", "--identity", str(host.key))
+    found = verified(host, lossy, *content, expected=1)
+
+    assert (found["state"], told in found["problem"]) == (state, True), found["problem"]
 
 
 def test_a_copy_without_what_describes_it_is_found(host: DrillHost) -> None:
