@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Months go by in dev, staging and production: each keeps its own time, and production never fewer than three."""
+"""Dev, staging, production: each keeps its own time, production never fewer than three; the others only pause."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -64,6 +65,32 @@ def test_production_never_has_fewer_than_three(
 ) -> None:
     """Even where nothing was backed up for months."""
     assert live(host, environment, [400, 300, 200, 100, 0]) == kept
+
+
+@pytest.mark.parametrize("environment", ["dev", "staging"])
+def test_a_restore_begins_after_five_seconds_in_which_nothing_is_touched(
+    host: Host, environment: str
+) -> None:
+    host.configuration["environment"] = environment
+    host.configure()
+    host.fill(100)
+    id_ = host.run()
+    host.fill(7)
+    words = host.argv("restore", "shop", id_, "--identity", str(host.key))
+    with subprocess.Popen(words, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL) as restore:
+        assert restore.stderr
+        for line in restore.stderr:
+            if b"going on in 5 s" in line:
+                break
+        else:
+            raise AssertionError("it did not say that it waits")
+        told = time.monotonic()
+        time.sleep(3)
+        assert host.rows() == 7
+        restore.stderr.read()
+    assert restore.returncode == 0
+    assert time.monotonic() - told >= 5
+    assert host.rows() == 100
 
 
 def test_the_example_has_a_host_in_each_environment() -> None:
