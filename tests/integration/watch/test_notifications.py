@@ -100,6 +100,55 @@ def test_failure_is_told_once_and_so_is_recovery(
     assert json.loads(heard.requests[1][2])["title"] == "lifeboat on h1: recovered"
 
 
+# A backup of that many hours ago: the clock of lifeboat's doors is put back.
+AGO = """
+from datetime import timedelta
+from lifeboat.cli import session
+real = session.now
+session.now = lambda: real() - timedelta(hours={hours})
+"""
+
+
+@pytest.mark.parametrize(
+    ("hours", "state", "age"),
+    [(24, "", ""), (26, "warning", "1d 2h"), (49, "critical", "2d 1h")],
+)
+def test_a_backup_that_grows_old_is_told_by_mail_and_slack(
+    host: Host, tell: Any, heard: Heard, services: int, hours: int, state: str, age: str
+) -> None:
+    """As the check finds it that a timer begins every six hours: no run is needed for that."""
+    done = host.lifeboat("run", "shop", before=AGO.format(hours=hours))
+    assert done.returncode == 0, done.stderr
+    with listeners.mail(heard) as port:
+        tell({"slack": SLACK, "mail": mailto(port)}, "freshness", port=services)
+    assert [one[0] for one in heard.requests] == (["hooks.slack.com"] if state else [])
+    messages = [*(one[2] for one in heard.requests), *heard.mails]
+    assert len(messages) == (2 if state else 0)
+    for said in messages:
+        assert f"lifeboat on h1: {state}" in said
+        assert f"newest good is {age} old" in said
+
+
+def test_code_that_the_remote_lacks_is_told(
+    host: Host, tell: Any, heard: Heard, services: int, tmp_path: Path
+) -> None:
+    app, remote = tmp_path / "app", tmp_path / "remote.git"
+    subprocess.run(["git", "init", "-q", "--bare", str(remote)], check=True)
+    subprocess.run(["git", "init", "-q", "-b", "main", str(app)], check=True)
+    me = ("-c", "user.name=a", "-c", "user.email=a@x")
+    made = ("git", "-C", str(app), *me, "commit", "-q", "--allow-empty", "-m", "hotfix")
+    subprocess.run(made, check=True)
+    host.job["repository"] = {"path": str(app), "remote": str(remote)}
+    tell({"hook": HOOK}, "run", "shop", port=services)
+    said = json.loads(heard.requests[0][2])
+    assert said["title"] == "lifeboat on h1: critical"
+    assert "RPO 0 missed" in said["message"]
+    subprocess.run(["git", "-C", str(app), "push", "-q", str(remote), "main"], check=True)
+    age(host)
+    tell(None, "freshness", port=services)
+    assert json.loads(heard.requests[1][2])["title"] == "lifeboat on h1: recovered"
+
+
 def test_a_missed_drill_and_somebody_who_was_refused_are_told(
     host: Host, tell: Any, heard: Heard, services: int
 ) -> None:
