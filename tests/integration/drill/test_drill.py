@@ -128,12 +128,31 @@ def test_an_escrow_key_is_proved(host: DrillHost, tmp_path: Path) -> None:
     assert [one["recipient"] for one in host.told()["opened_by"]] == [public]
 
 
-def test_a_random_one_of_the_newest_good_is_drilled(host: DrillHost) -> None:
-    newest = host.run()
-    host.job["drill"] = {"among": 1}
+@pytest.mark.parametrize("number", [0, 1])
+def test_any_one_of_the_newest_good_is_drilled_and_no_other(host: DrillHost, number: int) -> None:
+    good = [host.run(), host.run()]  # and one before them, which is too old
+    bad = host.run()
+    archive = next(host.disk.glob(f"archives/h1/shop/{bad}/db.database*"))
+    archive.write_bytes(archive.read_bytes()[:-1])
+    assert host.lifeboat("verify", bad).returncode == 1
+    host.job["drill"] = {"among": 2}
     host.configure()
+    note = host.base / "among"
+    dice = f"""
+import secrets
+def choice(of):
+    if hasattr(of[0], "id"):
+        open({str(note)!r}, "w").write(" ".join(one.id for one in of))
+        return of[{number}]
+    return of[0]
+secrets.choice = choice
+"""
 
-    assert host.told("random")["id"] == newest
+    drilled = host.told("random", before=dice)["id"]
+
+    among = note.read_text().split()
+    assert sorted(among) == sorted(good)
+    assert drilled == among[number]
 
 
 @pytest.mark.parametrize("place", ["disk", "second"])
