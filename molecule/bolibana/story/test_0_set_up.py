@@ -17,6 +17,8 @@ def test_the_example_is_copied_and_keys_are_made(guide: Guide) -> None:
     guide.at_controller("Make the keys", 1)
     for name in ("operator.secret.asc", "drill.secret.asc", "signing"):
         assert (guide.place / "keys" / name).read_text().startswith("$ANSIBLE_VAULT"), name
+    vault = guide.place / "group_vars/bolibana/vault.yml"
+    assert vault.read_text().startswith("$ANSIBLE_VAULT")
 
 
 def test_documents_are_uploaded_and_the_application_answers(web1: Host) -> None:
