@@ -74,10 +74,11 @@ def test_what_was_there_comes_back_by_undo(web1: Host, guide: Guide) -> None:
 def test_the_database_alone_leaves_the_media_as_they_are(
     web1: Host, guide: Guide, good: tuple[str, str, str], operator: Path
 ) -> None:
-    there = media(web1)
+    there, since = media(web1), instant(web1)
     restored(guide, ONE_OF_THEM, operator)
     assert rows(web1) == good[1]
     assert media(web1) == there
+    assert units_since(web1, since) == STOPPED + STARTED
     assert answers(4002)
 
 
@@ -85,9 +86,10 @@ def test_the_media_alone_leave_the_database_as_it_is_and_the_recovery_key_opens_
     web1: Host, guide: Guide, good: tuple[str, str, str], paper: Path
 ) -> None:
     upload("newer", "pages of copper")
-    there = rows(web1)
+    there, since = rows(web1), instant(web1)
     restored(guide, ONE_OF_THEM, paper, 1)
     assert rows(web1) == there
     assert media(web1) == good[2]
+    assert units_since(web1, since) == STOPPED + STARTED
     guide.on_host("web1", "Restore everything", 2)  # let go of what was replaced
     assert told("web1", "recover") == []
