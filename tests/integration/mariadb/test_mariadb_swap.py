@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from lifeboat.sources.mariadb.server import Access
 
 from tests.unit.contracts.source_contract import Taken, planned, staged
 
-from .conftest import Server
+from .conftest import MARIADBD, Server, secret
+
+SIMPLE = "a password"
 
 SMALL = """
 CREATE TABLE book (id int PRIMARY KEY, title text);
@@ -193,6 +196,72 @@ def test_sessions_that_hold_a_table_are_ended(shop: Server, work: Workspace, tak
     assert source.swapped(swap)
     source.back(swap)
     source.discard(swap)
+
+
+def test_sessions_of_a_database_of_nearly_that_name_go_on(
+    shop: Server, work: Workspace, taken: Taken
+) -> None:
+    shop.drop("Shop")
+    shop.sql("CREATE DATABASE Shop")
+    source = shop.source()
+    swap = staged(source, taken, work)
+    with ExitStack() as around:
+        users = []
+        for database in ("Shop", "shop"):
+            argv = [*shop.argv("mariadb"), "--unbuffered", "-N", f"--database={database}"]
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+            users.append(around.enter_context(subprocess.Popen(argv, stderr=-3, **pipes)))
+            around.callback(users[-1].kill)
+            users[-1].stdin.write(b"START TRANSACTION; SELECT COUNT(*) FROM shop.book;\n")
+            users[-1].stdin.flush()
+            assert users[-1].stdout.readline() == b"1\n"
+            if database == "Shop":  # holds nothing of what is moved
+                users[-1].stdin.write(b"ROLLBACK; SELECT 2;\n")
+                users[-1].stdin.flush()
+                assert users[-1].stdout.readline() == b"2\n"
+        source.swap(swap)
+        users[0].stdin.write(b"SELECT CONNECTION_ID() > 0;\n")
+        users[0].stdin.flush()
+        assert users[0].stdout.readline() == b"1\n"
+    source.discard(swap)
+    shop.drop("Shop")
+
+
+@pytest.fixture(scope="module")
+def folding(make_server: Callable[..., Server]) -> Server:
+    return make_server(MARIADBD, "--lower-case-table-names=1")
+
+
+def test_where_cases_are_one_a_database_is_found_by_any_and_no_other_is(
+    folding: Server, work: Workspace, tmp_path: Path
+) -> None:
+    """`shöp` is `shop` to the collation of names, and another database to the server."""
+    folding.drop("shop", "shöp")
+    folding.sql("CREATE DATABASE Shop; CREATE DATABASE `shöp`; CREATE TABLE `shöp`.other (a int)")
+    folding.sql(SMALL, "shop")
+    folding.sql(
+        "CREATE OR REPLACE USER app@localhost; GRANT SELECT ON Shop.book TO app@localhost;"
+        f"CREATE OR REPLACE USER dumper@127.0.0.1 IDENTIFIED BY '{SIMPLE}';"
+        "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON Shop.* TO dumper@127.0.0.1;"
+        "GRANT SELECT ON mysql.* TO dumper@127.0.0.1"
+    )
+    source = folding.over_tcp("Shop", password=secret(SIMPLE))
+    taken = Taken(source, work, tmp_path / "store")
+    assert taken.record.totals["tables"] == 2
+    assert "app@localhost" in taken.record.facts["accounts"]
+    before = folding.look("shop")
+    folding.sql("CREATE TABLE more (a int)", "shop")
+    changed = folding.look("shop")
+    admin = folding.source("Shop")
+    swap = staged(admin, taken, work)
+    assert swap.existed
+    admin.swap(swap)
+    assert folding.look("shop") == before
+    admin.back(swap)
+    assert folding.look("shop") == changed
+    admin.discard(swap)
+    assert folding.leftovers() == []
+    assert folding.sql("SHOW TABLES", "shöp") == "other"
 
 
 def test_foreign_keys_hold_after_a_swap_and_back(

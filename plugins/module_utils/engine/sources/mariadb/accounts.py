@@ -68,6 +68,7 @@ def complain(_head: bytes, tail: bytes, size: int) -> str:
 
 def concerned(access: Access, database: str) -> list[str]:
     """The accounts that have rights in this database by name: ["shop@localhost"]; [] = not ours to know."""
+    database = access.about.folded(database)
     text = literal(database)
     try:
         rows = access.ask(
@@ -181,7 +182,7 @@ def of_routines(access: Access, database: str) -> list[str]:
     try:
         rows = access.ask(
             "SELECT User, Host, Routine_name, Routine_type, Proc_priv FROM mysql.procs_priv"
-            f" WHERE {same('Db', database)}"
+            f" WHERE {same('Db', access.about.folded(database))}"
         )
     except QueryError as exc:
         if exc.code in _DENIED:
@@ -210,6 +211,7 @@ def prepare(
     `dry_run`. A password is shown as ***.
     """
     about = access.about
+    database = about.folded(database)
     user, _at, host = account.rpartition("@")
     name = f"{literal_name(user)}@{literal_name(host)}"
     there = [user, host] in access.ask("SELECT User, Host FROM mysql.user")

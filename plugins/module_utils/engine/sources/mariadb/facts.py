@@ -32,9 +32,13 @@ _HAS_LIBRARIES = (9, 2)  # since when MySQL has them
 
 
 def same(column: str, name: str) -> str:
-    """The condition that a column of names holds `name`, cases told apart where the server does."""
+    """The condition that a column of names holds `name`, cases told apart where the server does.
+
+    To a column's collation `shöp` is `shop`, to no server.
+    """
     text = literal(name)
-    return f"({column} = {text} AND (@@lower_case_table_names <> 0 OR BINARY {column} = {text}))"
+    folded = f"BINARY LOWER({column}) = LOWER({text})"
+    return f"({column} = {text} AND IF(@@lower_case_table_names, {folded}, BINARY {column} = {text}))"
 
 
 def exists(access: Access, database: str) -> bool:
@@ -285,6 +289,7 @@ def refuse_programs(access: Access, source: str, name: str) -> None:
 def refuse_unreadable(access: Access, source: str, name: str) -> None:
     """Raise unless the user sees all of the database: a dump silently lacks what its user may not see."""
     about, given = access.about, rights(access)
+    name = about.folded(name)
     lacking = [one for one in READING if one not in covering(given, name)]
     # of routines only those that the user may execute are listed to others
     if lacking:

@@ -7,7 +7,8 @@ import time
 from collections.abc import Sequence
 
 from ...errors import SourceError
-from .server import Access, QueryError, literal
+from .facts import same
+from .server import Access, QueryError
 
 _ATTEMPTS = 10
 _LOCK_WAIT_S = 3
@@ -35,10 +36,10 @@ def patiently(access: Access, statements: Sequence[str], databases: Sequence[str
 
 
 def _end_sessions(access: Access, databases: Sequence[str]) -> None:
-    names = ", ".join(literal(name) for name in databases)
+    theirs = " OR ".join(same("DB", name) for name in databases)
     for row in access.ask(
         "SELECT ID FROM information_schema.PROCESSLIST"
-        f" WHERE DB IN ({names}) AND ID <> CONNECTION_ID()"
+        f" WHERE ({theirs}) AND ID <> CONNECTION_ID()"
     ):
         try:
             access.ask(f"KILL {int(row[0])}")

@@ -87,6 +87,11 @@ class About:
     version: str  # "10.11.19-MariaDB-0+deb12u1"
     user: str  # CURRENT_USER(): the account that the server took us for
     read_only: bool
+    folds: bool = False  # the case of names: lower_case_table_names
+
+    def folded(self, database: str) -> str:
+        """Its name as rights in it are written down."""
+        return database.lower() if self.folds else database
 
     @property
     def flavour(self) -> str:
@@ -237,11 +242,11 @@ class Server:
             access = self._connected(access, user)
             row, cipher = access.ask(
                 [
-                    "SELECT VERSION(), CURRENT_USER(), @@global.read_only",
+                    "SELECT VERSION(), CURRENT_USER(), @@global.read_only, @@lower_case_table_names",
                     "SHOW SESSION STATUS LIKE 'Ssl_cipher'",
                 ]
             )
-            about = About(row[0], row[1], row[2] not in ("0", "OFF"))
+            about = About(row[0], row[1], row[2] not in ("0", "OFF"), row[3] != "0")
             if self.tls in ("required", "verify") and not cipher[1]:
                 # MariaDB's client goes on without it where the server offers none
                 raise SourceError(
