@@ -176,3 +176,49 @@ def test_a_failed_restore_leaves_no_accounts(shop: Server, work: Workspace, tmp_
     with pytest.raises(SourceError):
         staged(source, taken, work)
     assert shop.sql("SELECT COUNT(*) FROM mysql.user WHERE User = 'app'") == "0"
+
+
+def test_a_view_whose_definer_is_gone_comes_back(
+    shop: Server, work: Workspace, tmp_path: Path
+) -> None:
+    """Of such a one, and of no other, the server writes its own database before the columns."""
+    shop.sql(
+        "CREATE TABLE `x.``y` (`c.d` int); CREATE OR REPLACE USER gone@localhost; GRANT ALL ON *.* TO gone@localhost;"
+        "CREATE DEFINER = gone@localhost VIEW v AS SELECT t.a, '`shop`.`t`.`a`' AS b, q.`c.d` FROM t JOIN `x.``y` q"
+        " WHERE t.a IN (SELECT `c.d` FROM `x.``y`); DROP USER gone@localhost",
+        "shop",
+    )
+    shown = "SHOW CREATE VIEW shop.v"
+    before = shop.sql(shown)
+    source = shop.source()
+    taken = Taken(source, work, tmp_path / "store")
+    assert b"`shop`.`t`.`a`" in taken.plains["database"].path.read_bytes()
+    for lost in (False, True):
+        if lost:
+            shop.drop("shop")
+        swap = staged(source, taken, work)
+        assert differences(source, taken, swap, work) == []
+        source.swap(swap)
+        assert shop.sql(shown) == before
+        if not lost:
+            source.back(swap)
+            assert shop.sql(shown) == before
+        source.discard(swap)
+
+
+def test_rows_that_are_older_than_their_check_come_back(
+    shop: Server, work: Workspace, tmp_path: Path
+) -> None:
+    if shop.mysql:
+        pytest.skip("MySQL looks at the rows whenever a CHECK is enforced")
+    shop.sql(
+        "SET check_constraint_checks = 0; ALTER TABLE t ADD CONSTRAINT positive CHECK (a > 0)",
+        "shop",
+    )
+    source = shop.source()
+    swap = staged(source, Taken(source, work, tmp_path / "store"), work)
+    source.swap(swap)
+    assert shop.sql("SELECT a FROM shop.t") == "0"
+    refused = [*shop.argv("mariadb"), "-e", "INSERT INTO shop.t VALUES (-1)"]
+    assert b"positive" in subprocess.run(refused, capture_output=True).stderr
+    source.discard(swap)

@@ -144,6 +144,15 @@ def test_triggers_lose_the_name_of_their_database(
     assert b"(1);\n-- DELIMITER ;\nEND */;;\nDELIMITER ;\n" in out
 
 
+@pytest.mark.parametrize("size", [1, 7, 30, 1 << 20])
+def test_columns_of_views_lose_the_name_of_their_database(size: int) -> None:
+    head = b"-- Host: localhost    Database: sh`op\n"
+    rows = b"INSERT INTO `t` VALUES\n('x'),\n('/*!50001 VIEW `v` `sh``op`.`t`.`a`');\n"
+    view = b"/*!50001 VIEW `v` AS select %s`t`.`a` AS `a`,'\\'`sh``op`.`t`.`a`',`b`.`t`.`a` from `t` */;\n"
+    out = moved(head + rows + view % b"`sh``op`." + MARIADB_ROWS, size)
+    assert out == head + rows + view % b"" + MARIADB_ROWS
+
+
 def test_routines_use_the_libraries_that_come_with_them() -> None:
     made = b"\nDELIMITER ;;\nCREATE LIBRARY `a b`\n    LANGUAGE JAVASCRIPT\nAS $$ x $$ ;;\nDELIMITER ;\n"
     uses = b"\nDELIMITER ;;\nCREATE FUNCTION `f`() RETURNS int\n    USING (%s)\nAS $$ y $$ ;;\nDELIMITER ;\n"

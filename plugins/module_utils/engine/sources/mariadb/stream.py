@@ -49,6 +49,10 @@ _LIBRARY = re.compile(rb"CREATE LIBRARY %s" % _NAME)
 _USES = re.compile(rb"^    USING \(`.*`\)$", re.MULTILINE)
 _USED = re.compile(_NAME + rb"\." + _NAME)
 _PROGRAM = b"\nDELIMITER ;;\n"
+_HELD = (b"/*!50001 VIEW `", b"-- Host: ")
+_OF_DATABASE = re.compile(rb"^-- Host: .*    Database: (.*)$|^/\*!50001 VIEW `.*$", re.MULTILINE)
+_QUOTED = rb"`(?:[^`]|``)+`"
+_IN_VIEW = re.compile(rb"'(?:[^'\\]|\\.|'')*'|(%s\.)?(%s\.%s)" % (_QUOTED, _QUOTED, _QUOTED))
 _PROGRAM_ENDS = b";;\nDELIMITER ;\n"
 
 
@@ -260,8 +264,8 @@ class Moved:
     """A dump's SQL on its way into a database of another name: triggers lose the name of theirs.
 
     The server keeps a trigger's text as it was typed. With its database in it, it would be made in
-    the live one. So do routines lose it that use a library of the same dump. Give it blocks, each gives
-    what may go on; `close()` gives the rest. `asleep` disables events, which the server would run where
+    the live one. So do routines lose it that use a library of the same dump, and the columns of a view
+    whose definer is gone: there alone the server writes it. Give it blocks, each gives what may go on; `close()` gives the rest. `asleep` disables events, which the server would run where
     they are not yet to run.
     """
 
@@ -273,6 +277,8 @@ class Moved:
         self._begun = False
         self._misread = Misread()
         self._libraries: set[bytes] = set()
+        self._database = b""  # quoted, with a . after it
+        self._line, self._amid = b"", False  # of what is no program: held back; not its beginning
 
     def __call__(self, block: bytes) -> bytes:
         if self._misread(block):
@@ -286,16 +292,39 @@ class Moved:
                 break
             piece = bytes(self._held[: at + len(mark)])
             del self._held[: len(piece)]
-            out += self._program(piece) if self._inside else piece
+            out += self._program(piece) if self._inside else self._outside(piece)
             self._inside = not self._inside
             if not self._inside:  # its line end may begin the next mark
                 del out[-1:]
                 self._held[:0] = b"\n"
         if not self._inside:
             cut = max(0, len(self._held) - len(_PROGRAM) + 1)
-            out += self._held[:cut]
+            out += self._outside(bytes(self._held[:cut]))
             del self._held[:cut]
         return self._after_first(bytes(out))
+
+    def _outside(self, text: bytes) -> bytes:
+        """What may go on of what is no program. Of its lines those alone are held back that are looked
+        at: a row may be as long as memory.
+        """
+        text = self._line + text
+        end = text.rfind(b"\n") + 1
+        whole, self._line = text[:end], text[end:]
+        first = whole.find(b"\n") + 1 if self._amid else 0
+        whole = whole[:first] + _OF_DATABASE.sub(self._view, whole[first:])
+        self._amid = self._amid and not end
+        if not self._amid and any(self._line[: len(one)] == one[: len(self._line)] for one in _HELD):
+            return whole
+        self._amid, line, self._line = True, self._line, b""
+        return whole + line
+
+    def _view(self, line: re.Match[bytes]) -> bytes:
+        if line[1] is not None:
+            self._database = b"`%s`." % line[1].replace(b"`", b"``")
+            return line[0]
+        if self._database not in line[0]:
+            return line[0]
+        return _IN_VIEW.sub(lambda one: one[2] if one[1] == self._database else one[0], line[0])
 
     def _program(self, piece: bytes) -> bytes:
         if self._asleep:
@@ -312,7 +341,8 @@ class Moved:
         return b"`%s`" % used[2] if used[2] in self._libraries else used[0]
 
     def close(self) -> bytes:
-        return self._after_first(bytes(self._held))
+        rest = bytes(self._held)
+        return self._after_first(rest if self._inside else self._outside(rest) + self._line)
 
     def _after_first(self, out: bytes) -> bytes:
         """Without the line end that was put before the first line."""
