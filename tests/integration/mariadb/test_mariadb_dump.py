@@ -405,6 +405,32 @@ def test_engines_that_cannot_be_counted_are_told_and_restored(
     source.discard(swap)
 
 
+def test_values_that_a_dump_changes_are_told_and_no_others(
+    bank: Server, work: Workspace, tmp_path: Path
+) -> None:
+    """И in UTF-8, written into cp1251, has a byte that is no character there, and comes back as ?."""
+    bank.sql(
+        "CREATE TABLE word (cyr text CHARACTER SET cp1251, odd text CHARACTER SET cp1251, old text CHARACTER SET latin1,"
+        " f float, g float, h float(7,3));"
+        "INSERT INTO word VALUES ('И', _cp1251 0xD098, _latin1 0x818D, 1.5, 16777215, 1.1)",
+        "bank",
+    )
+    shown = "SELECT HEX(cyr), HEX(odd), HEX(old), f + 0e0, g + 0e0, h + 0e0 FROM "
+    source = bank.source("bank")
+    taken = Taken(source, work, tmp_path / "store")
+    told = [one for one in taken.warnings if "come back as others" in one]
+    assert len(told) == 1
+    assert "word.odd (cp1251)" in told[0]
+    assert "word.g (float)" in told[0]
+    assert told[0].count("word.") == 2
+    swap = staged(source, taken, work, "bank_copy")
+    source.swap(swap)
+    was, now = (bank.sql(f"{shown}{one}.word").split("\t") for one in ("bank", "bank_copy"))
+    assert [n for n in range(6) if was[n] != now[n]] == [1, 4]
+    source.discard(swap)
+    bank.drop("bank_copy")
+
+
 def test_a_collation_that_the_server_does_not_know_is_a_refusal(
     bank: Server, work: Workspace, tmp_path: Path
 ) -> None:

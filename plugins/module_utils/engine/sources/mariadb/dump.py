@@ -14,7 +14,7 @@ from ...errors import SourceError
 from ...files import write
 from ...inventory import InventoryWriter
 from ...model import Command, Inventory, Stream, Workspace
-from . import accounts, facts, keys
+from . import accounts, altered, facts, keys
 from .server import SQL_ALONE, Access
 from .stream import MISREAD, Found, Scanner
 
@@ -102,6 +102,12 @@ class MariaDBDump:
         for refuse in (facts.refuse_names, keys.refuse):  # made meanwhile
             refuse(self._access, self._source, self._database)
         told = tuple(self._warnings) + tuple(line for line in said.splitlines() if line.strip())
+        changed = altered.columns(self._access, self._database)
+        if changed:
+            told += (
+                "values come back as others, for the dump program cannot write them (bytes that are no"
+                " character, numbers of more than 6 digits): " + facts.first(changed),
+            )
         if found.odd_triggers:
             told += (f"only by hand can be restored: the triggers {', '.join(found.odd_triggers)}",)
         if found.passing:

@@ -197,14 +197,14 @@ def refuse_names(access: Access, source: str, name: str) -> None:
     endless = endless_events(access, name)
     if endless:
         raise SourceError(
-            f"source {source}: the dump program never ends with ;; in an event: {_first(endless)}",
+            f"source {source}: the dump program never ends with ;; in an event: {first(endless)}",
             hint="write the event without it",
         )
     told = broken_names(access, name)
     if told:
         raise SourceError(
             f"source {source}: names in database {name!r} have a line end in them, and could not be"
-            f" restored: {_first(told)}",
+            f" restored: {first(told)}",
             hint="rename it",
         )
 
@@ -234,11 +234,11 @@ def warnings(access: Access, name: str) -> list[str]:
     told = []
     loose = [row[1] for row in rows if row[0] == "engine"]
     if loose:
-        told.append("not in the snapshot, for their engine has no transactions: " + _first(loose))
+        told.append("not in the snapshot, for their engine has no transactions: " + first(loose))
     versioned = [row[1] for row in rows if row[0] == "history"]
     if versioned:
         told.append(
-            "only the present rows are in the backup, not the history, of: " + _first(versioned)
+            "only the present rows are in the backup, not the history, of: " + first(versioned)
         )
     return told
 
@@ -275,7 +275,7 @@ def refuse_programs(access: Access, source: str, name: str) -> None:
             raise MissingDependency(
                 f"source {source}: the server is {about.version} of {about.flavour}, and the client"
                 f" programs here are those of {programs_.flavour}, whose dump of this could not be"
-                f" restored: {_first(unknown)}",
+                f" restored: {first(unknown)}",
                 hint=f"install {about.flavour}'s own {package}, and set `programs_path` to where it is",
             )
     if programs_.flavour == about.flavour and programs_.number[:2] < about.number[:2]:
@@ -365,6 +365,7 @@ def _unquoted(name: str) -> str:
     return name[1:-1].replace("``", "`") if name.startswith("`") else name
 
 
-def _first(names: list[str], most: int = 5) -> str:
+def first(names: list[str], most: int = 5) -> str:
+    """Some of them, for a sentence."""
     shown = ", ".join(names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
