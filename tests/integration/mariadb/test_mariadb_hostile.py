@@ -211,3 +211,26 @@ def test_an_event_that_the_dump_program_never_ends_with_is_refused(
     with pytest.raises(SourceError, match="never ends with ;; in an event: e"):
         shop.source().check()
     assert "event e" in shop.source().target(taken.record, None).refusals[0]
+
+
+def test_an_error_about_rows_shows_none_of_them_and_takes_none_for_an_error(
+    shop: Server, work: Workspace, tmp_path: Path
+) -> None:
+    shop.sql("INSERT INTO shop.t VALUES ('ERROR 1049 (42000): Unknown database shop_lb SECRET')")
+    taken = Taken(shop.source(), work, tmp_path / "store")
+    rewrite(taken, "database", b"INSERT INTO `t` VALUES\n(", b"INSERT INTO `t` VALUES\n(1,")
+    with pytest.raises(SourceError) as told:
+        staged(shop.source(), taken, work)
+    assert "(1136)" in str(told.value)
+    assert "SECRET" not in f"{told.value} {told.value.detail} {told.value.__cause__}"
+
+
+def test_a_row_that_the_server_does_not_take_is_told_with_what_to_do(
+    shop: Server, work: Workspace, tmp_path: Path
+) -> None:
+    shop.sql("CREATE TABLE shop.b (b longblob); INSERT INTO shop.b VALUES (REPEAT(0xFF00, 5000000))")
+    taken = Taken(shop.source(), work, tmp_path / "store")
+    with pytest.raises(SourceError) as told:
+        staged(shop.source(), taken, work)
+    assert "max_allowed_packet" in told.value.hint
+    assert "FF00FF00" not in told.value.detail

@@ -222,3 +222,38 @@ def test_rows_that_are_older_than_their_check_come_back(
     refused = [*shop.argv("mariadb"), "-e", "INSERT INTO shop.t VALUES (-1)"]
     assert b"positive" in subprocess.run(refused, capture_output=True).stderr
     source.discard(swap)
+
+
+def test_what_everybody_may_and_accounts_with_a_blank_come_back(
+    shop: Server, work: Workspace, tmp_path: Path, caplog
+) -> None:
+    if shop.mysql:
+        pytest.skip("only MariaDB gives rights to PUBLIC")
+    shop.sql(
+        "GRANT SELECT ON shop.* TO PUBLIC; GRANT INSERT ON shop.t TO PUBLIC;"
+        "CREATE OR REPLACE USER `a b`@localhost IDENTIFIED BY 'x' REQUIRE SSL; GRANT ALL ON shop.* TO `a b`@localhost"
+    )
+    shown = "SHOW GRANTS FOR PUBLIC; SHOW GRANTS FOR `a b`@localhost; SHOW CREATE USER `a b`@localhost"
+    before = shop.sql(shown)
+    gone = (
+        "REVOKE ALL PRIVILEGES, GRANT OPTION FROM PUBLIC; DROP USER IF EXISTS `a b`@localhost;"
+        "DELETE FROM mysql.global_priv WHERE User = 'PUBLIC'; FLUSH PRIVILEGES"
+    )
+    try:
+        source = shop.source()
+        taken = Taken(source, work, tmp_path / "store")
+        grants = taken.plains["grants"].path.read_text()
+        assert [one for one in grants.split("\n") if "IDENTIFIED" in one and "`a b`" in one] == [
+            one for one in grants.split("\n") if one.startswith("CREATE USER") and "`a b`" in one
+        ]
+        shop.sql(gone)
+        swap = staged(source, taken, work)
+        source.swap(swap)
+        assert shop.sql(shown) == before
+        assert "not made" not in caplog.text
+        source.back(swap)
+        source.discard(swap)
+        assert "PUBLIC" not in shop.sql("SHOW GRANTS FOR PUBLIC")
+        assert shop.sql("SELECT COUNT(*) FROM mysql.user WHERE User = 'a b'") == "0"
+    finally:
+        shop.sql(gone)

@@ -19,6 +19,7 @@ from .server import About, Access, QueryError, identifier, literal
 
 log = logging.getLogger(__name__)
 _SYSTEM = ("mariadb.sys", "mysql.sys", "mysql.session", "mysql.infoschema")
+_PUBLIC = "PUBLIC"  # a role that is always there, though not in the list before it was given anything
 _BEGINS = "-- account "
 _ENDS = b"\n-- accounts completed\n"
 _MOST = 64 << 20  # bytes of accounts that are read into memory
@@ -32,6 +33,8 @@ _ON_ONE = re.compile(
     r"GRANT .+ ON (?:(?:TABLE|PROCEDURE|FUNCTION|LIBRARY|PACKAGE(?: BODY)?) )?"
     r"`(?:[^`]|``)+`\.`(?:[^`]|``)+` TO "
 )
+_NAME = r"(?:`(?:[^`]|``)*`|'(?:[^'\\]|\\.|'')*')"
+_PROVEN = re.compile(rf"( ON \*\.\* TO {_NAME}@{_NAME}) IDENTIFIED .*?( WITH GRANT OPTION)?$")
 _DENIED = (1044, 1142, 1143, 1227)
 
 
@@ -171,8 +174,11 @@ def drop(access: Access, made: Collection[str]) -> None:
         kind, name = ("USER", f"{literal_name(user)}@{literal_name(host)}")
         if not host:
             kind, name = ("ROLE", literal_name(user))
+        statement = f"DROP {kind} IF EXISTS {name}"
+        if account == f"{_PUBLIC}@":
+            statement = f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {_PUBLIC}"
         try:
-            access.ask(f"DROP {kind} IF EXISTS {name}")
+            access.ask(statement)
         except SourceError as exc:
             log.warning("account=%s made for this restore, and not removed: %s", account, exc)
 
@@ -266,9 +272,8 @@ def _one(access: Access, is_role: bool, user: str, host: str) -> list[str]:
     rows = [row[0] for row in access.ask(asked)]
     made = f"CREATE ROLE {name}" if is_role else rows.pop(0)
     statements = [re.sub(r"^CREATE (USER|ROLE) ", r"CREATE \1 IF NOT EXISTS ", made)]
+    if is_role and user == _PUBLIC:
+        statements = []
     # only what makes an account says how it proves itself: a grant would change that of one there
-    statements += [
-        re.sub(r"( ON \*\.\* TO \S+) IDENTIFIED .*?( WITH GRANT OPTION)?$", r"\1\2", row)
-        for row in rows
-    ]
+    statements += [_PROVEN.sub(r"\1\2", row) for row in rows]
     return statements

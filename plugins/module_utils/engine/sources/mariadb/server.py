@@ -50,6 +50,8 @@ _HINTS = {
     2002: "see that the server runs and that `host`, `port` and `socket` are its own",
     2003: "see that the server runs and that `host`, `port` and `socket` are its own",
     2005: "see that the server runs and that `host`, `port` and `socket` are its own",
+    2006: "see the server's log; most often a row is larger than its max_allowed_packet, of which each byte of"
+    " a BLOB takes two: raise that, for this restore at least",
     2013: "see the server's log: it may have ended",
     1418: "set log_bin_trust_function_creators=1 on the server",
     1419: "set log_bin_trust_function_creators=1 on the server, or `restore_user` to one with SUPER",
@@ -169,10 +171,11 @@ class Access:
 
     def explain(self, exc: ProcessError, database: str = "") -> SourceError:
         """What a client said, in words that name the source and what to do."""
-        found = next(filter(None, (one.search(exc.detail) for one in _ERRORS)), None)
+        detail = _without_rows(exc.detail)
+        found = next(filter(None, (one.search(detail) for one in _ERRORS)), None)
         told = f"source {self.source}: {self.where}"
         if found is None:
-            return SourceError(f"{told}: {exc}", detail=exc.detail, hint=exc.hint)
+            return SourceError(f"{told}: {exc}", detail=detail, hint=exc.hint)
         code, reason = int(found.group("code")), found.group("reason").strip()
         if code == 1049 and database and database in reason:
             return SourceAbsent(
@@ -180,8 +183,8 @@ class Access:
                 hint="see `SHOW DATABASES`, and the option `database`",
             )
         if code in (2002, 2003) and _NOBODY.search(reason):
-            return SourceAbsent(f"{told}: {reason} ({code})", detail=exc.detail, hint=_HINTS[code])
-        return QueryError(f"{told}: {reason} ({code})", code, exc.detail, _HINTS.get(code, ""))
+            return SourceAbsent(f"{told}: {reason} ({code})", detail=detail, hint=_HINTS[code])
+        return QueryError(f"{told}: {reason} ({code})", code, detail, _HINTS.get(code, ""))
 
 
 @dataclass(frozen=True)
@@ -291,6 +294,14 @@ def _written(password: Secret, folder: Path | None) -> Iterator[str]:
     with fleeting(folder) as private:
         write(private / "client.cnf", option_file(str(password.reveal())).encode("utf-8"))
         yield str(private / "client.cnf")
+
+
+def _without_rows(said: str) -> str:
+    """What a client said, without the statement that failed where that is rows: a log is no place for them."""
+    statement, error, told = said.rpartition("\nERROR ")
+    if not error or re.match(r"-+\n(?!INSERT |REPLACE )", statement):
+        return said
+    return f"(a statement with rows)\nERROR {told}"
 
 
 def _plain(field: str) -> str:

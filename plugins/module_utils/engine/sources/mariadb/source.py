@@ -351,7 +351,7 @@ class MariaDB:
                     "a view or a default of the backup names it with its database: make it there"
                     " first, empty if need be, then restore again"
                 )
-            raise SourceError(f"{problem}", detail=exc.detail, hint=hint) from exc
+            raise SourceError(f"{problem}", detail=problem.detail, hint=hint) from None
 
     def _refuse_name(self, name: str) -> None:
         if not name or "\0" in name or len(name) > _NAME_CHARACTERS:
