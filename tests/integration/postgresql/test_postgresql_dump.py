@@ -442,6 +442,29 @@ def test_a_standby_is_dumped_like_its_primary(
     assert "standby" in standby.source("bank").check()["note"]
 
 
+def test_a_standby_that_follows_nobody_is_told(
+    make_server: Callable[[], Server],
+    make_standby: Callable[[Server], Server],
+    work: Workspace,
+    tmp_path: Path,
+) -> None:
+    """All that it has may be of last month, and a backup of it bears today's date."""
+    primary = make_server()
+    standby = make_standby(primary)
+    source = standby.source("postgres")
+    assert back_up(source, work, tmp_path / "following").warnings == ()
+    standby.sql("SELECT pg_wal_replay_pause()")
+    assert "paused" in back_up(source, work, tmp_path / "paused").warnings[0]
+    standby.sql("SELECT pg_wal_replay_resume()")
+    primary.kill()
+    for _wait in range(100):
+        if standby.sql("SELECT count(*) FROM pg_stat_wal_receiver") == "0":
+            break
+        time.sleep(0.1)
+    told = back_up(source, work, tmp_path / "alone").warnings
+    assert "receives nothing from its primary: its last change is of " in told[0]
+
+
 def test_nothing_is_restored_into_a_standby(
     server: Server,
     bank: str,

@@ -242,6 +242,56 @@ def test_user_mappings_come_back_and_hidden_ones_are_told(
     assert not any("user mappings" in one for one in whole.warnings)
 
 
+def test_bytes_of_no_encoding_come_back(server: Server, work: Workspace, tmp_path: Path) -> None:
+    """What an old cluster made in the C locale holds: SQL_ASCII, with whatever applications wrote."""
+    like = "ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+    server.sql(f"CREATE DATABASE raw {like}")
+    try:
+        server.sql(
+            "CREATE TABLE word (a text); SET client_encoding = 'SQL_ASCII';"
+            r"INSERT INTO word VALUES (E'caf\351'), ('größe')",
+            "raw",
+        )
+        shown = "SELECT string_agg(encode(convert_to(a, 'SQL_ASCII'), 'hex'), ' ') FROM word"
+        before = server.sql(shown, "raw")
+        assert "636166e9" in before
+        source = server.source("raw")
+        backup = back_up(source, work, tmp_path / "archives")
+        swap = source.plan(backup.record, source.target(backup.record, None), "t0")
+        source.stage(swap, backup.record, backup.plains, work)
+        source.swap(swap)
+        assert server.sql(shown, "raw") == before
+        source.discard(swap)
+    finally:
+        server.sql("DROP DATABASE raw WITH (FORCE)")
+
+
+def test_an_event_trigger_that_forbids_everything_does_not_forbid_a_restore(
+    server: Server, work: Workspace, tmp_path: Path
+) -> None:
+    server.sql("CREATE DATABASE closed")
+    try:
+        server.sql(
+            "CREATE TABLE t (a int); INSERT INTO t VALUES (1); CREATE MATERIALIZED VIEW m AS SELECT * FROM t;"
+            "CREATE TABLE child (a int); CREATE FUNCTION no() RETURNS event_trigger LANGUAGE plpgsql"
+            " AS $$ BEGIN RAISE EXCEPTION 'not here'; END $$;"
+            "CREATE EVENT TRIGGER a ON ddl_command_start EXECUTE FUNCTION no();"
+            "CREATE EVENT TRIGGER b ON sql_drop EXECUTE FUNCTION no()",
+            "closed",
+        )
+        source = server.source("closed")
+        backup = back_up(source, work, tmp_path / "archives")
+        swap = source.plan(backup.record, source.target(backup.record, None), "t0")
+        source.stage(swap, backup.record, backup.plains, work)
+        source.swap(swap)
+        source.discard(swap)
+        shown = "SELECT a, (SELECT string_agg(evtname::text || evtenabled::text, '') FROM pg_event_trigger) FROM m"
+        assert server.sql(shown, "closed") == "1|aObO"
+        assert server.sql("SHOW session_replication_role", "closed") == "origin"
+    finally:
+        server.sql("DROP DATABASE closed WITH (FORCE)")
+
+
 def test_swap_back_and_discard_are_idempotent_and_read_the_world(
     server: Server, backup: Backup, work: Workspace
 ) -> None:

@@ -72,6 +72,7 @@ class PostgreSQLDump:
             "SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT')"
         ) == ["t"]
         self._hidden = facts.hidden_mappings(session)
+        self._behind = facts.cut_off(session) if me["standby"] else ""
         found = facts.database(session)
         # Only encrypted: applications keep keys in settings, and anybody may read a manifest.
         self.private: dict[str, Any] = {
@@ -141,6 +142,8 @@ class PostgreSQLDump:
             "--format=" + format_,
             "--compress=0",
             "--no-password",
+            # its own: bytes of an SQL_ASCII one are of none, and some of Asia have more than Unicode
+            "--encoding=" + self.facts["encoding"],
             "--snapshot=" + self._snapshot,
             f"--lock-wait-timeout={self._lock_timeout_ms}",
         )
@@ -165,6 +168,8 @@ class PostgreSQLDump:
 
     def _finish_database(self, status: int, said: str) -> tuple[str, ...]:
         told = _warnings(status, said)
+        if self._behind:
+            told += (self._behind,)
         if self._hidden:
             told += (
                 f"the role may not read the options of {self._hidden} user mappings: user names and"

@@ -108,6 +108,15 @@ WHERE NOT pg_catalog.pg_has_role(l.lomowner, 'USAGE')
                     AND (a.grantee = 0 OR pg_catalog.pg_has_role(a.grantee, 'USAGE')))"""
 
 
+_EVENT_TRIGGERS = f"""
+SELECT 1 AS one FROM pg_catalog.pg_event_trigger t WHERE evtenabled <> 'D'
+  AND NOT EXISTS ({_OF_EXTENSIONS.format("'pg_catalog.pg_event_trigger'::regclass", "t.oid")}) LIMIT 1"""
+
+_FOLLOWING = """
+SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_wal_receiver) AS receives,
+       pg_catalog.pg_is_wal_replay_paused() AS paused,
+       to_char(pg_catalog.pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS last"""
+
 # The view shows none to those who may not see them; that there are none is as good as hidden to us.
 _HIDDEN_MAPPINGS = """
 SELECT count(*) AS amount FROM pg_catalog.pg_user_mappings m
@@ -145,6 +154,7 @@ def database(session: Session) -> dict[str, Any]:
         ),
         "logical_slots": slots(session, raw["datname"]),
         "subscriptions": subscriptions(session, raw["datname"]),
+        "event_triggers": bool(session.rows(_EVENT_TRIGGERS)),
     }
 
 
@@ -168,6 +178,15 @@ def subscriptions(session: Session, of: str) -> list[str]:
         "SELECT subname AS name FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d"
         f" ON d.oid = s.subdbid WHERE d.datname = {literal(of)} ORDER BY 1",
     )
+
+
+def cut_off(session: Session) -> str:
+    """What is to be said of a standby that does not follow its primary: all it has may be old; "" = it does."""
+    found = session.row(_FOLLOWING)
+    if found["receives"] and not found["paused"]:
+        return ""
+    why = "replays nothing (paused)" if found["paused"] else "receives nothing from its primary"
+    return f"the standby {why}: its last change is of {found['last'] or 'an unknown time'} UTC"
 
 
 def hidden_mappings(session: Session) -> int:

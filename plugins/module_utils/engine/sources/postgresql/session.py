@@ -52,7 +52,7 @@ _NOBODY = (
 _SETTINGS = """SELECT set_config(name, wanted.value, false)
 FROM (VALUES ('statement_timeout', '0'), ('lock_timeout', '0'), ('transaction_timeout', '0'),
              ('idle_in_transaction_session_timeout', '0'), ('row_security', 'off'),
-             ('search_path', '')) AS wanted (name, value)
+             ('search_path', ''), ('default_transaction_read_only', 'off')) AS wanted (name, value)
 JOIN pg_catalog.pg_settings USING (name)"""
 
 

@@ -28,7 +28,8 @@ def stage(
     globals_ = plains["globals"].read(restore.statements) if "globals" in plains else []
     with server.access(admin=True, folder=work.secret) as access:
         with access.session(server.beside(of.target)) as admin:
-            number = facts.server(admin)["number"]
+            me = facts.server(admin)
+            number = me["number"]
             naming.drop(admin, of.side)
             restore.create_roles(admin, of.source, wanted["roles"], globals_)
             restore.create_database(admin, of.side, wanted, number)
@@ -46,6 +47,7 @@ def stage(
             parallel,
             keep_places=not lost,
             only=of.note.get("only", ()),
+            quiet=restore.quieting(me, wanted),
         )
         with access.session(of.side) as session:
             session.ask("ANALYZE")
