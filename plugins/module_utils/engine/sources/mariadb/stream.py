@@ -265,8 +265,9 @@ class Moved:
 
     The server keeps a trigger's text as it was typed. With its database in it, it would be made in
     the live one. So do routines lose it that use a library of the same dump, and the columns of a view
-    whose definer is gone: there alone the server writes it. Give it blocks, each gives what may go on; `close()` gives the rest. `asleep` disables events, which the server would run where
-    they are not yet to run.
+    whose definer is gone: there alone the server writes it. Give it blocks, each gives what may go on;
+    `close()` gives the rest. `asleep` disables events, which the server would run where they are not yet
+    to run.
     """
 
     def __init__(self, asleep: bool = False) -> None:
@@ -311,7 +312,8 @@ class Moved:
         end = text.rfind(b"\n") + 1
         whole, self._line = text[:end], text[end:]
         first = whole.find(b"\n") + 1 if self._amid else 0
-        whole = whole[:first] + _OF_DATABASE.sub(self._view, whole[first:])
+        if any(one in whole for one in _HELD):  # thirty times as fast as to look for their lines
+            whole = whole[:first] + _OF_DATABASE.sub(self._view, whole[first:])
         self._amid = self._amid and not end
         if not self._amid and any(self._line[: len(one)] == one[: len(self._line)] for one in _HELD):
             return whole
