@@ -66,12 +66,19 @@ def test_without_ids_no_data_is_touched_and_they_are_told(ids: str, spare: Host)
 
 
 def test_one_run_brings_everything_back(
-    guide: Guide, lost: list[str], ids: str, state: State, capsys: pytest.CaptureFixture[str]
+    guide: Guide,
+    spare: Host,
+    lost: list[str],
+    ids: str,
+    state: State,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     begun = time.monotonic()
     shown = guide.at_controller(TITLE, 1, {PHRASE: f"{PHRASE} -e '{ids}'"})
     took = time.monotonic() - begun
     assert sorted(set(lost) ^ set(state("spare"))) == []
+    for left_out in ("node_modules", "__pycache__"):  # night1 has both
+        assert not spare.file(f"/srv/nightscan/app/{left_out}").exists
     back = re.search(r"2 jobs of host night1 are back on night1 after ([0-9.]+) s", shown)
     assert back, shown[-4000:]
     with capsys.disabled():  # the story shows it
