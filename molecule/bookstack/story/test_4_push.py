@@ -58,8 +58,6 @@ def repository(guide: Guide, folder: Path) -> Path:
 def prepared(guide: Guide, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The host as the guide says, but that its Ansible and libraries come without an index."""
     made = tmp_path_factory.mktemp("push")
-    installed = hosts.on("wiki1", "sh", "-c", "apt-get -qq update && apt-get -qq install -y git")
-    assert installed.returncode == 0, installed.stderr
     version = as_wiki("python3 -c 'import sys; print(*sys.version_info[:2], sep=\".\")'").strip()
     wheels = CACHE / "lifeboat-dev" / f"ansible-for-{version}"
     if not wheels.exists():
