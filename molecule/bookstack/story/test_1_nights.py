@@ -47,6 +47,8 @@ def test_a_backup_is_started_by_hand_through_the_users_systemd(guide: Guide) -> 
     (new,) = {one["id"] for one in listed()} - before
     assert "-manual-" in new
     assert shown.count(new) >= 2, shown  # in the listing and in the log
+    asked = ("_SYSTEMD_USER_UNIT=lifeboat-run@wiki:manual.service", "--no-pager", "-o", "cat")
+    assert new in on("wiki1", "journalctl", *asked).stdout
 
 
 def test_no_secret_is_in_a_process_list_a_file_or_the_journal(wiki1: Host) -> None:
