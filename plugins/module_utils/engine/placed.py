@@ -58,7 +58,7 @@ class Placed:
     ) -> None:
         self.kind: str = kind.kind
         self.options: tuple[Option, ...] = kind.options
-        self.lost_table: tuple[str, str] | None = getattr(kind, "lost_table", None)
+        self.lost_table: tuple[str, str, str] | None = getattr(kind, "lost_table", None)
         self.name = name
         self.optional = optional
         self._kind, self._placement = kind, placement

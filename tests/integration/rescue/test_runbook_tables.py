@@ -46,8 +46,11 @@ def test_a_dropped_table_of_postgresql_and_deleted_rows_come_back(
     server = make_postgresql()
     server.sql("CREATE ROLE keeper; CREATE DATABASE shop OWNER keeper")
     server.sql(
-        "CREATE TABLE book (id int PRIMARY KEY); INSERT INTO book VALUES (1), (2), (3);"
-        "CREATE TABLE orders (id int PRIMARY KEY); INSERT INTO orders VALUES (1), (2);"
+        "CREATE TABLE book (id serial PRIMARY KEY, words text);"
+        "INSERT INTO book (words) SELECT 'a word' FROM generate_series(1, 3);"
+        "CREATE TABLE orders (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+        " book int REFERENCES book, at int UNIQUE);"
+        "INSERT INTO orders (book, at) VALUES (3, 1), (3, 2);"
         # more than a pipe holds: pg_restore leaves what it does not want
         "CREATE TABLE zoo AS SELECT md5(n::text) AS it FROM generate_series(1, 200000) AS n",
         "shop",
@@ -58,17 +61,18 @@ def test_a_dropped_table_of_postgresql_and_deleted_rows_come_back(
     host.configure()
     id_ = host.run()
     server.sql(
-        "DROP TABLE orders; INSERT INTO book VALUES (4); DELETE FROM book WHERE id < 3", "shop"
+        "DROP TABLE orders; INSERT INTO book (words) VALUES ('new'); DELETE FROM book WHERE id < 3",
+        "shop",
     )
 
     def take_over(table: str, how: int) -> None:
         page = beside(host, table)
-        command = re.findall(r"`(pg_dump [^`]*)`", page)[how]
+        command = re.findall(r"^- [a-z ]*: `([^`]*)`", page, re.MULTILINE)[how]
         assert f"-h {server.folder} " in command  # without it, psql would ask the usual place
-        command = command.replace("psql", "psql -q -v ON_ERROR_STOP=1")
+        command = command.replace("psql -h", "psql -q -v ON_ERROR_STOP=1 -h")
         done = subprocess.run(
-            postgresql.as_server_user("bash", "-c", f"set -e -o pipefail; WHAT={table}; {command}"),
-            env={**server.environment(), "PATH": f"{postgresql.BIN}:{os.environ['PATH']}"},
+            ["bash", "-c", f"set -e -o pipefail; WHAT={table}; {command}"],
+            env={**os.environ, "PATH": f"{postgresql.BIN}:{os.environ['PATH']}"},
             cwd="/",
             capture_output=True,
             check=False,
@@ -80,9 +84,17 @@ def test_a_dropped_table_of_postgresql_and_deleted_rows_come_back(
 
     take_over("public.orders", 0)
     assert server.sql("SELECT count(*) FROM orders", "shop") == "2"
+    # with its keys, and it goes on counting where it was
+    keys = (
+        "SELECT string_agg(contype, '' ORDER BY contype) FROM pg_constraint"
+        " WHERE conrelid = 'orders'::regclass AND contype <> 'n'"
+    )
+    assert server.sql(keys, "shop") == "fpu"
+    assert server.sql("INSERT INTO orders (book) VALUES (3) RETURNING id", "shop") == "3"
     assert server.sql("SELECT string_agg(id::text, ',') FROM book", "shop") == "3,4"
     take_over("public.book", 1)
     assert server.sql("SELECT count(*) FROM book", "shop") == "4"
+    assert server.sql("INSERT INTO book (words) VALUES ('next') RETURNING id", "shop") == "5"
 
 
 def test_a_dropped_table_of_mariadb_comes_back(

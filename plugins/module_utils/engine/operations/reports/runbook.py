@@ -90,7 +90,7 @@ def _job(job: Job) -> Iterator[str]:
         yield pages.ONE.format(**names, source=source.name, what=_what(source))
         if source.needs().replaces:
             yield pages.PART.format(**names, source=source.name, path=source.needs().replaces[0])
-        lost: tuple[str, str] | None = getattr(source, "lost_table", None)
+        lost: tuple[str, str, str] | None = getattr(source, "lost_table", None)
         if lost is not None:
             yield _table_lost(job, source, *lost)
     yield pages.ALL.format(**names)
@@ -98,12 +98,12 @@ def _job(job: Job) -> Iterator[str]:
     yield pages.AFTER.format(**names)
 
 
-def _table_lost(job: Job, source: Source, table: str, how: str) -> str:
+def _table_lost(job: Job, source: Source, table: str, part: str, how: str) -> str:
     into = f"{source.name}_then".replace("-", "_")
     how = how.replace("{into}", into)
     how = how.replace("DATABASE", str(source.__dict__.get("database") or "DATABASE"))
     return trouble.TABLE_LOST.format(
-        job=job.name, source=source.name, table=table, into=into, how=how
+        job=job.name, source=source.name, table=table, part=part, into=into, how=how
     )
 
 

@@ -12,14 +12,14 @@ and a time before it happened (UTC):
 ```sh
 WHAT={table}
 WHEN=$(date -u -d "2 hours ago" "+%F %R")
-lifeboat restore {job} --only {source} --path "$WHAT" --as-of "$WHEN" --into {into} --identity -
+lifeboat restore {job} --only {source}{part} --as-of "$WHEN" --into {into} --identity -
 ```
 
 Then take from there what you want, as the servers' own administrator:
 
 {how}
 
-`lifeboat undo {job}` removes `{into}`.
+`lifeboat undo {job}` takes `{into}` away; `lifeboat confirm {job}` then frees its room.
 """
 
 STOPS = """

@@ -44,10 +44,13 @@ class MariaDB:
     """
 
     kind = "mariadb"
-    lost_table = (  # for the runbook: a table as its name is written, how to take it over
+    # for the runbook: a table as its name is written, how to name it to a restore, how to take it over
+    lost_table = (
         "orders",
+        ' --path "$WHAT"',
         "- type these in `mariadb`\n"
-        "- it is gone: `CREATE TABLE DATABASE.orders LIKE {into}.orders`; then\n"
+        "- it is gone: `CREATE TABLE DATABASE.orders LIKE {into}.orders`, which leaves out foreign keys and\n"
+        "  triggers: `SHOW CREATE TABLE {into}.orders` and `SHOW TRIGGERS FROM {into}` show them; then\n"
         "- rows: `INSERT IGNORE INTO DATABASE.orders SELECT * FROM {into}.orders`",
     )
     packages = (
@@ -102,8 +105,9 @@ class MariaDB:
             restore_password=restore_password,
             programs_path=programs_path or "",
         )
-        table, how = self.lost_table
-        self.lost_table = (table, how.replace("`mariadb`", f"`mariadb{self._server.words}`"))
+        table, part, how = self.lost_table
+        how = how.replace("`mariadb`", f"`mariadb{self._server.words}`")
+        self.lost_table = (table, part, how)
 
     def needs(self) -> Needs:
         return Needs()  # the server reads its own files; a socket or the network is enough

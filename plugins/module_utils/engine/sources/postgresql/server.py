@@ -39,12 +39,14 @@ class Server:
     def place(self) -> str:
         return f"{self.host or 'the local socket'}:{self.port}"
 
-    @property
-    def words(self) -> str:
-        """Of a client that somebody types, where it would look for the server elsewhere."""
+    def typed(self, program: str) -> str:
+        """A client as somebody types it who may all, with what it would look for elsewhere."""
         found = {"-h": self.host, "-p": "" if self.port == 5432 else str(self.port)}
         found["-U"] = self.restore_user
-        return "".join(f" {key} {shlex.quote(one)}" for key, one in found.items() if one)
+        words = "".join(f" {key} {shlex.quote(one)}" for key, one in found.items() if one)
+        as_admin = os.geteuid() == 0 and self.on_host and not self.restore_user
+        before = f"runuser -u {shlex.quote(self.admin_os_user)} -- " if as_admin else ""
+        return f"{before}{program}{words}"
 
     @property
     def on_host(self) -> bool:

@@ -41,10 +41,16 @@ class PostgreSQL:
     """
 
     kind = "postgresql"
-    lost_table = (  # for the runbook: a table as its name is written, how to take it over
+    # For the runbook: a table as its name is written, how to name it to a restore, how to take it over.
+    # All tables come: of one alone there would be no keys, and its sequences would begin anew.
+    lost_table = (
         "public.orders",
-        '- it is gone: `pg_dump -t "$WHAT" {into} | psql DATABASE`\n'
-        '- rows: `pg_dump -a --inserts --on-conflict-do-nothing -t "$WHAT" {into} | psql DATABASE`',
+        "",
+        '- it is gone: `pg_dump -t "$WHAT" {into} | psql DATABASE`; foreign keys of other tables to it,\n'
+        "  and views of it, went with it: `pg_dump -s {into}` shows them\n"
+        # the live sequences are further than those of the backup: who sets them back breaks what inserts
+        '- rows: `pg_dump -a --inserts --on-conflict-do-nothing -t "$WHAT" {into}'
+        " | grep -v '^SELECT pg_catalog.setval(' | psql DATABASE`",
     )
     packages = (
         r"postgresql(-client|-contrib)?(-[0-9]+(\.[0-9]+)?)?",
@@ -72,12 +78,10 @@ class PostgreSQL:
         self.optional = optional
         self.database = database
         self._server = server(name, placement, **connection)
-        table, how = self.lost_table
-        words = self._server.words
-        self.lost_table = (
-            table,
-            how.replace("pg_dump", "pg_dump" + words).replace("psql", "psql" + words),
-        )
+        table, part, how = self.lost_table
+        for program in ("pg_dump", "psql"):
+            how = how.replace(program + " ", self._server.typed(program) + " ")
+        self.lost_table = (table, part, how)
         self._parallel = parallel
         self._only: tuple[str, ...] = ()  # tables, of a restore of some alone
         self._lock_timeout = (
