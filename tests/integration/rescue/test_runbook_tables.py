@@ -103,7 +103,11 @@ def test_a_dropped_table_of_mariadb_comes_back(
     server = make_mariadb()
     server.sql("CREATE DATABASE shop")
     server.sql(
-        "CREATE TABLE orders (id int PRIMARY KEY); INSERT INTO orders VALUES (1), (2)", "shop"
+        "CREATE TABLE book (id int PRIMARY KEY); INSERT INTO book VALUES (1);"
+        "CREATE TABLE orders (id int PRIMARY KEY, book int DEFAULT 1, FOREIGN KEY (book) REFERENCES book (id));"
+        "INSERT INTO orders (id) VALUES (1), (2);"
+        "CREATE TRIGGER placed BEFORE INSERT ON orders FOR EACH ROW SET NEW.book = 1",
+        "shop",
     )
     host = Host(tmp_path)
     host.job["sources"] = {"db": {"type": "mariadb", "database": "shop", "socket": server.socket}}
@@ -119,3 +123,6 @@ def test_a_dropped_table_of_mariadb_comes_back(
     )
 
     assert server.sql("SELECT count(*) FROM orders", "shop") == "2"
+    keys, triggers = (server.sql(one) for one in re.findall(r"`(SHOW [^`]*)`", page))
+    assert "FOREIGN KEY" in keys
+    assert "placed" in triggers
