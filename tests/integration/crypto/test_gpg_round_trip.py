@@ -55,6 +55,15 @@ def test_a_key_that_does_not_fit_is_told_before_anything_is_fetched(host: Host) 
     assert pair_of(1)[2] in done.stderr
 
 
+def test_a_public_key_is_told_as_one_with_the_program_that_shows_it(host: Host) -> None:
+    id_ = host.run()
+    done = restored(host, id_, pair_of(1)[1].encode())
+    assert done.returncode == 2
+    assert "a public key was given" in done.stderr
+    assert "gpg --show-keys" in done.stderr
+    assert "age-keygen" not in done.stderr
+
+
 def test_the_wrong_passphrase_is_told_with_how_to_give_it(host: Host) -> None:
     protected = make_pair("protected", passphrase="right")
     host.configuration["encryption"] = encryption(protected, pair_of(1))

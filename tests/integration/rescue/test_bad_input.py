@@ -234,7 +234,7 @@ def test_verify_tells_that_the_key_is_the_wrong_one_and_marks_no_copy(host: Host
 
     assert done.returncode == 1
     assert "the private key that was given does not open backup " + id_ in done.stdout
-    assert "give one that belongs to: age1" in done.stderr
+    assert "give a private one that belongs to: age1" in done.stderr
     assert not [name for name in host.stored() if ".bad-" in name]
 
 

@@ -12,6 +12,8 @@ from ...errors import UsageError
 from ...model import Manifest
 from .plain import Decoders
 
+_SHOWS = {"age": "age-keygen -y FILE", "gpg": "gpg --show-keys FILE"}
+
 
 class WrongIdentity(UsageError):
     """A private key was given, and it is not one of those that open the backup."""
@@ -34,9 +36,12 @@ def require_identity(
             )
         opens = getattr(decoder, "opens", None)
         if identity is not None and opens is not None and not opens(identity, record):
+            public = b"PUBLIC KEY" in identity or identity.lstrip().startswith(b"age1")
+            what = "a public key was given, and it" if public else "the private key that was given"
             raise WrongIdentity(
-                f"the private key that was given does not open backup {manifest.id}",
-                hint=f"give one that belongs to: {told}; `age-keygen -y FILE` shows what FILE belongs to",
+                f"{what} does not open backup {manifest.id}",
+                hint=f"give a private one that belongs to: {told}; `{_SHOWS.get(kind, _SHOWS['age'])}`"
+                " shows what FILE belongs to",
             )
 
 
