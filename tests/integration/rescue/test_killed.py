@@ -90,6 +90,36 @@ def test_only_a_swapped_restore_is_the_new_state(host: Host) -> None:
 
     assert host.rows() == 1000
     assert "the new state is in place" in recovered.stdout
+    # a boot may have done it: whoever comes later is told here
+    assert "the new state is in place" in host.lifeboat("history", "shop").stdout
+
+
+# Wherever a killed restore is ended; the file that it notes that in cannot be written.
+FULL = """
+import errno
+import lifeboat.cli.session as session
+def full(*words, **more):
+    raise OSError(errno.ENOSPC, "No space left on device")
+session.lock = full
+"""
+
+
+def test_a_disk_that_is_full_is_told_with_what_to_do(host: Host) -> None:
+    id_ = host.run()
+    host.fill(7)
+    host.restore(id_, before=at_method("stage", "after"))
+
+    recovered = host.lifeboat("recover", before=FULL)
+    undone = host.lifeboat("undo", "shop", before=FULL)
+
+    for done in (recovered, undone):
+        assert done.returncode == 1
+        assert "No space left on device" in done.stderr
+        assert "make room" in done.stderr
+        assert "Errno" not in done.stderr
+    assert recovered.stdout.strip() == "nothing was recovered"
+    assert "is taken back" in host.lifeboat("recover").stdout
+    assert host.rows() == 7
 
 
 def test_half_a_journal_is_removed(host: Host) -> None:

@@ -21,6 +21,7 @@ _WORDS = (
     "gate",
     "key",
     "reason",
+    "told",
     "error",
     "errors",
     "pruned",

@@ -7,7 +7,6 @@ was lost; 4 read-back failed; 5 locked; 6 refused at the gate; 130 interrupted. 
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import signal
@@ -19,12 +18,11 @@ from ..errors import Interrupted, LifeboatError, UsageError
 from ..paths import paths
 from .aftermath import look_again
 from .commands import COMMANDS
-from .output import Output
+from .output import Output, refused
 from .parser import parser
 from .session import Session, ensure_directories
 
 _SPECIAL = ("config", "receiver")  # need no session
-_DENIED = (errno.EACCES, errno.EPERM)
 
 
 def main(argv: Sequence[str] | None = None, scope: str = "system", root: str | None = None) -> int:
@@ -56,10 +54,8 @@ def main(argv: Sequence[str] | None = None, scope: str = "system", root: str | N
     except BrokenPipeError:  # whoever read our output has enough
         sys.stdout = open(os.devnull, "w")
         return 0
-    except OSError as exc:  # the system refuses: as clear as it can be said here
-        what = f"{exc.filename}: " if exc.filename else ""
-        hint = "run this as root, or as the user the job runs as"
-        out.error(LifeboatError(f"{what}{exc.strerror}", hint=hint if exc.errno in _DENIED else ""))
+    except OSError as exc:
+        out.error(refused(exc))
         return LifeboatError.exit_code
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +13,14 @@ from typing import Any
 from ..errors import LifeboatError, MissingDependency, UsageError
 
 _ENCODER = json.JSONEncoder(indent=1, sort_keys=True, default=str)
+_RIGHTS = "run this as root, or as the user the job runs as"
+_ROOM = "make room (`df -h` says where), then type the same again"
+_HINTS = {
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+}
 _AT_ONCE = 1000  # pieces of JSON
 _BETWEEN = "\0"  # cells; what others may have named so, a tag, stands in the last one
 
@@ -90,6 +99,12 @@ class Output:
             return jmespath.search(self._query, mapping)
         except JMESPathError as exc:
             raise UsageError(f"--query {self._query!r} is not JMESPath: {exc}") from None
+
+
+def refused(exc: OSError) -> LifeboatError:
+    """What the system refuses, as clear as it can be said where nobody knows more of it."""
+    what = f"{exc.filename}: " if exc.filename else ""
+    return LifeboatError(f"{what}{exc.strerror or exc}", hint=_HINTS.get(exc.errno or 0, ""))
 
 
 def _clear() -> None:

@@ -15,7 +15,7 @@ from ..operations.restore.journal import jobs_with_journals
 from ..progress import Event
 from ..stopped import notes
 from ..throwaway import left
-from .output import Output
+from .output import Output, refused
 from .session import Session, left_in
 
 
@@ -45,8 +45,10 @@ def recover(session: Session, asked: Any, out: Output) -> int:
             out.error(exc)
         except Exception as exc:  # of what the job's user left there, say
             failed = 1
-            out.error(LifeboatError(f"{name} could not be recovered: {exc}"))
-    out.result(told, "\n".join(told) or "nothing to recover")
+            why = refused(exc) if isinstance(exc, OSError) else LifeboatError(str(exc))
+            out.error(LifeboatError(f"{name} could not be recovered: {why}", hint=why.hint))
+    nothing = "nothing was recovered" if failed else "nothing to recover"
+    out.result(told, "\n".join(told) or nothing)
     return failed
 
 
