@@ -23,6 +23,8 @@ holds:
 lifeboat recover
 ```
 
+What a boot has ended so already, `lifeboat history` says.
+
 How everything stands, and what is wrong with it:
 
 ```sh
@@ -169,10 +171,15 @@ host that has the old one's name and a new address in the inventory:
 ansible-playbook lifeboat.backup.rebuild --limit {host} -e restore_identity_file=operator.key
 ```
 
-It says what it still needs: in production the phrase, and then the id of each job's backup, as a
-line to paste. It installs the packages that the backups name (they stand in each `RESTORE.md` too),
-restores every job, and backs up from then on. Users, locales and the servers' own configuration
-come with whatever sets up your hosts: run that first. One job alone: `-e job=JOB`.
+`operator.key` is the file of the private key, which may be vaulted. The command says what it still
+needs: in production the phrase, and then the id of each job's backup, as a line to paste. It
+installs the packages that the backups name (they stand in each `RESTORE.md` too), restores every
+job, and backs up from then on. Users, locales and the servers' own configuration come with whatever
+sets up your hosts: run that first. One job alone: `-e job=JOB`.
+
+It starts no service that the host did not have before. When all is back, there: `systemctl
+daemon-reload`, `systemctl enable --now UNIT` for each of the application's, look whether it works, and
+`lifeboat confirm JOB` for each job.
 """
 
 KEYS = """

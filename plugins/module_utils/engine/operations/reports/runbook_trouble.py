@@ -29,10 +29,10 @@ Whatever it says: what was there is there, or is there again after `lifeboat rec
 
 | it says | do |
 |---|---|
-| no room | `df -h`; make room, or bring less: one source, one directory, one table |
+| no room, No space left | `df -h`; make room, or bring less: one source, one directory, one table |
 | the server cannot be used, can't connect | start it; if its data is gone, see below |
 | needs the private key | who has it, stands above; `ansible-vault view FILE` shows a vaulted one |
-| does not open the backup | give one of those below; `age-keygen -y FILE` says which one FILE is |
+| does not open backup | give a private one of those below; `age-keygen -y FILE`, `gpg --show-keys FILE` tell |
 | may not create databases | give that source a `restore_user` that may, and run `site.yml` |
 | could not be asked | go on: another copy is taken; look whether it is too old for you |
 | is corrupt | go on: the next copy is taken; if none is whole, name the ID before it in the list |
@@ -40,8 +40,12 @@ Whatever it says: what was there is there, or is there again after `lifeboat rec
 | another operation holds the job | `lifeboat watch JOB` shows it |
 | was cut off | `lifeboat recover` |
 
-A server whose data is gone: move what is left of it aside. Set up an empty server of the same
-version at the same address, and run `site.yml`, which lets lifeboat in. Then restore.
+`site.yml` is, on the controller, `ansible-playbook lifeboat.backup.site`.
+
+A server whose data is gone: stop it, move what is left of its data aside, and set up an empty one of
+the same version at the same address. Of PostgreSQL on Debian, whose settings stay in `/etc`, that is
+`runuser -u postgres -- /usr/lib/postgresql/17/bin/initdb -D /var/lib/postgresql/17/main`. Start it.
+Where lifeboat cannot log in then, run `site.yml`, which lets it in. Then restore.
 """
 
 TROUBLE = """
