@@ -112,6 +112,7 @@ beneath.Beneath.move = move
         (("--only", "db", "--path", "x"), "bring them beside with --into NAME"),
         (("--only", "uploads", "--path", "/etc"), "does not hold /etc"),
         (("--only", "uploads", "--path", "nowhere"), "holds no "),
+        (("--only", "uploads", "--path", "2026/tow", "--merge"), "--path DIRECTORY --into PLACE"),
     ],
 )
 def test_what_cannot_be_restored_in_part_is_told(

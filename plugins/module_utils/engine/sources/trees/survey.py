@@ -52,7 +52,11 @@ def survey(
     if told:
         raise VerifyError("a tar archive is not whole: " + told)
     if missing:
-        raise VerifyError("the archive holds no %s" % ", ".join(map(repr, sorted(missing))))
+        raise VerifyError(
+            "the archive holds no %s" % ", ".join(map(repr, sorted(missing))),
+            hint="names count as they were then; to look, bring the directory above it beside, with"
+            " --path DIRECTORY --into PLACE",
+        )
     return tuple(sorted(needed))
 
 
