@@ -67,6 +67,7 @@ def test_a_dropped_table_of_postgresql_and_deleted_rows_come_back(
 
     def take_over(table: str, how: int) -> None:
         page = beside(host, table)
+        assert "bin/initdb -D" in page  # where it has a server of that kind
         command = re.findall(r"^- [a-z ]*: `([^`]*)`", page, re.MULTILINE)[how]
         assert f"-h {server.folder} " in command  # without it, psql would ask the usual place
         command = command.replace("psql -h", "psql -q -v ON_ERROR_STOP=1 -h")
@@ -116,6 +117,7 @@ def test_a_dropped_table_of_mariadb_comes_back(
     server.sql("DROP TABLE orders", "shop")
 
     page = beside(host, "orders")
+    assert "initdb" not in page
     statements = re.findall(r"`((?:CREATE|INSERT) [^`]*)`", page)
     (client,) = re.findall(r"`(mariadb[^`]*)`", page)
     subprocess.run(

@@ -39,7 +39,9 @@ def runbook(host: str, jobs: Sequence[Job], told: Told, timed: Timed, who: str =
     ]
     for job in jobs:
         parts += _job(job)
-    parts += [trouble.STOPS]
+    parts += [
+        trouble.STOPS.format(empty="".join("\n" + one + "\n" for one in _empty_servers(jobs)))
+    ]
     parts += [pages.LOST_HOST.format(host=host)]
     parts += [pages.KEYS.format(recipients=_recipients(jobs))]
     each = {
@@ -65,6 +67,12 @@ def _table(jobs: Sequence[Job], timed: Timed) -> Iterator[str]:
             )
             rows.append("| " + " | ".join(cells) + " |")
     yield pages.TABLE.format(rows="\n".join(rows))
+
+
+def _empty_servers(jobs: Sequence[Job]) -> list[str]:
+    """How those servers are made anew whose kind says it."""
+    found = (getattr(source, "empty_server", "") for job in jobs for source in job.sources)
+    return list(dict.fromkeys(filter(None, found)))
 
 
 def _people(told: Told) -> Iterator[str]:

@@ -43,10 +43,9 @@ Whatever it says: what was there is there, or is there again after `lifeboat rec
 `site.yml` is, on the controller, `ansible-playbook lifeboat.backup.site`.
 
 A server whose data is gone: stop it, move what is left of its data aside, and set up an empty one of
-the same version at the same address. Of PostgreSQL on Debian, whose settings stay in `/etc`, that is
-`runuser -u postgres -- /usr/lib/postgresql/17/bin/initdb -D /var/lib/postgresql/17/main`. Start it.
-Where lifeboat cannot log in then, run `site.yml`, which lets it in. Then restore.
-"""
+the same version at the same address, and start it. Where lifeboat cannot log in then, run
+`site.yml`, which lets it in. Then restore.
+{empty}"""
 
 TROUBLE = """
 ## A destination is full

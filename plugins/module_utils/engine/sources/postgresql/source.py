@@ -52,6 +52,10 @@ class PostgreSQL:
         '- rows: `pg_dump -a --inserts --on-conflict-do-nothing -t "$WHAT" {into}'
         " | grep -v '^SELECT pg_catalog.setval(' | psql DATABASE`",
     )
+    empty_server = (  # for the runbook: how one is made where the data of the old one is gone
+        "Of PostgreSQL 17 on Debian, say, whose settings stay in `/etc`:\n"
+        "`runuser -u postgres -- /usr/lib/postgresql/17/bin/initdb -D /var/lib/postgresql/17/main`."
+    )
     packages = (
         r"postgresql(-client|-contrib)?(-[0-9]+(\.[0-9]+)?)?",
         r"postgresql-pl(perl|python3|tcl)-[0-9]+",
