@@ -123,6 +123,36 @@ def test_what_the_server_saves_itself_can_be_taken_instead(
     assert counts(taken)["0"] == (16, 1)
 
 
+def test_a_replica_without_its_master_is_refused_by_either_way(
+    make_server: Callable[..., Server], work: Workspace
+) -> None:
+    """Whether it has lost it, or has never seen it and is empty: both look like data of today."""
+    master = make_server("redis")
+    master.pour(("SET", "a", "1"))
+    replica = make_server("redis", f"replicaof 127.0.0.1 {master.port}")
+    for _attempt in range(100):
+        if "master_link_status:up" in replica.cli("INFO", "replication"):
+            break
+        time.sleep(0.1)
+    for method in ("bgsave", "replication"):
+        assert replica.source(method=method).check()["role"] == "slave"
+    master.stop()
+    for _attempt in range(100):
+        if "master_link_status:down" in replica.cli("INFO", "replication"):
+            break
+        time.sleep(0.1)
+    newborn = make_server("redis", f"replicaof 127.0.0.1 {master.port}")
+    for one in (replica, newborn):
+        for step in (one.source(method="bgsave").check, lambda one=one: opened(one, work)):
+            with pytest.raises(SourceError, match="has lost its master"):
+                step()
+
+
+def opened(server: Server, work: Workspace) -> None:
+    with server.source(method="bgsave").open(work):
+        pass
+
+
 def test_users_and_settings_are_kept_for_no_reader_of_the_manifest(
     filled: Server, work: Workspace
 ) -> None:

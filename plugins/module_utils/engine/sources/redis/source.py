@@ -127,6 +127,7 @@ class Redis:
     def check(self) -> dict[str, Any]:
         info = target.look(self._server)
         self._refuse_fields(info)
+        self._refuse_stale(info)
         if self._method == "bgsave":
             file_of(self._server)
         found = target.facts(self._server, info)
@@ -140,6 +141,7 @@ class Redis:
     def open(self, work: Workspace) -> Iterator[RedisDump]:
         info = target.look(self._server)
         self._refuse_fields(info)
+        self._refuse_stale(info)
         found = target.facts(self._server, info)
         inventory = work.bulk / (self.name + ".inventory.jsonl")
         dump = RedisDump(self._server, self._method, found, inventory)
@@ -250,6 +252,17 @@ class Redis:
             raise SourceError(
                 f"{self._server.where} has hashes with fields that expire, which it gives to no client",
                 hint="set `method: bgsave`",
+            )
+
+    def _refuse_stale(self, info: Mapping[str, str]) -> None:
+        """A replica without its master may hold last month's data, or none yet. By replication it refuses
+        itself; what it saves bears today's date.
+        """
+        away = info.get("role") == "slave" and info.get("master_link_status") != "up"
+        if self._method == "bgsave" and away:
+            raise SourceError(
+                f"{self._server.where} is a replica that has lost its master: what it holds may be old",
+                hint="see `master_link_status` in its INFO; or back up the master",
             )
 
     def _live(self, address: str) -> Server:
