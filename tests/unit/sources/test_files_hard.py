@@ -213,6 +213,24 @@ def test_a_path_of_4095_bytes_comes_back(top: Path, work: Workspace, tmp_path: P
     there_and_back(top, work, tmp_path)
 
 
+def test_a_path_that_is_longer_is_told_at_the_backup(
+    top: Path, work: Workspace, tmp_path: Path
+) -> None:
+    """GNU tar reads it, step by step, and then cannot write it by its whole name."""
+    opened = os.open(top, os.O_RDONLY)
+    for _level in range(21):
+        os.mkdir("d" * 200, dir_fd=opened)
+        below = os.open("d" * 200, os.O_RDONLY, dir_fd=opened)
+        os.close(opened)
+        opened = below
+    os.close(opened)
+    (top / "other").write_text("kept")
+    with pytest.raises(SourceError, match="more than 4095 bytes") as told:
+        Taken(Files(name="u", paths=[str(top)]), work, tmp_path / "store")
+    assert told.value.detail.startswith(f"{top}/dddd")
+    Taken(Files(name="u", paths=[str(top)], exclude=[str(top / "dd*")]), work, tmp_path / "other")
+
+
 def test_pipes_come_back_and_sockets_are_left_out_without_a_word(
     top: Path, work: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

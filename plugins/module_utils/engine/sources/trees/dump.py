@@ -100,6 +100,13 @@ class TreeDump:
                 "source %s: the exclude patterns leave nothing of %s" % (self._name, path),
                 hint="a pattern without / at its start matches at any depth, also in the path itself",
             )
+        if listing.too_long:
+            raise SourceError(
+                "source %s: %s has a path of more than 4095 bytes, which could not be restored"
+                % (self._name, path),
+                detail="/%s..." % listing.too_long[:200],
+                hint="exclude it, or move it further up",
+            )
         if listing.top_is_link:  # it was none when it was looked at
             raise SourceError(
                 "source %s: %s has become a link, and links are not followed" % (self._name, path),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import queue
 import tarfile
 import threading
@@ -19,6 +20,7 @@ BLOCK = 1 << 20
 _NOTHING = bytes(BLOCK)
 _LARGE = 64 << 20  # holes that take longer to hash than they are worth
 _HEADER = 512
+_PATH_BYTES = 4095  # of a name that is given to the kernel; tar reads deeper, and does not write there
 _RECORD = 10240  # GNU tar fills its last record with zeros
 Piece = Union[bytes, memoryview]
 KINDS = {
@@ -57,6 +59,7 @@ class Listing:
         self._found_as = found_as or top
         self._blocks: queue.Queue[bytes] = queue.Queue(maxsize=4)
         self._failure: Exception | None = None
+        self.too_long = ""  # the first name that no program can make again
         self._members = 0
         self.top_is_link = False
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -95,6 +98,8 @@ class Listing:
 
     def _add(self, member: tarfile.TarInfo, content: Iterator[Piece] | None) -> None:
         self._members += 1
+        if not self.too_long and len(os.fsencode(member.name)) > _PATH_BYTES:
+            self.too_long = member.name
         measures: dict[str, Any] = {"mode": "%04o" % member.mode}
         if self._owners:
             measures.update(uid=member.uid, gid=member.gid, attributes=_attributes(member))
