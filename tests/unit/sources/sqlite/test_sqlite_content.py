@@ -184,6 +184,28 @@ def test_an_encrypted_database_is_told_with_what_to_do(tmp_path: Path, work: Wor
     assert "command" in told.value.hint
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE TABLE word (a COLLATE german); CREATE INDEX by_word ON word (a)",
+        "CREATE TABLE word (a); CREATE INDEX by_word ON word (sounds(a))",
+        "CREATE TABLE word (a COLLATE german PRIMARY KEY) WITHOUT ROWID",
+    ],
+)
+def test_what_only_the_application_can_sort_is_not_called_damage(
+    tmp_path: Path, work: Workspace, made: str
+) -> None:
+    path = tmp_path / "app.db"
+    with closing(sqlite3.connect(str(path), isolation_level=None)) as connection:
+        connection.create_collation("german", lambda one, other: (one > other) - (one < other))
+        connection.create_function("sounds", 1, str.upper, deterministic=True)
+        connection.executescript(made)
+        connection.execute("INSERT INTO word VALUES ('a'), ('b')")
+    with pytest.raises(SourceError, match="cannot be judged: .*(german|sounds)") as told:
+        Taken(SQLite(name="db", path=str(path)), work, tmp_path / "store")
+    assert "command" in told.value.hint
+
+
 # -- where other users are at home
 
 

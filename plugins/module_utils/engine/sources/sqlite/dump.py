@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
@@ -17,6 +18,10 @@ from ...model import Inventory, Stream
 from .file import Broken, complaint, connect, count, described, examine
 
 PART = "database"
+# a healthy one may hold an index that is sorted by what its application brings along
+_OF_APPLICATION = re.compile(
+    r"no such collation sequence: .*|(unknown|no such) function: .*|no such tokenizer: .*"
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,12 @@ def look_into(source: str, path: Path, copy: Path) -> Looked:
     try:
         odd = examine(copy)
     except Broken as exc:
+        lacking = _OF_APPLICATION.search(str(exc))
+        if lacking:
+            raise SourceError(
+                "source %s: the database %s cannot be judged: %s" % (source, path, lacking.group()),
+                hint="only its application has that: let a source `command` run a program that has it too",
+            ) from exc
         raise SourceError(
             "source %s: the database %s is damaged" % (source, path),
             detail=str(exc),
