@@ -266,6 +266,31 @@ def test_bytes_of_no_encoding_come_back(server: Server, work: Workspace, tmp_pat
         server.sql("DROP DATABASE raw WITH (FORCE)")
 
 
+def test_a_null_in_an_array_is_one_whatever_the_database_is_set_to(
+    server: Server, work: Workspace, tmp_path: Path
+) -> None:
+    server.sql("CREATE DATABASE nulls")
+    try:
+        server.sql(
+            "CREATE TABLE t (a text[], b text[] DEFAULT '{NULL,x}'); INSERT INTO t VALUES (ARRAY[NULL, 'NULL']);"
+            "ALTER DATABASE nulls SET array_nulls = off",
+            "nulls",
+        )
+        shown = "SET array_nulls = on; INSERT INTO t VALUES ('{}'); SELECT a, b FROM t ORDER BY 1"
+        source = server.source("nulls")
+        backup = back_up(source, work, tmp_path / "archives")
+        before = server.sql(shown, "nulls")
+        assert '{NULL,"NULL"}' in before
+        swap = source.plan(backup.record, source.target(backup.record, None), "t0")
+        source.stage(swap, backup.record, backup.plains, work)
+        source.swap(swap)
+        source.discard(swap)
+        assert server.sql(shown, "nulls") == before
+        assert server.sql("SHOW array_nulls", "nulls") == "off"
+    finally:
+        server.sql("DROP DATABASE nulls WITH (FORCE)")
+
+
 def test_an_event_trigger_that_forbids_everything_does_not_forbid_a_restore(
     server: Server, work: Workspace, tmp_path: Path
 ) -> None:

@@ -153,7 +153,8 @@ def load(
     argv += ("--dbname=" + conninfo(name),)
     # Safe: after a crash the stage begins anew, and the rename's commit writes all WAL before it.
     fast = "-c synchronous_commit=off -c default_transaction_read_only=off"
-    command = access.command(argv, name, f"{fast} {quiet}".strip())
+    # off, as the database or the role may have it, a NULL in an array would become the text NULL
+    command = access.command(argv, name, f"{fast} -c array_nulls=on {quiet}".strip())
     try:
         if parallel > 1 or plain.format == files.FORMAT:
             _load_files(access, command, plain, work, parallel, only)
