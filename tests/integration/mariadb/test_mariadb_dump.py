@@ -410,8 +410,8 @@ def test_values_that_a_dump_changes_are_told_and_no_others(
 ) -> None:
     """И in UTF-8, written into cp1251, has a byte that is no character there, and comes back as ?."""
     bank.sql(
-        "CREATE TABLE word (cyr text CHARACTER SET cp1251, odd text CHARACTER SET cp1251, old text CHARACTER SET latin1,"
-        " f float, g float, h float(7,3));"
+        "CREATE TABLE word (cyr text CHARACTER SET cp1251, odd text CHARACTER SET cp1251,"
+        " old text CHARACTER SET latin1, f float, g float, h float(7,3));"
         "INSERT INTO word VALUES ('И', _cp1251 0xD098, _latin1 0x818D, 1.5, 16777215, 1.1)",
         "bank",
     )

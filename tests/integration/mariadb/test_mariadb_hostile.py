@@ -228,7 +228,9 @@ def test_an_error_about_rows_shows_none_of_them_and_takes_none_for_an_error(
 def test_a_row_that_the_server_does_not_take_is_told_with_what_to_do(
     shop: Server, work: Workspace, tmp_path: Path
 ) -> None:
-    shop.sql("CREATE TABLE shop.b (b longblob); INSERT INTO shop.b VALUES (REPEAT(0xFF00, 5000000))")
+    shop.sql(
+        "CREATE TABLE shop.b (b longblob); INSERT INTO shop.b VALUES (REPEAT(0xFF00, 5000000))"
+    )
     taken = Taken(shop.source(), work, tmp_path / "store")
     with pytest.raises(SourceError) as told:
         staged(shop.source(), taken, work)

@@ -183,8 +183,9 @@ def test_a_view_whose_definer_is_gone_comes_back(
 ) -> None:
     """Of such a one, and of no other, the server writes its own database before the columns."""
     shop.sql(
-        "CREATE TABLE `x.``y` (`c.d` int); CREATE OR REPLACE USER gone@localhost; GRANT ALL ON *.* TO gone@localhost;"
-        "CREATE DEFINER = gone@localhost VIEW v AS SELECT t.a, '`shop`.`t`.`a`' AS b, q.`c.d` FROM t JOIN `x.``y` q"
+        "CREATE TABLE `x.``y` (`c.d` int); CREATE OR REPLACE USER gone@localhost;"
+        "GRANT ALL ON *.* TO gone@localhost; CREATE DEFINER = gone@localhost VIEW v AS"
+        " SELECT t.a, '`shop`.`t`.`a`' AS b, q.`c.d` FROM t JOIN `x.``y` q"
         " WHERE t.a IN (SELECT `c.d` FROM `x.``y`); DROP USER gone@localhost",
         "shop",
     )
@@ -204,6 +205,27 @@ def test_a_view_whose_definer_is_gone_comes_back(
             source.back(swap)
             assert shop.sql(shown) == before
         source.discard(swap)
+
+
+def test_a_table_numbered_by_a_sequence_comes_back_with_its_rows(
+    shop: Server, work: Workspace, tmp_path: Path
+) -> None:
+    if shop.mysql:
+        pytest.skip("only MariaDB has sequences")
+    shop.sql(
+        "CREATE SEQUENCE s START 5; CREATE TABLE n (id int DEFAULT NEXTVAL(s), a int);"
+        "INSERT INTO n (a) VALUES (1), (2)",
+        "shop",
+    )
+    source = shop.source()
+    taken = Taken(source, work, tmp_path / "store")
+    shop.sql("DELETE FROM shop.n")
+    swap = staged(source, taken, work)
+    assert differences(source, taken, swap, work) == []
+    source.swap(swap)
+    source.discard(swap)
+    assert shop.sql("SELECT id FROM shop.n ORDER BY id").split() == ["5", "6"]
+    assert int(shop.sql("INSERT INTO shop.n (a) VALUES (3); SELECT MAX(id) FROM shop.n")) > 6
 
 
 def test_rows_that_are_older_than_their_check_come_back(
@@ -231,9 +253,12 @@ def test_what_everybody_may_and_accounts_with_a_blank_come_back(
         pytest.skip("only MariaDB gives rights to PUBLIC")
     shop.sql(
         "GRANT SELECT ON shop.* TO PUBLIC; GRANT INSERT ON shop.t TO PUBLIC;"
-        "CREATE OR REPLACE USER `a b`@localhost IDENTIFIED BY 'x' REQUIRE SSL; GRANT ALL ON shop.* TO `a b`@localhost"
+        "CREATE OR REPLACE USER `a b`@localhost IDENTIFIED BY 'x' REQUIRE SSL;"
+        "GRANT ALL ON shop.* TO `a b`@localhost"
     )
-    shown = "SHOW GRANTS FOR PUBLIC; SHOW GRANTS FOR `a b`@localhost; SHOW CREATE USER `a b`@localhost"
+    shown = (
+        "SHOW GRANTS FOR PUBLIC; SHOW GRANTS FOR `a b`@localhost; SHOW CREATE USER `a b`@localhost"
+    )
     before = shop.sql(shown)
     gone = (
         "REVOKE ALL PRIVILEGES, GRANT OPTION FROM PUBLIC; DROP USER IF EXISTS `a b`@localhost;"

@@ -47,7 +47,8 @@ ODD = """standard_conforming_strings=off bytea_output=escape client_encoding=lat
 intervalstyle=sql_standard timezone=Asia/Tokyo extra_float_digits=-5 xmlbinary=hex
 statement_timeout=300 lock_timeout=300 idle_in_transaction_session_timeout=1 row_security=off search_path=nowhere
 check_function_bodies=on escape_string_warning=off client_min_messages=debug1
-default_transaction_isolation=serializable array_nulls=off transform_null_equals=on lo_compat_privileges=on default_transaction_read_only=on"""
+default_transaction_isolation=serializable array_nulls=off transform_null_equals=on
+lo_compat_privileges=on default_transaction_read_only=on"""
 
 
 @pytest.fixture

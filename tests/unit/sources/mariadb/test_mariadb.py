@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from hypothesis import given
@@ -121,6 +122,11 @@ def test_what_a_user_may_not_see_is_noticed() -> None:
     assert scan(b"/*!50003 DROP PROCEDURE IF EXISTS `pay` */;\n" + told).lacking != []
 
 
+def unlocked(dump: bytes) -> bytes:
+    """As tables go on: one may need a sequence, which a lock on it alone forbids. Routines keep theirs."""
+    return re.sub(rb"(?m)(?<!BEGIN\n)^LOCK TABLES .*$", b"", dump)
+
+
 @pytest.mark.parametrize("size", [1, 7, 1 << 20])
 @pytest.mark.parametrize(
     ("typed", "bare"),
@@ -137,10 +143,10 @@ def test_triggers_lose_the_name_of_their_database(
     dump = MARIADB_ROWS + TRIGGER % typed + MYSQL_DUMP
     out = moved(dump, size)
     if bare is not None:
-        assert out == dump
+        assert out == unlocked(dump)
     assert b"shop" not in out.replace(b"`sh``op`", b"shop")
-    assert out.endswith(MYSQL_DUMP)
-    assert out.startswith(MARIADB_ROWS)
+    assert out.endswith(unlocked(MYSQL_DUMP))
+    assert out.startswith(unlocked(MARIADB_ROWS))
     assert b"(1);\n-- DELIMITER ;\nEND */;;\nDELIMITER ;\n" in out
 
 
@@ -150,7 +156,7 @@ def test_columns_of_views_lose_the_name_of_their_database(size: int) -> None:
     rows = b"INSERT INTO `t` VALUES\n('x'),\n('/*!50001 VIEW `v` `sh``op`.`t`.`a`');\n"
     view = b"/*!50001 VIEW `v` AS select %s`t`.`a` AS `a`,'\\'`sh``op`.`t`.`a`',`b`.`t`.`a` from `t` */;\n"
     out = moved(head + rows + view % b"`sh``op`." + MARIADB_ROWS, size)
-    assert out == head + rows + view % b"" + MARIADB_ROWS
+    assert out == head + rows + view % b"" + unlocked(MARIADB_ROWS)
 
 
 def test_routines_use_the_libraries_that_come_with_them() -> None:

@@ -201,7 +201,7 @@ def test_what_only_the_application_can_sort_is_not_called_damage(
         connection.create_function("sounds", 1, str.upper, deterministic=True)
         connection.executescript(made)
         connection.execute("INSERT INTO word VALUES ('a'), ('b')")
-    with pytest.raises(SourceError, match="cannot be judged: .*(german|sounds)") as told:
+    with pytest.raises(SourceError, match=r"cannot be judged: .*(german|sounds)") as told:
         Taken(SQLite(name="db", path=str(path)), work, tmp_path / "store")
     assert "command" in told.value.hint
 

@@ -19,7 +19,7 @@ from .server import About, Access, QueryError, identifier, literal
 
 log = logging.getLogger(__name__)
 _SYSTEM = ("mariadb.sys", "mysql.sys", "mysql.session", "mysql.infoschema")
-_PUBLIC = "PUBLIC"  # a role that is always there, though not in the list before it was given anything
+_PUBLIC = "PUBLIC"  # a role that is always there, and in the list once it was given something
 _BEGINS = "-- account "
 _ENDS = b"\n-- accounts completed\n"
 _MOST = 64 << 20  # bytes of accounts that are read into memory

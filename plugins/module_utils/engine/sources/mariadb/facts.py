@@ -38,7 +38,9 @@ def same(column: str, name: str) -> str:
     """
     text = literal(name)
     folded = f"BINARY LOWER({column}) = LOWER({text})"
-    return f"({column} = {text} AND IF(@@lower_case_table_names, {folded}, BINARY {column} = {text}))"
+    return (
+        f"({column} = {text} AND IF(@@lower_case_table_names, {folded}, BINARY {column} = {text}))"
+    )
 
 
 def exists(access: Access, database: str) -> bool:

@@ -38,8 +38,7 @@ def patiently(access: Access, statements: Sequence[str], databases: Sequence[str
 def _end_sessions(access: Access, databases: Sequence[str]) -> None:
     theirs = " OR ".join(same("DB", name) for name in databases)
     for row in access.ask(
-        "SELECT ID FROM information_schema.PROCESSLIST"
-        f" WHERE ({theirs}) AND ID <> CONNECTION_ID()"
+        f"SELECT ID FROM information_schema.PROCESSLIST WHERE ({theirs}) AND ID <> CONNECTION_ID()"
     ):
         try:
             access.ask(f"KILL {int(row[0])}")

@@ -49,8 +49,11 @@ _LIBRARY = re.compile(rb"CREATE LIBRARY %s" % _NAME)
 _USES = re.compile(rb"^    USING \(`.*`\)$", re.MULTILINE)
 _USED = re.compile(_NAME + rb"\." + _NAME)
 _PROGRAM = b"\nDELIMITER ;;\n"
-_HELD = (b"/*!50001 VIEW `", b"-- Host: ")
-_OF_DATABASE = re.compile(rb"^-- Host: .*    Database: (.*)$|^/\*!50001 VIEW `.*$", re.MULTILINE)
+_HELD = (b"/*!50001 VIEW `", b"-- Host: ", b"LOCK TABLES `")
+_LOOKED_AT = re.compile(
+    rb"^-- Host: .*    Database: (.*)$|^/\*!50001 VIEW `.*$|^(LOCK) TABLES `.* WRITE;$",
+    re.MULTILINE,
+)
 _QUOTED = rb"`(?:[^`]|``)+`"
 _IN_VIEW = re.compile(rb"'(?:[^'\\]|\\.|'')*'|(%s\.)?(%s\.%s)" % (_QUOTED, _QUOTED, _QUOTED))
 _PROGRAM_ENDS = b";;\nDELIMITER ;\n"
@@ -267,7 +270,7 @@ class Moved:
     the live one. So do routines lose it that use a library of the same dump, and the columns of a view
     whose definer is gone: there alone the server writes it. Give it blocks, each gives what may go on;
     `close()` gives the rest. `asleep` disables events, which the server would run where they are not yet
-    to run.
+    to run. Tables are not locked.
     """
 
     def __init__(self, asleep: bool = False) -> None:
@@ -313,14 +316,18 @@ class Moved:
         whole, self._line = text[:end], text[end:]
         first = whole.find(b"\n") + 1 if self._amid else 0
         if any(one in whole for one in _HELD):  # thirty times as fast as to look for their lines
-            whole = whole[:first] + _OF_DATABASE.sub(self._view, whole[first:])
+            whole = whole[:first] + _LOOKED_AT.sub(self._looked_at, whole[first:])
         self._amid = self._amid and not end
-        if not self._amid and any(self._line[: len(one)] == one[: len(self._line)] for one in _HELD):
+        if not self._amid and any(
+            self._line[: len(one)] == one[: len(self._line)] for one in _HELD
+        ):
             return whole
         self._amid, line, self._line = True, self._line, b""
         return whole + line
 
-    def _view(self, line: re.Match[bytes]) -> bytes:
+    def _looked_at(self, line: re.Match[bytes]) -> bytes:
+        if line[2]:  # a table would not reach the sequence of its default, and nobody else is here
+            return b""
         if line[1] is not None:
             self._database = b"`%s`." % line[1].replace(b"`", b"``")
             return line[0]

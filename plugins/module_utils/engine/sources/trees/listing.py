@@ -20,7 +20,9 @@ BLOCK = 1 << 20
 _NOTHING = bytes(BLOCK)
 _LARGE = 64 << 20  # holes that take longer to hash than they are worth
 _HEADER = 512
-_PATH_BYTES = 4095  # of a name that is given to the kernel; tar reads deeper, and does not write there
+_PATH_BYTES = (
+    4095  # of a name that is given to the kernel; tar reads deeper, and does not write there
+)
 _RECORD = 10240  # GNU tar fills its last record with zeros
 Piece = Union[bytes, memoryview]
 KINDS = {
