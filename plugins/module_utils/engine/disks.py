@@ -11,6 +11,12 @@ from pathlib import Path
 _BLOCK_DEVICES = Path("/sys/dev/block")
 _MOUNTS = Path("/proc/self/mountinfo")
 _FSTAB = Path("/etc/fstab")
+# made by the kernel or by a program as it goes, images of packages, and layers of what is counted below
+_NO_DATA = re.compile(
+    r"autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|efivarfs|fuse\.(gvfs|lxcfs|portal).*"
+    r"|fusectl|hugetlbfs|iso9660|mqueue|nsfs|overlay|proc|pstore|ramfs|rpc_pipefs|securityfs|selinuxfs"
+    r"|squashfs|sysfs|tmpfs|tracefs"
+)
 _PACKING = ("bcachefs", "btrfs", "zfs")  # may hold more than they have room for
 
 
@@ -51,6 +57,24 @@ def _mount_points(table: str, _mtime_ns: int, _inode: int) -> tuple[str, ...]:
     named = (_unescaped(row[1]) for row in rows if len(row) > 2 and not row[0].startswith(b"#"))
     points = {os.path.realpath(point) for point in named if os.path.isabs(point)}
     return tuple(sorted(points - {"/"}, key=len, reverse=True))
+
+
+def mounted_below(path: str) -> list[str]:
+    """Where file systems with data of their own are mounted below `path`. None of them is asked."""
+    device = os.stat(path).st_dev
+    own, real = f"{os.major(device)}:{os.minor(device)}", os.path.realpath(path)
+    try:
+        lines = _MOUNTS.read_bytes().splitlines()
+    except OSError:
+        return []
+    found = set()
+    for line in lines:
+        before, _dash, after = line.partition(b" - ")
+        point, kind = _unescaped(before.split()[4]), after.split()[0].decode()
+        below = point != real and os.path.commonpath((real, point)) == real
+        if below and before.split()[2].decode() != own and not _NO_DATA.fullmatch(kind):
+            found.add(point)
+    return sorted(found)
 
 
 def _mounted(point: str) -> bool:

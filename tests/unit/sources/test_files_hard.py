@@ -213,6 +213,29 @@ def test_a_path_of_4095_bytes_comes_back(top: Path, work: Workspace, tmp_path: P
     there_and_back(top, work, tmp_path)
 
 
+@needs_root
+def test_a_disk_mounted_below_is_told_unless_it_is_excluded_or_in_the_backup(
+    top: Path, work: Workspace, tmp_path: Path
+) -> None:
+    """That of the uploads, say: the backup holds an empty directory, and is whole by all that shows."""
+    (top / "a b").mkdir()
+    with open(tmp_path / "image", "wb") as image:
+        image.truncate(8 << 20)
+    subprocess.run(["mkfs.ext4", "-q", str(tmp_path / "image")], check=True)
+    mount = ["mount", "-o", "loop", str(tmp_path / "image"), str(top / "a b")]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no loop devices here")
+    try:
+        told = [
+            Taken(Files(name="u", paths=[str(top)], **options), work, tmp_path / "store").warnings
+            for options in ({}, {"exclude": ["a b"]}, {"one_file_system": False})
+        ]
+    finally:
+        subprocess.run(["umount", str(top / "a b")], check=True)
+    warning = "1 file systems that are mounted below a path are not in this backup"
+    assert told == [[warning], [], []]
+
+
 def test_a_path_that_is_longer_is_told_at_the_backup(
     top: Path, work: Workspace, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import ownership
 from ..anchor import anchored
-from ..disks import unmounted
+from ..disks import mounted_below, unmounted
 from ..errors import ConfigError, LifeboatError, SourceAbsent, SourceError, VerifyError
 from ..files import sync_file_system
 from ..inventory import Entry, InventoryWriter
@@ -102,7 +102,8 @@ class Files:
         }
         with tempfile.TemporaryDirectory(prefix="files-", dir=work.bulk) as folder:
             lines = Path(folder) / "inventory.jsonl"
-            dump = TreeDump(self.name, facts, lines, self._create, self._skips)
+            apart = {path: len(self._apart(path)) for path in self._paths}
+            dump = TreeDump(self.name, facts, lines, self._create, self._skips, apart)
             try:
                 yield dump
             finally:
@@ -310,6 +311,12 @@ class Files:
             for other in self._paths:
                 if other is not path and (path + "/").startswith(other.rstrip("/") + "/"):
                     raise SourceError("source %s: %s lies in %s" % (self.name, path, other))
+
+    def _apart(self, path: str) -> list[str]:
+        """What is mounted below a path, and left out, though no pattern says so."""
+        if not self._one_file_system:
+            return []
+        return [one for one in mounted_below(path) if not left_out(one, self._exclude)]
 
     def _create(self, path: str) -> Command:
         options = ["--one-file-system"] if self._one_file_system else []

@@ -47,13 +47,21 @@ class TreeDump:
     """One tar for each path, with the names and sums of its members counted on the way."""
 
     def __init__(
-        self, name: str, facts: Mapping[str, Any], lines: Path, create: Any, skips: bool
+        self,
+        name: str,
+        facts: Mapping[str, Any],
+        lines: Path,
+        create: Any,
+        skips: bool,
+        apart: Mapping[str, int] | None = None,
     ) -> None:
+        """`apart`: of each path, how many file systems are mounted below and are left out."""
         self.taken_at = datetime.now(timezone.utc)
         self.facts = facts
         self._name = name
         self._create = create
         self._skips = skips
+        self._apart = apart or {}
         self._writer = InventoryWriter(lines)
         self._listing: Listing | None = None
         self._shrunk: dict[str, int] = {}
@@ -113,7 +121,13 @@ class TreeDump:
                 hint="give the path it leads to",
             )
         self._shrunk.update(heard.named)
-        return heard.warnings() if status else ()
+        told = heard.warnings() if status else ()
+        if self._apart.get(path):
+            told += (
+                "%d file systems that are mounted below a path are not in this backup"
+                % self._apart[path],
+            )
+        return told
 
 
 class _Heard:
