@@ -29,7 +29,7 @@ from lifeboat.naming import (
     mark_key,
     parse_id,
 )
-from lifeboat.operations.backup.replicate import replicate
+from lifeboat.operations.backup.replicate import Transfer, replicate
 from lifeboat.operations.copies import catalog
 from lifeboat.operations.standing import status
 from lifeboat.operations.upkeep import prune, rekey, verify
@@ -193,7 +193,7 @@ def test_a_copy_is_mended_and_carried_without_listing_the_others(tmp_path: Path)
         place.put(manifest_key("h1", "shop", id_), encode(made))
     spool = tmp_path / "spool"
     for to, carry in ((bad, mend), (empty, replicate)):
-        told = carry(from_, to, "h1", "shop", id_, spool, lambda: NOW)
+        told = carry(Transfer(from_, to, ("h1", "shop", id_), spool, lambda: NOW))
         assert (told.state, told.error) == ("intact", "")
     assert asked
     assert [prefix for prefix in asked if id_ not in prefix] == []
