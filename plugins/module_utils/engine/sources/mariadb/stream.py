@@ -313,17 +313,16 @@ class Moved:
         """
         text = self._line + text
         end = text.rfind(b"\n") + 1
-        whole, self._line = text[:end], text[end:]
-        first = whole.find(b"\n") + 1 if self._amid else 0
-        if any(one in whole for one in _HELD):  # thirty times as fast as to look for their lines
-            whole = whole[:first] + _LOOKED_AT.sub(self._looked_at, whole[first:])
-        self._amid = self._amid and not end
-        if not self._amid and any(
-            self._line[: len(one)] == one[: len(self._line)] for one in _HELD
-        ):
-            return whole
-        self._amid, line, self._line = True, self._line, b""
-        return whole + line
+        line = text[end:]
+        begun = end > 0 or not self._amid
+        held = begun and any(line[: len(one)] == one[: len(line)] for one in _HELD)
+        out = text[:end] if held else text
+        # all of these lines but the first have a semicolon, and most of what passes, which is rows, has none
+        if end and (b";" in out or not self._database) and any(one in out for one in _HELD):
+            first = out.find(b"\n") + 1 if self._amid else 0
+            out = out[:first] + _LOOKED_AT.sub(self._looked_at, out[first:])
+        self._line, self._amid = (line, False) if held else (b"", True)
+        return out
 
     def _looked_at(self, line: re.Match[bytes]) -> bytes:
         if line[2]:  # a table would not reach the sequence of its default, and nobody else is here
