@@ -317,8 +317,9 @@ class Moved:
         begun = end > 0 or not self._amid
         held = begun and any(line[: len(one)] == one[: len(line)] for one in _HELD)
         out = text[:end] if held else text
-        # all of these lines but the first have a semicolon, and most of what passes, which is rows, has none
-        if end and (b";" in out or not self._database) and any(one in out for one in _HELD):
+        # all of these lines but the first end in a semicolon; most of what passes are rows, and few have one
+        ends = b";" in out and b";\n" in out
+        if end and (ends or not self._database) and any(one in out for one in _HELD):
             first = out.find(b"\n") + 1 if self._amid else 0
             out = out[:first] + _LOOKED_AT.sub(self._looked_at, out[first:])
         self._line, self._amid = (line, False) if held else (b"", True)
