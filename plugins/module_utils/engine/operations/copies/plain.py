@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -21,6 +22,10 @@ from .catalog import openings
 
 _BLOCK = 1 << 20
 _DECRYPTORS = ("age", "gpg")
+# what zstd says of the bytes that it was given, and not of this machine
+_SPOILT = re.compile(
+    r"premature end|unexpected end of file|unsupported format|checksum|corrupt", re.I
+)
 Decoders = Mapping[str, Callable[[], Filter]]  # registry.FILTERS: kind -> something that can decode
 
 _PAUSES_S = (1.0, 4.0)  # before a broken connection is tried again
@@ -208,6 +213,14 @@ def of_a_decryptor(exc: BaseException) -> bool:
             return True
         one = one.__cause__
     return False
+
+
+def is_spoilt(exc: BaseException) -> bool:
+    """Whether what lies in an archive, though it is stored as it was sent, is no whole stream: it was
+    spoilt before it was hashed."""
+    return (
+        isinstance(exc, ProcessError) and exc.program == "zstd" and bool(_SPOILT.search(exc.detail))
+    )
 
 
 def explain_decode_failure(exc: ProcessError, archive: str) -> VerifyError:

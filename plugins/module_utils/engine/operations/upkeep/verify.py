@@ -27,7 +27,7 @@ from ...progress import Event, Listener, silent
 from ...stored import Mark
 from ..copies.catalog import Holding, Wanted, choose, copies_at, copy_at, holdings, read_manifest
 from ..copies.metadata import prove_beside
-from ..copies.plain import Decoders, fetch, of_a_decryptor, plains
+from ..copies.plain import Decoders, fetch, is_spoilt, of_a_decryptor, plains
 from ..copies.proving import prove_archive
 from ..copies.unlocking import require_identity
 from ..restore.restore import Area
@@ -174,13 +174,12 @@ def _one(
         if content is not None:
             prove_beside(manifest, destination)
             _content(job, destination, manifest, content, listener)
-    except VerifyError as exc:
-        if of_a_decryptor(exc):
+    except LifeboatError as exc:
+        proved = isinstance(exc, VerifyError) and not of_a_decryptor(exc)
+        if not proved and not is_spoilt(exc):
             return Finding(id_, destination.name, "unknown", _told(exc), exc.hint)
         _mark(destination, host, job.name, id_, Mark("bad", clock()), listener)
         return Finding(id_, destination.name, "corrupt", _told(exc), exc.hint)
-    except LifeboatError as exc:
-        return Finding(id_, destination.name, "unknown", _told(exc), exc.hint)
     _mark(destination, host, job.name, id_, Mark("intact", clock()), listener)
     if content is not None:
         _mark(destination, host, job.name, id_, Mark("readable", clock()), listener)
