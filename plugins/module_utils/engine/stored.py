@@ -23,7 +23,13 @@ class Mark(NamedTuple):
 
     kind: str  # "intact", "pin", "tag", ...
     at: datetime
-    value: str = ""  # of a tag; of `locked`, until when
+    value: str = ""  # of a tag; of `locked`, until when; of `bad`, "content" or nothing
+
+
+BAD_CONTENT = (
+    "bad",
+    "content",
+)  # kind and value of the mark: the bytes are right, and no whole backup
 
 
 class Copy(NamedTuple):
@@ -84,9 +90,18 @@ class Copy(NamedTuple):
         return self.latest("replaced") is not None
 
     @property
+    def unreadable(self) -> bool:
+        """What its right bytes hold proved to be no whole backup, and nobody has read it to its end since."""
+        told = [mark.at for mark in self.marks if mark[::2] == BAD_CONTENT]
+        read = self.latest("readable", "drilled")
+        return bool(told) and (read is None or read.at <= max(told))
+
+    @property
     def good(self) -> bool:
         """Counts for retention and freshness: committed, complete, not suspect, and its bytes proved."""
         if not self.committed or self.latest("replaced", "partial") or self.suspect:
+            return False
+        if self.unreadable:
             return False
         proof = self.latest("intact", "drilled", "bad")
         return proof is not None and proof.kind != "bad"
@@ -97,7 +112,7 @@ class Copy(NamedTuple):
         if not self.committed:
             return "pruned" if self.latest("pruned") else "missing"
         proof = self.latest("intact", "drilled", "bad")
-        if proof is not None and proof.kind == "bad":
+        if self.unreadable or (proof is not None and proof.kind == "bad"):
             return "corrupt"
         if self.replaced:
             return "replaced"

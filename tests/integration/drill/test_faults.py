@@ -64,6 +64,9 @@ def test_something_else_than_was_backed_up_fails_and_marks_the_copy(host: DrillH
     assert told["mark"] == "bad"
     assert host.state() == "corrupt"
     assert host.left() == []
+    # that its bytes are right makes it no better
+    assert host.lifeboat("verify", "shop", "--all").returncode == 1
+    assert host.state() == "corrupt"
 
 
 def test_a_check_that_fails_fails_the_drill(host: DrillHost) -> None:

@@ -70,7 +70,13 @@ zstd.Zstd.encode = lambda self: Command(("sh", "-c", {loses!r}))
     found = verified(host, lossy, *content, expected=1)
 
     assert (found["state"], told in found["problem"]) == ("corrupt", True), found["problem"]
-    assert list(host.disk.glob(f"catalog/h1/shop/{lossy}.bad-*"))  # it counts as good no more
+    # its bytes are as they were sent, and yet it counts as good no more
+    found = verified(host, lossy, expected=1)
+    assert (found["state"], "hold no whole backup" in found["problem"]) == ("corrupt", True)
+    assert host.state() == "corrupt"
+    assert "stores it there again" not in found["hint"]
+    assert host.lifeboat("push", "shop").returncode == 0
+    assert host.state() == "corrupt"
 
 
 def test_a_copy_without_what_describes_it_is_found(host: DrillHost) -> None:

@@ -63,7 +63,9 @@ def verify_(session: Session, asked: Any, out: Output) -> int:
 
 def mapping(one: verify.Finding) -> dict[str, Any]:
     """One finding, as --json prints it and verify_archive returns it."""
-    return dict(one._asdict(), sources=dict(one.sources))
+    told = dict(one._asdict(), sources=dict(one.sources))
+    del told["unreadable"]  # the state says it, and the problem why
+    return told
 
 
 def _row(one: verify.Finding) -> list[str]:

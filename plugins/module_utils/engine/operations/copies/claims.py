@@ -26,6 +26,8 @@ def proved(copy: Copy) -> dict[str, datetime]:
     if not copy.committed or (newest is not None and newest.kind == "bad"):
         return {}
     found = {claim: copy.latest(*marks) for claim, marks in _PROOFS.items()}
+    if copy.unreadable:
+        found = {"intact": found["intact"]}
     return {claim: mark.at for claim, mark in found.items() if mark is not None}
 
 

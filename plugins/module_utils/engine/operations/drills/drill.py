@@ -187,8 +187,9 @@ def _mark(
         kind = "bad"
     if not kind:
         return ""
+    value = "content" if any(one.unreadable for one in report.sources) else ""
     try:
-        put_mark(destination, manifest, Mark(kind, at))
+        put_mark(destination, manifest, Mark(kind, at, value))
     except LifeboatError as exc:  # an identity that may only read cannot say so there
         listener(Event("mark", destination.name, problem=str(exc)))
         return ""

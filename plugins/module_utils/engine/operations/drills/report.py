@@ -52,6 +52,7 @@ class Tried:
     detail: str = ""
     hint: str = ""
     bad: bool = False  # the copy is at fault, not this host
+    unreadable: bool = False  # and its bytes are right
 
     @property
     def seconds(self) -> float:

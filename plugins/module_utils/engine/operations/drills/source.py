@@ -50,6 +50,7 @@ class Trial:
         )
         work = Workspace(make_private(folder / "bulk"), make_private(folder / "secret"))
         fetched = make_private(folder / "fetched")
+        right = False  # the bytes of its archives
         try:
             source = self._source(record)
             archives = self.manifest.of_source(record.name)
@@ -59,6 +60,7 @@ class Trial:
                     one.name: fetch(self.destination, self.manifest, one, fetched, self.listener)
                     for one in archives
                 }
+            right = True
             parts = plains(archives, paths, self.decoders, self.identity)
             with decoding(record.name):
                 record = whole(record, parts)
@@ -67,12 +69,14 @@ class Trial:
             totals = found.totals if found else {}
             return replace(tried, how=how, totals={**totals, **_not_proved(record)})
         except LifeboatError as exc:
+            bad = isinstance(exc, VerifyError) and not of_a_decryptor(exc)
             return replace(
                 tried,
                 problem=exc.message,
                 detail=exc.detail,
                 hint=exc.hint,
-                bad=isinstance(exc, VerifyError) and not of_a_decryptor(exc),
+                bad=bad,
+                unreadable=bad and right,
             )
         except OSError as exc:
             return replace(tried, problem=f"{exc.filename or folder}: {exc.strerror}")

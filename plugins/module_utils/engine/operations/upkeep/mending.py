@@ -224,4 +224,6 @@ def broken(copy: Copy) -> bool:
     """Whether it was here once, and is not whole any more, though nobody let it go."""
     if copy.replaced:
         return False  # its content lies beside it, whole, with other keys
+    if copy.unreadable:
+        return False  # its bytes are right: what another copy has is the same
     return copy.state == "corrupt" or (copy.state == "missing" and copy.latest(*_ONCE) is not None)

@@ -183,7 +183,7 @@ def _complete(
 def _proved(job: Job, name: str, id_: str, copy: Copy, clock: Callable[[], datetime]) -> bool:
     """Whether a copy is whole; one that was stored and not read back yet is read now."""
     proof = copy.latest("intact", "drilled", "bad")
-    if proof is not None and proof.kind == "bad":
+    if copy.unreadable or (proof is not None and proof.kind == "bad"):
         return False
     destination = job.destination(name)
     manifest = read_manifest(destination, job.host, job.name, id_, job.signers)

@@ -36,6 +36,8 @@ from .mending import donors
 LEVELS = ("hashes", "content")
 _SAMPLED_FOR = timedelta(days=5)  # runs are a day apart, and one may fail
 
+_ANOTHER = "choose another one: `lifeboat list` shows those there are"
+
 
 class Finding(NamedTuple):
     """What verifying one copy told. A tuple, for there may be 100,000 at each destination.
@@ -51,6 +53,9 @@ class Finding(NamedTuple):
     age_s: int | None = None  # of the data
     sources: Mapping[str, str] = MappingProxyType({})  # name: "good", "absent" or "failed"
     complete: bool = True  # as far as that was asked: of one backup, not of every one
+    unreadable: bool = (
+        False  # its bytes are right, and hold no whole backup: nor does any other copy
+    )
 
     @property
     def valid(self) -> bool:
@@ -90,6 +95,8 @@ def verify(
             for destination in asked
             if destination.name not in unreachable | pruned
         ]
+        unreadable = {name for name, copy in holding.copies if copy.unreadable}
+        of_it = [_once_read(one) if one.destination in unreadable else one for one in of_it]
         of_it = [
             one._replace(complete=one.complete or every)
             for one in of_it
@@ -99,11 +106,20 @@ def verify(
     return findings
 
 
+def _once_read(one: Finding) -> Finding:
+    """That the bytes are right says nothing new of a copy which proved to hold no whole backup."""
+    if one.state != "intact":
+        return one
+    why = "its bytes are those that were sent, and hold no whole backup: reading them, or a drill, told so"
+    again = "; `--level content --identity FILE` reads them again"
+    return one._replace(state="corrupt", problem=why, hint=_ANOTHER + again, unreadable=True)
+
+
 def _with_way_out(
     job: Job, host: str, holding: Holding, one: Finding, of_it: Sequence[Finding]
 ) -> Finding:
     """A corrupt copy with what makes it whole: a good one elsewhere, if this did not prove that bad."""
-    if one.state != "corrupt":
+    if one.state != "corrupt" or one.unreadable:
         return one
     good = donors(holding.copies, [other.destination for other in of_it if not other.valid])
     shown = f"`lifeboat list {job.name}` shows which backups are"
@@ -161,6 +177,7 @@ def _one(
             _mark(destination, host, job.name, id_, Mark("bad", clock()), listener)
         state = "corrupt" if lost else "unknown"
         return Finding(id_, destination.name, state, _told(exc), exc.hint)
+    right = False  # its bytes
     try:
         if content is not None:
             _area, decoders, identity = content
@@ -173,13 +190,16 @@ def _one(
             listener(replace(begun, done_bytes=archive.size_bytes, ended=True))
         if content is not None:
             prove_beside(manifest, destination)
+            right = True
             _content(job, destination, manifest, content, listener)
     except LifeboatError as exc:
         proved = isinstance(exc, VerifyError) and not of_a_decryptor(exc)
         if not proved and not is_spoilt(exc):
             return Finding(id_, destination.name, "unknown", _told(exc), exc.hint)
-        _mark(destination, host, job.name, id_, Mark("bad", clock()), listener)
-        return Finding(id_, destination.name, "corrupt", _told(exc), exc.hint)
+        mark = Mark("bad", clock(), "content" if right else "")
+        _mark(destination, host, job.name, id_, mark, listener)
+        hint = exc.hint or (_ANOTHER if right else "")
+        return Finding(id_, destination.name, "corrupt", _told(exc), hint, unreadable=right)
     _mark(destination, host, job.name, id_, Mark("intact", clock()), listener)
     if content is not None:
         _mark(destination, host, job.name, id_, Mark("readable", clock()), listener)
@@ -189,7 +209,7 @@ def _one(
         destination.name,
         "readable" if content is not None else "intact",
         f"it does not hold {', '.join(failed)}: that failed" if failed else "",
-        "choose another one: `lifeboat list` shows those there are" if failed else "",
+        _ANOTHER if failed else "",
         max(0, int((clock() - manifest.taken_at).total_seconds())),
         _statuses(tuple((one.name, one.status) for one in manifest.sources)),
         not failed,
