@@ -6,7 +6,7 @@ from __future__ import annotations
 from . import arguments, door, jobs
 from .engine.cli.session import now
 from .engine.errors import DestinationError, ReadBackError, UsageError
-from .engine.operations.backup.replicate import replicate
+from .engine.operations.backup.replicate import Transfer, replicate
 from .engine.operations.copies.catalog import Wanted, choose, holdings
 from .engine.operations.upkeep import verify
 from .engine.operations.upkeep.mending import mend
@@ -52,7 +52,7 @@ def main(kind: str) -> None:
             from_, to = job.destination("local"), job.destination(kind)
             spool = session.area(job).spool
             carry = mend if state == "corrupt" else replicate
-            outcome = carry(from_, to, job.host, job.name, id_, spool, now)
+            outcome = carry(Transfer(from_, to, (job.host, job.name, id_), spool, now))
         if outcome.state == "lost":
             raise DestinationError(
                 f"backup {id_} was not pushed: {outcome.error}", hint=outcome.hint
