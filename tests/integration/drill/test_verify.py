@@ -79,6 +79,26 @@ zstd.Zstd.encode = lambda self: Command(("sh", "-c", {loses!r}))
     assert host.state() == "corrupt"
 
 
+def test_bytes_that_go_wrong_while_they_are_read_say_nothing_of_the_content(
+    host: DrillHost,
+) -> None:
+    id_ = host.run()
+    # A fake: a disk that gives other bytes the second time.
+    before = """
+import lifeboat.operations.upkeep.verify as verify
+from lifeboat.errors import VerifyError
+def fetch(*given):
+    raise VerifyError("its bytes are not those of its manifest")
+verify.fetch = fetch
+"""
+    words = ("verify", id_, "--level", "content", "--identity", str(host.key))
+    assert host.lifeboat(*words, before=before).returncode == 1
+    assert host.state() == "corrupt"
+
+    assert verified(host, id_)["state"] == "intact"
+    assert host.state() == "intact"
+
+
 def test_a_copy_without_what_describes_it_is_found(host: DrillHost) -> None:
     next(host.disk.glob("archives/*/*/*/RESTORE.md")).unlink()
 

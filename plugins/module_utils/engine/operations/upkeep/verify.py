@@ -39,6 +39,10 @@ _SAMPLED_FOR = timedelta(days=5)  # runs are a day apart, and one may fail
 _ANOTHER = "choose another one: `lifeboat list` shows those there are"
 
 
+class _BytesDiffer(VerifyError):
+    """Bytes that were right a moment ago are not, now that they are fetched to be read."""
+
+
 class Finding(NamedTuple):
     """What verifying one copy told. A tuple, for there may be 100,000 at each destination.
 
@@ -196,6 +200,7 @@ def _one(
         proved = isinstance(exc, VerifyError) and not of_a_decryptor(exc)
         if not proved and not is_spoilt(exc):
             return Finding(id_, destination.name, "unknown", _told(exc), exc.hint)
+        right = right and not isinstance(exc, _BytesDiffer)
         mark = Mark("bad", clock(), "content" if right else "")
         _mark(destination, host, job.name, id_, mark, listener)
         hint = exc.hint or (_ANOTHER if right else "")
@@ -281,9 +286,13 @@ def _content(
             if record.status != "good":
                 continue
             archives = manifest.of_source(record.name)
-            paths = {
-                one.name: fetch(destination, manifest, one, work.bulk, listener) for one in archives
-            }
+            try:
+                paths = {
+                    one.name: fetch(destination, manifest, one, work.bulk, listener)
+                    for one in archives
+                }
+            except VerifyError as exc:
+                raise _BytesDiffer(exc.message, detail=exc.detail, hint=exc.hint) from exc
             parts = plains(archives, paths, decoders, identity)
             listener(Event("read", record.name))
             job.source(record.name).check_content(parts, work)
