@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -41,7 +42,7 @@ from lifeboat.stored import Mark, Stored
 NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 MANY = 1000
 DIGEST = hashlib.sha256(b"x").hexdigest()
-MORE = 150  # bytes of a backup at one more destination: of 100,000 that is 15 MB
+MORE = 180  # bytes of a backup at one more destination: of 100,000 that is 18 MB
 KEEP = Keep(last=3, hourly=48, daily=7, weekly=4, monthly=12, yearly=3)
 
 
@@ -78,7 +79,13 @@ class Names:
 
 
 def peak(act: Callable[[], Any]) -> int:
-    """The bytes that were held at once while it was done."""
+    """The bytes that were held at once while it was done.
+
+    It is done once before, for what is loaded with the first use is not held for each backup; and what
+    Python kept of freed values to use again is given up, for such memory would not be counted.
+    """
+    act()
+    gc.collect()
     tracemalloc.start()
     try:
         held = act()
@@ -99,11 +106,11 @@ def bounded(act: Callable[[Job], Any], each: int, more: int = MORE) -> None:
 
 
 def test_a_backup_takes_little_while_all_are_listed() -> None:
-    bounded(lambda job: catalog.holdings(job, "h1")[0], 400)
+    bounded(lambda job: catalog.holdings(job, "h1")[0], 420)
 
 
 def test_copies_are_made_of_one_destination_at_a_time_to_say_how_a_job_stands() -> None:
-    bounded(lambda job: status.standings(job, status.asked(job), NOW), 900)
+    bounded(lambda job: status.standings(job, status.asked(job), NOW), 1000)
 
 
 def test_a_job_is_observed_one_destination_at_a_time() -> None:
@@ -111,7 +118,7 @@ def test_a_job_is_observed_one_destination_at_a_time() -> None:
         looked = observe.Looked(status.asked(job), (), (), (), (), (), {}, (), {})
         return observe.observe(job, looked, NOW)
 
-    bounded(seen, 800)
+    bounded(seen, 910)
 
 
 def test_a_prune_is_planned_and_told_one_destination_at_a_time() -> None:
@@ -120,7 +127,7 @@ def test_a_prune_is_planned_and_told_one_destination_at_a_time() -> None:
         tell = partial(prune_door.planned_lines, duty=duty, prefix="")
         return [sum(1 for _line in chain.from_iterable(map(tell, prune.plan(job, NOW))))]
 
-    bounded(told, 800, more=20)
+    bounded(told, 870, more=70)
 
 
 def test_of_what_is_to_be_encrypted_anew_no_manifest_is_held() -> None:
@@ -135,7 +142,7 @@ def test_of_what_is_to_be_encrypted_anew_no_manifest_is_held() -> None:
         assert (len(stale), left) == (0, [])
         return stale
 
-    bounded(planned, 320)
+    bounded(planned, 440)
 
 
 def test_of_what_was_verified_little_is_held() -> None:
@@ -144,7 +151,7 @@ def test_of_what_was_verified_little_is_held() -> None:
         assert {one.state for one in found} == {"intact"}
         return found
 
-    bounded(verified, 550, more=250)
+    bounded(verified, 810, more=470)
 
 
 def test_of_a_directory_no_more_is_held_than_its_names(tmp_path: Path) -> None:
