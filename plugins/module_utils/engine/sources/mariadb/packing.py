@@ -152,7 +152,11 @@ class Packer:
             sink = client.process.stdin
             try:
                 for block in blocks:
-                    head, tail, size = head or block[:64], (tail + block)[-4096:], size + len(block)
+                    head, tail, size = (
+                        head or block[:64],
+                        (tail + block[-4096:])[-4096:],
+                        size + len(block),
+                    )
                     write_all(sink, memoryview(moved(block)))
                 write_all(sink, memoryview(moved.close()))
                 sink.close()

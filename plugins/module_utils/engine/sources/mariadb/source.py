@@ -31,7 +31,7 @@ from .target import refusals
 log = logging.getLogger(__name__)
 _SYSTEM = ("mysql", "information_schema", "performance_schema", "sys")
 _NAME_CHARACTERS = 64
-_BLOCK = 1 << 20
+_BLOCK = 1 << 18  # of SQL; what is larger leaves the processor's cache, and takes twice the time
 _CHANGED = re.compile(r"\b(1412|1146)\b")  # a table was altered, or dropped, since the snapshot
 
 _ELSEWHERE = (1049, 1146)  # what is named with its database, and is not there
