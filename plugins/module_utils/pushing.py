@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from . import arguments, door, jobs
 from .engine.cli.session import now
-from .engine.errors import DestinationError, ReadBackError, UsageError
+from .engine.errors import DestinationError, ReadBackError, UsageError, VerifyError
 from .engine.operations.backup.replicate import Transfer, replicate
 from .engine.operations.copies.catalog import Wanted, choose, holdings
 from .engine.operations.upkeep import verify
@@ -30,14 +30,20 @@ def main(kind: str) -> None:
         session, job = jobs.described(given, {"local": here, kind: there})
         with jobs.hold(module, session, job, "push"):
             listed, _lost = holdings(job, job.host, "local")
-            id_ = choose(listed, Wanted(id=given["backup"]), job.name, now())[0].id
+            chosen, _remark = choose(listed, Wanted(id=given["backup"]), job.name, now())
+            id_ = chosen.id
             held, lost = holdings(job, job.host, kind)
             if lost:
                 raise lost[0][1]
-            state = next(
-                (copies[0][1].state for one in held if one.id == id_ for copies in [one.copies]),
-                "missing",
-            )
+            there_now = [copy for one in held if one.id == id_ for _name, copy in one.copies]
+            state = there_now[0].state if there_now else "missing"
+            for copy in [*there_now, chosen.copies[0][1]]:
+                if copy.unreadable:  # of every copy the same; to store it again makes none better
+                    raise VerifyError(
+                        f"backup {id_} holds no whole backup, though its bytes are those that were sent:"
+                        " reading them, or a drill, told so",
+                        hint="push another one: `lifeboat list` shows those there are",
+                    )
             if state == "stored" and not module.check_mode:  # nobody has read it back yet
                 found = verify.verify(job, Wanted(id=id_, at=kind), now)[0]
                 if found.state == "intact":

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from lifeboat.manifest import decode, encode
 
 from .conftest import DrillHost
 
@@ -42,6 +45,15 @@ def test_a_named_backup_that_lacks_a_dump_is_not_valid(host: DrillHost) -> None:
     assert host.lifeboat("verify", "shop", "--all").returncode == 0  # its copies are what they say
 
 
+def lossy(loses: str) -> str:
+    """A fake: a compressor that loses the rest and says that all is well. Each hash is right."""
+    return f"""
+import lifeboat.filters.zstd as zstd
+from lifeboat.model import Command
+zstd.Zstd.encode = lambda self: Command(("sh", "-c", {loses!r}))
+"""
+
+
 @pytest.mark.parametrize(
     ("loses", "told"),
     [
@@ -54,29 +66,56 @@ def test_a_named_backup_that_lacks_a_dump_is_not_valid(host: DrillHost) -> None:
 def test_a_stream_that_was_stored_as_it_came_and_has_no_end_is_found(
     host: DrillHost, loses: str, told: str
 ) -> None:
-    # A fake: a compressor that loses the rest and says that all is well. Each hash is right.
-    before = f"""
-import lifeboat.filters.zstd as zstd
-from lifeboat.model import Command
-zstd.Zstd.encode = lambda self: Command(("sh", "-c", {loses!r}))
-"""
     host.fill(50_000)
-    done = host.lifeboat("run", "shop", before=before)
+    done = host.lifeboat("run", "shop", before=lossy(loses))
     assert done.returncode == 0, done.stderr
-    lossy = done.stdout.strip()
-    assert verified(host, lossy)["state"] == "intact"
+    id_ = done.stdout.strip()
+    assert verified(host, id_)["state"] == "intact"
 
     content = ("--level", "content", "--identity", str(host.key))
-    found = verified(host, lossy, *content, expected=1)
+    found = verified(host, id_, *content, expected=1)
 
     assert (found["state"], told in found["problem"]) == ("corrupt", True), found["problem"]
     # its bytes are as they were sent, and yet it counts as good no more
-    found = verified(host, lossy, expected=1)
+    found = verified(host, id_, expected=1)
     assert (found["state"], "hold no whole backup" in found["problem"]) == ("corrupt", True)
     assert host.state() == "corrupt"
     assert "stores it there again" not in found["hint"]
     assert host.lifeboat("push", "shop").returncode == 0
     assert host.state() == "corrupt"
+
+
+@pytest.mark.parametrize("by", ["verify", "drill"])
+def test_what_holds_no_whole_backup_is_told_of_every_copy_of_it(
+    host: DrillHost, tmp_path: Path, by: str
+) -> None:
+    for name in ("second", "third"):
+        (tmp_path / name).mkdir()
+        there = {"type": "local", "path": str(tmp_path / name)}
+        host.configuration["destinations"][name] = there
+        host.job["destinations"].append(name)
+    host.configure()
+    host.fill(50_000)
+    done = host.lifeboat("run", "shop", before=lossy("zstd -qc | head -c 1000; cat >/dev/null"))
+    id_ = done.stdout.strip()
+    # somebody else's manifest, under this id: what a copy beside it holds says nothing of its own
+    other = tmp_path / f"third/catalog/h1/shop/{id_}.json"
+    other.write_bytes(encode(replace(decode(other.read_bytes(), "third"), tool="lifeboat 0.0.1")))
+
+    if by == "drill":
+        assert host.told("--at", "disk", expected=1)["mark"] == "bad"
+    else:
+        content = ("--level", "content", "--identity", str(host.key))
+        verified(host, id_, "--at", "disk", *content, expected=1)
+
+    (copies,) = [
+        one["copies"]
+        for one in json.loads(host.lifeboat("list", "shop", "--json").stdout)
+        if one["id"] == id_
+    ]
+    assert (copies["disk"], copies["second"]) == ("corrupt", "corrupt")
+    assert copies["third"] == "intact"
+    assert host.lifeboat("verify", id_, "--at", "second").returncode == 1
 
 
 def test_bytes_that_go_wrong_while_they_are_read_say_nothing_of_the_content(

@@ -8,11 +8,14 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
+from lifeboat.naming import mark_key
+from lifeboat.stored import Mark
 
 from tests.integration.sftp.places import behind, options
 from tests.lab import sftp as lab
@@ -126,3 +129,22 @@ def test_a_copy_that_nobody_read_back_is_read_when_pushed_again(
         mark.unlink()
     assert push()["state"] == "intact"
     assert push()["changed"] is False
+
+
+@pytest.mark.parametrize("side", ["here", "there"])
+def test_what_holds_no_whole_backup_is_pushed_nowhere(
+    push: Call, openssh: lab.Server, tmp_path: Path, side: str
+) -> None:
+    there = behind(openssh, tmp_path.name)
+    if side == "there":
+        assert push()["state"] == "intact"
+    catalog = (there if side == "there" else tmp_path / "disk") / "catalog"
+    id_ = next((tmp_path / "disk/catalog").glob("**/*.json")).stem
+    mark = mark_key("db1", "shop", id_, Mark("bad", datetime.now(timezone.utc), "content"))
+    (catalog.parent / mark).touch()
+
+    told = push(backup=id_)
+
+    assert told["failed"], told
+    assert f"backup {id_} holds no whole backup" in told["msg"]
+    assert there.exists() == (side == "there")

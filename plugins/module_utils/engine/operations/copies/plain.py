@@ -207,20 +207,24 @@ def plains(
 def of_a_decryptor(exc: BaseException) -> bool:
     """Whether age or gpg gave up below `exc`: a wrong key, passphrase or program, and no fault of the copy,
     whose bytes were found to be those of its manifest before."""
+    return any(one.program in _DECRYPTORS for one in _programs_below(exc))
+
+
+def of_the_copy(exc: BaseException) -> bool:
+    """Whether it failed by what the copy is: not what it should be, or, though stored as it was sent, no
+    whole compressed stream: that was spoilt before it was hashed."""
+    spoilt = any(
+        one.program == "zstd" and _SPOILT.search(one.detail) for one in _programs_below(exc)
+    )
+    return (spoilt or isinstance(exc, VerifyError)) and not of_a_decryptor(exc)
+
+
+def _programs_below(exc: BaseException) -> Iterator[ProcessError]:
     one: BaseException | None = exc
     while one is not None:
-        if isinstance(one, ProcessError) and one.program in _DECRYPTORS:
-            return True
+        if isinstance(one, ProcessError):
+            yield one
         one = one.__cause__
-    return False
-
-
-def is_spoilt(exc: BaseException) -> bool:
-    """Whether what lies in an archive, though it is stored as it was sent, is no whole stream: it was
-    spoilt before it was hashed."""
-    return (
-        isinstance(exc, ProcessError) and exc.program == "zstd" and bool(_SPOILT.search(exc.detail))
-    )
 
 
 def explain_decode_failure(exc: ProcessError, archive: str) -> VerifyError:

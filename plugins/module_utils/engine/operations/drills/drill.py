@@ -18,12 +18,12 @@ from ...errors import LifeboatError, ProcessError, SourceError, UsageError
 from ...files import make_private
 from ...job import Drilling, Job
 from ...model import Command, Manifest, SourceRecord
-from ...ports import Destination
 from ...process import run
 from ...progress import Event, Listener, silent
 from ...stored import Mark
 from ...throwaway import clear, make_arena
-from ..copies.catalog import Holding, Wanted, choose, holdings, put_mark, read_manifest
+from ..copies.catalog import Holding, Wanted, choose, holdings, read_manifest
+from ..copies.marking import say, say_of_every_copy
 from ..copies.metadata import examine
 from ..copies.plain import Decoders
 from ..copies.unlocking import WrongIdentity, opened_by, require_identity
@@ -94,7 +94,7 @@ def drill(
             report = _run(trial, asked, directory, report, phases)
     finally:
         clear(directory)
-    return replace(report, mark=_mark(destination, manifest, report, clock(), listener))
+    return replace(report, mark=_mark(trial, report, clock()))
 
 
 def _run(trial: Trial, asked: Asked, directory: Path, report: Report, phases: Phases) -> Report:
@@ -178,19 +178,14 @@ def _records(manifest: Manifest, only: Sequence[str]) -> list[SourceRecord]:
     return found
 
 
-def _mark(
-    destination: Destination, manifest: Manifest, report: Report, at: datetime, listener: Listener
-) -> str:
+def _mark(trial: Trial, report: Report, at: datetime) -> str:
     """What is said beside this copy: it is restorable; or it is bad, where it is the copy's own fault."""
+    manifest, listener = trial.manifest, trial.listener
+    if any(one.unreadable for one in report.sources):
+        say_of_every_copy(trial.job, manifest, Mark("bad", at, "content"), listener)
+        return "bad"
     kind = "drilled" if report.restorable else ""
     if any(one.bad for one in report.sources):
         kind = "bad"
-    if not kind:
-        return ""
-    value = "content" if any(one.unreadable for one in report.sources) else ""
-    try:
-        put_mark(destination, manifest, Mark(kind, at, value))
-    except LifeboatError as exc:  # an identity that may only read cannot say so there
-        listener(Event("mark", destination.name, problem=str(exc)))
-        return ""
-    return kind
+    backup = (manifest.host, manifest.job, manifest.id)
+    return kind if kind and say(trial.destination, backup, Mark(kind, at), listener) else ""

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ...errors import LifeboatError, SourceError, UsageError, VerifyError
+from ...errors import LifeboatError, SourceError, UsageError
 from ...files import free_bytes, make_private, remove
 from ...job import Job
 from ...model import Inventory, Manifest, SourceRecord, Swap, Workspace
 from ...ports import Arena, Destination, Plain, Source
 from ...progress import Event, Listener
 from ...units import human_size
-from ..copies.plain import Decoders, fetch, of_a_decryptor, plains
+from ..copies.plain import Decoders, fetch, of_the_copy, plains
 from ..restore.staging import compare, decoding, stage, whole
 from .report import Phases, Tried
 
@@ -69,7 +69,7 @@ class Trial:
             totals = found.totals if found else {}
             return replace(tried, how=how, totals={**totals, **_not_proved(record)})
         except LifeboatError as exc:
-            bad = isinstance(exc, VerifyError) and not of_a_decryptor(exc)
+            bad = of_the_copy(exc)
             return replace(
                 tried,
                 problem=exc.message,

@@ -21,13 +21,13 @@ from ...errors import (
 from ...files import make_private, workspace
 from ...job import Job
 from ...model import Manifest
-from ...naming import mark_key
 from ...ports import Destination
 from ...progress import Event, Listener, silent
 from ...stored import Mark
 from ..copies.catalog import Holding, Wanted, choose, copies_at, copy_at, holdings, read_manifest
+from ..copies.marking import say, say_of_every_copy
 from ..copies.metadata import prove_beside
-from ..copies.plain import Decoders, fetch, is_spoilt, of_a_decryptor, plains
+from ..copies.plain import Decoders, fetch, of_the_copy, plains
 from ..copies.proving import prove_archive
 from ..copies.unlocking import require_identity
 from ..restore.restore import Area
@@ -178,7 +178,7 @@ def _one(
             return Finding(id_, destination.name, "pruned", "retention let it go just now")
         lost = missing or isinstance(exc, FormatError)
         if lost:  # without a manifest that can be read no archive of it can be used
-            _mark(destination, host, job.name, id_, Mark("bad", clock()), listener)
+            say(destination, (host, job.name, id_), Mark("bad", clock()), listener)
         state = "corrupt" if lost else "unknown"
         return Finding(id_, destination.name, state, _told(exc), exc.hint)
     right = False  # its bytes
@@ -197,17 +197,18 @@ def _one(
             right = True
             _content(job, destination, manifest, content, listener)
     except LifeboatError as exc:
-        proved = isinstance(exc, VerifyError) and not of_a_decryptor(exc)
-        if not proved and not is_spoilt(exc):
+        if not of_the_copy(exc):
             return Finding(id_, destination.name, "unknown", _told(exc), exc.hint)
         right = right and not isinstance(exc, _BytesDiffer)
-        mark = Mark("bad", clock(), "content" if right else "")
-        _mark(destination, host, job.name, id_, mark, listener)
+        if right:
+            say_of_every_copy(job, manifest, Mark("bad", clock(), "content"), listener)
+        else:
+            say(destination, (host, job.name, id_), Mark("bad", clock()), listener)
         hint = exc.hint or (_ANOTHER if right else "")
         return Finding(id_, destination.name, "corrupt", _told(exc), hint, unreadable=right)
-    _mark(destination, host, job.name, id_, Mark("intact", clock()), listener)
+    say(destination, (host, job.name, id_), Mark("intact", clock()), listener)
     if content is not None:
-        _mark(destination, host, job.name, id_, Mark("readable", clock()), listener)
+        say(destination, (host, job.name, id_), Mark("readable", clock()), listener)
     failed = [one.name for one in manifest.sources if one.status == "failed"]
     return Finding(
         id_,
@@ -238,7 +239,7 @@ def _unsigned(
     except LifeboatError as lost:
         return told._replace(problem=f"{told.problem}; {lost}")
     if signed and there.signed:
-        _mark(destination, host, job.name, id_, Mark("bad", clock()), listener)
+        say(destination, (host, job.name, id_), Mark("bad", clock()), listener)
         return told._replace(state="corrupt")
     if signed:
         back = f"its signature was lost here: `lifeboat push {job.name}` puts it back, from {signed[0].name}"
@@ -300,16 +301,6 @@ def _content(
                 parts["inventory"].read(lambda stream: stream.read(1))
             for path in paths.values():
                 path.unlink()
-
-
-def _mark(
-    destination: Destination, host: str, job: str, id_: str, mark: Mark, listener: Listener
-) -> None:
-    """An identity that may only read still verifies; it just cannot say so there."""
-    try:
-        destination.put(mark_key(host, job, id_, mark), b"")
-    except LifeboatError as exc:
-        listener(Event("mark", destination.name, problem=str(exc)))
 
 
 def _told(exc: LifeboatError) -> str:
