@@ -155,10 +155,10 @@ def judge(
         floors.append(floor())
         between = processors()
         seconds, peak = ours()
-        spent.append((between - begun, processors() - between))
+        spent.append((between.since(begun), processors().since(between)))
         mine.append(seconds)
         peaks.append(peak)
-    shown = [f"processors {statistics.median(one):.2f} s" for one in zip(*spent)]
+    shown = [str(Processors(*map(statistics.median, zip(*one)))) for one in zip(*spent)]
     row(f"{what} floor", floors, shown[0])
     row(what, mine, f"{shown[1]}, own memory at most {max(peaks):.0f} MB")
     ratio = statistics.median(one / other for one, other in zip(mine, floors))
@@ -170,10 +170,26 @@ def judge(
     return kept and max(peaks) <= LIMIT_RSS_MB
 
 
-def processors() -> float:
-    """Seconds that all programs we have started took, without servers: they tell more on a busy machine."""
+class Processors(NamedTuple):
+    """Seconds that all programs we have started took, without servers: they tell more on a busy machine.
+
+    Where the kernel's part of it is large, what it hands out is dear: a virtual machine may get each page
+    of memory from its host.
+    """
+
+    user_s: float
+    system_s: float
+
+    def __str__(self) -> str:
+        return f"processors {self.user_s:.2f} s, kernel {self.system_s:.2f} s"
+
+    def since(self, other: Processors) -> Processors:
+        return Processors(self.user_s - other.user_s, self.system_s - other.system_s)
+
+
+def processors() -> Processors:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return Processors(used.ru_utime, used.ru_stime)
 
 
 def row(name: str, seconds: list[float], note: str = "") -> None:
