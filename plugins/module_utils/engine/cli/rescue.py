@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
+from ..errors import GateRefused, UsageError
 from ..gate import Ask, answer, decide
 from ..job import Job
 from ..manifest import commit
@@ -83,7 +83,7 @@ def restore_(session: Session, asked: Any, out: Output) -> int:
         )
         if asked.dry_run:
             out.result(plan_mapping(job, planned), "\n".join(plan_lines(job, planned)))
-            return 0
+            return GateRefused.exit_code if planned.refusals else 0
         for line in plan_lines(job, planned):
             out.note(line)
         interactive = asked.confirm is None and has_terminal()
@@ -230,7 +230,8 @@ def plan_lines(job: Job, planned: planning.Plan) -> list[str]:
         if target.tables:
             lines.append("    tables there now: " + _some(target.tables))
         if record.totals:
-            lines.append("    in the backup: " + _totals(record.totals))
+            whole = "whole " if planned.narrowed else ""
+            lines.append(f"    in the {whole}backup: " + _totals(record.totals))
         lines += [f"    warning then: {one}" for one in warnings_of(manifest, record.name)]
         lines += [f"    would be lost: {one}" for one in losses(record, target)]
         lines += [f"    refused: {reason}" for reason in target.refusals]
@@ -240,7 +241,7 @@ def plan_lines(job: Job, planned: planning.Plan) -> list[str]:
     lines += [f"  {name}: NOT in this backup, and left as it is" for name in planned.absent]
     lines += [f"  {name}: left out, for nothing reads it back" for name in planned.exports]
     lines += [f"  {name}: {_STATES[state]}" for name, state in planned.states]
-    if planned.services:
+    if planned.services and all(state == "wanted" for _name, state in planned.states):
         lines += [f"  then has to work: {one.label}" for one in job.around.health]
     return lines
 

@@ -36,6 +36,7 @@ class Plan:
     services: bool = False  # stop those that the job names meanwhile, and see that all works
     states: tuple[tuple[str, str], ...] = ()  # of those services: "wanted", "stopped", "absent"
     unsigned: str = ""  # why it does not count as signed, where signatures are asked for
+    narrowed: bool = False  # to some paths, tables or collections of its source
 
     @property
     def refusals(self) -> tuple[str, ...]:
@@ -128,6 +129,7 @@ def plan(
         services,
         states,
         unsigned,
+        bool(paths),
     )
 
 

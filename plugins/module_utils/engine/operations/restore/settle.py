@@ -179,7 +179,7 @@ def settle(
         _source(job, journal, swap).discard(swap)
     undecided.settled(job, journal, directory, now, listener)
     forget(directory, journal)
-    return _told(f"{where} was cut off and is taken back; {_old(lost)}", left)
+    return _told(f"{where} did not come to its end and is taken back; {_old(lost)}", left)
 
 
 def _told(sentence: str, left: list[str]) -> Told:
