@@ -165,7 +165,7 @@ def _drill(configuration: Configuration, paths: Paths) -> str:
 
 def _drill_drop_in(job: Job) -> str:
     """What the drill of this job may write: marks at local destinations, and places of the user's."""
-    needs = [_needs(one) for one in (*job.destinations, *job.drilling.stand_ins)]
+    needs = [*map(_needs, job.destinations), *map(_needs, job.drilling.stand_ins)]
     replaced = {os.path.dirname(path) for one in needs for path in one.replaces}
     writes = sorted(replaced.union(path for one in needs for path in one.writes))
     if not writes:
@@ -180,7 +180,7 @@ def _job_drop_in(
     job: Job, credentials: Iterable[str], paths: Paths, encrypted: Callable[[str], bool]
 ) -> str:
     """What this job needs beyond the template; "" if nothing. A user's own units have no sandbox."""
-    needs = [_needs(one) for one in (*job.sources, *job.destinations)]
+    needs = [*map(_needs, job.sources), *map(_needs, job.destinations)]
     lines: list[str] = []
     if any(one.stops for one in needs):
         lines += [

@@ -104,7 +104,7 @@ from ..module_utils.engine.cli import fetch
 from ..module_utils.engine.cli.session import now
 from ..module_utils.engine.operations.copies import catalog
 
-OWN = {
+OWN: door.Spec = {
     "job": {"type": "str", "required": True},
     "dest": {"type": "path", "required": True},
     "thaw": {"type": "bool", "default": False},

@@ -136,7 +136,7 @@ from ..module_utils.engine.operations.copies.catalog import Wanted, holdings
 from ..module_utils.engine.operations.standing.history import past
 from ..module_utils.engine.packages import missing
 
-OWN = {
+OWN: door.Spec = {
     "job": {"type": "list", "elements": "str", "default": []},
     "at": {"type": "str"},
     "from_host": {"type": "str"},

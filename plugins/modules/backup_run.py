@@ -139,7 +139,7 @@ from ..module_utils.engine.cli import unit, watch
 from ..module_utils.engine.cli.session import report_mapping, run_backup
 from ..module_utils.engine.progress import silent
 
-OWN = {
+OWN: door.Spec = {
     "job": {"type": "str", "required": True},
     "type": {"type": "str", "default": "manual"},
     "tags": {"type": "list", "elements": "str", "default": []},

@@ -174,7 +174,7 @@ facts:
 from ..module_utils import arguments, door, jobs
 from ..module_utils.engine.cli.session import report_mapping, run_backup
 
-OWN = {
+OWN: door.Spec = {
     "job": {"type": "str", "required": True},
     "sources": {"type": "dict", "required": True},
     "path": {"type": "path", "required": True},

@@ -209,7 +209,7 @@ STATES = {
     "undone": restoring.undone,
     "confirmed": restoring.confirmed,
 }
-OWN = {
+OWN: door.Spec = {
     "job": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["restored", "undone", "confirmed"], "default": "restored"},
     "only": {"type": "list", "elements": "str", "default": []},

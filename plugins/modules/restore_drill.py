@@ -143,7 +143,7 @@ summary:
 
 from ..module_utils import arguments, door, drilling, jobs
 
-OWN = {
+OWN: door.Spec = {
     "job": {"type": "str", "required": True},
     "backup": {"type": "str", "default": "latest"},
     "tag": {"type": "str"},

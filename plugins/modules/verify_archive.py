@@ -104,7 +104,7 @@ from ..module_utils.engine.progress import silent
 from ..module_utils.engine.registry import FILTERS
 from ..module_utils.looking import Looking
 
-OWN = {
+OWN: door.Spec = {
     "job": {"type": "str", "required": True},
     "all": {"type": "bool", "default": False},
     "level": {"type": "str", "choices": ["hashes", "content"], "default": "hashes"},
