@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,3 +84,20 @@ def test_it_is_read_at_once_and_says_what_it_is(example: Path) -> None:
     read = [path for path in example.rglob("*.yml") if ".github" not in path.parts]
     assert sum(len(path.read_text().splitlines()) for path in read) <= LINES
     assert f"docs/guides/{example.name}.md" in (example / "README.md").read_text()
+
+
+def private_in(example: Path) -> list[tuple[str, str]]:
+    """The files of private keys and passwords that its guide makes beside it; in others they are in vaults."""
+    guide = (ROOT / f"docs/guides/{example.name}.md").read_text(encoding="utf-8")
+    return re.findall(r"age-keygen -o (\S+)|> (vault\.pass)", guide)
+
+
+@pytest.mark.parametrize("example", filter(private_in, EXAMPLES), ids=lambda path: path.name)
+def test_git_leaves_out_the_private_keys_that_its_guide_makes(
+    example: Path, tmp_path: Path
+) -> None:
+    made = ["".join(found) for found in private_in(example)]
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    shutil.copytree(example, tmp_path, dirs_exist_ok=True)
+    argv = ["git", "-C", tmp_path, "check-ignore", *made]
+    assert subprocess.run(argv, capture_output=True, text=True).stdout.split() == made
