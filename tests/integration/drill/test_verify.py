@@ -71,6 +71,12 @@ def test_a_stream_that_was_stored_as_it_came_and_has_no_end_is_found(
     assert done.returncode == 0, done.stderr
     id_ = done.stdout.strip()
     assert verified(host, id_)["state"] == "intact"
+    refused = host.restore(id_)
+    assert refused.returncode == 1
+    assert (
+        f"name one by its id; whether this one is whole, and counts, tells `lifeboat verify {id_}"
+        in (refused.stderr)
+    )
 
     content = ("--level", "content", "--identity", str(host.key))
     found = verified(host, id_, *content, expected=1)

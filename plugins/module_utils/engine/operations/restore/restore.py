@@ -29,7 +29,7 @@ from ...stored import Mark
 from ...units import human_size
 from ..backup.backup import empty
 from ..copies.catalog import put_mark
-from ..copies.plain import Decoders, fetch, plains
+from ..copies.plain import Decoders, fetch, of_the_copy, plains
 from ..copies.unlocking import require_identity
 from . import around, undecided
 from .journal import RETURNING, STAGING, STOPPING, SWAPPED, SWAPPING, Journal, advance, begin
@@ -158,12 +158,25 @@ class Restore:
                     hint="run `lifeboat recover` when the cause is mended: the journal is kept",
                 ) from exc
             if isinstance(exc, LifeboatError):
-                raise RestoreError(f"{exc}; {verdict}", detail=exc.detail, hint=exc.hint) from exc
+                hint = exc.hint or self._other_backups(exc)
+                raise RestoreError(f"{exc}; {verdict}", detail=exc.detail, hint=hint) from exc
             if isinstance(exc, KeyboardInterrupt):
                 raise Interrupted(f"interrupted; {verdict}") from exc
             if isinstance(exc, OSError):
                 raise RestoreError(f"{exc.strerror}; {verdict}") from exc
             raise
+
+    def _other_backups(self, exc: LifeboatError) -> str:
+        """Who asked for `latest` would get the same one again: not marked here, where what failed may be
+        this host's fault, or that of paths which are not in it."""
+        if not of_the_copy(exc):
+            return ""
+        made = self._plan.manifest
+        its = f" --from-host {made.host}" if made.host != self._job.host else ""
+        return (
+            f"`lifeboat list {made.job}{its}` shows the other backups: name one by its id; whether this one is"
+            f" whole, and counts, tells `lifeboat verify {made.id} --level content --identity FILE{its}`"
+        )
 
     def _stop(self, running: Sequence[str]) -> None:
         for name in running:
