@@ -41,6 +41,7 @@ class Server:
     port: int
     killed: bool = False
     programs: str = BIN
+    settings: tuple[str, ...] = ()  # "wal_level=logical"
 
     @property
     def data(self) -> Path:
@@ -50,13 +51,20 @@ class Server:
         done = subprocess.run(
             as_server_user(self.programs + "/pg_ctl", "-D", str(self.data), "-w", "-s", *words),
             cwd="/",
+            env=self.locales(),
             capture_output=True,
             text=True,
         )
         assert done.returncode == 0, done.stderr + (self.folder / "log").read_text()
 
+    def locales(self) -> dict[str, str]:
+        """The environment in which the server knows the locales that were made for it, and no others."""
+        made = self.folder / "locales"
+        return {**os.environ, **({"LOCPATH": str(made), "LANGUAGE": ""} if made.exists() else {})}
+
     def start(self) -> None:
         options = f"-k {self.folder} -p {self.port} -c listen_addresses=127.0.0.1 -c fsync=off"
+        options += "".join(f" -c {one}" for one in self.settings)
         self.control("-l", str(self.folder / "log"), "-o", options, "start")
 
     def kill(self) -> None:
@@ -112,6 +120,17 @@ class Server:
         return PostgreSQL("db", database=database, **chosen)
 
 
+def make_locales(folder: Path, names: tuple[str, ...]) -> None:
+    """Those of `names` (de_DE), in UTF-8, for one server: this machine keeps the ones it has."""
+    folder.mkdir(mode=0o755)
+    for name in names:
+        argv = ["localedef", "-i", name, "-f", "UTF-8", str(folder / (name + ".UTF-8"))]
+        try:
+            subprocess.run(argv, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("localedef, or the sources of locales, are not here (Debian: locales)")
+
+
 @pytest.fixture(scope="session")
 def make_server() -> Iterator[Callable[..., Server]]:
     """Servers, all stopped and removed at the end. A unix socket's path must be short: not tmp_path."""
@@ -119,19 +138,24 @@ def make_server() -> Iterator[Callable[..., Server]]:
         pytest.skip("no PostgreSQL server programs here")
     made: list[Server] = []
 
-    def make(programs: str = BIN) -> Server:
+    def make(
+        programs: str = BIN, settings: tuple[str, ...] = (), locales: tuple[str, ...] = ()
+    ) -> Server:
         folder = Path(tempfile.mkdtemp(prefix="lb-pg-", dir="/tmp"))
         folder.chmod(0o755)
         if OS_USER:
             shutil.chown(folder, OS_USER)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            server = Server(folder, probe.getsockname()[1], programs=programs)
+            server = Server(folder, probe.getsockname()[1], programs=programs, settings=settings)
         made.append(server)
+        if locales:
+            make_locales(folder / "locales", locales)
         words = ("-D", str(server.data), "-U", "postgres", "-A", "trust", "-E", "UTF8")
         subprocess.run(
             as_server_user(programs + "/initdb", "--no-sync", "--locale=C.UTF-8", *words),
             cwd="/",
+            env=server.locales(),
             check=True,
             stdout=subprocess.DEVNULL,
         )
@@ -143,7 +167,7 @@ def make_server() -> Iterator[Callable[..., Server]]:
 
     yield make
     for server in made:
-        if not server.killed:
+        if not server.killed and (server.data / "postmaster.pid").exists():
             server.control("-m", "immediate", "stop")
         shutil.rmtree(server.folder)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...errors import SourceError
 from .count import OBJECTS
-from .session import Session, literal
+from .session import QueryError, Session, literal
 
 FIRST_ORDINARY = 16384  # object ids below belong to the server itself
 
@@ -112,6 +112,28 @@ _EVENT_TRIGGERS = f"""
 SELECT 1 AS one FROM pg_catalog.pg_event_trigger t WHERE evtenabled <> 'D'
   AND NOT EXISTS ({_OF_EXTENSIONS.format("'pg_catalog.pg_event_trigger'::regclass", "t.oid")}) LIMIT 1"""
 
+# money itself, and what is made of it: arrays, domains, ranges, rows of a type
+_HAS_MONEY = f"""
+WITH RECURSIVE made (oid) AS (
+  SELECT 'pg_catalog.money'::regtype::oid
+  UNION
+  SELECT t.oid FROM made m JOIN pg_catalog.pg_type t ON m.oid IN (t.typelem, t.typbasetype)
+    OR EXISTS (SELECT FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid AND r.rngsubtype = m.oid)
+    OR (t.typrelid <> 0 AND EXISTS (SELECT FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = t.typrelid AND a.atttypid = m.oid AND NOT a.attisdropped))
+)
+SELECT 1 AS one FROM pg_catalog.pg_attribute a JOIN made m ON m.oid = a.atttypid
+WHERE a.attrelid >= {FIRST_ORDINARY} AND NOT a.attisdropped LIMIT 1"""
+
+# An amount is written as lc_monetary has it. The same one, as written and as stored, shows whether
+# another locale would read it as that: `$ 12,34` of Chile is $1,234.00 in C. `own`: the database's, not
+# only of the role that dumps.
+_MONEY = """
+SELECT s.setting AS locale, s.source NOT IN ('user', 'database user') AS own,
+       m.amount::text AS written, encode(pg_catalog.cash_send(m.amount), 'hex') AS stored
+FROM (SELECT '-1'::money * 1234567.89 AS amount) AS m, pg_catalog.pg_settings s
+WHERE s.name = 'lc_monetary'"""
+
 _FOLLOWING = """
 SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_wal_receiver) AS receives,
        pg_catalog.pg_is_wal_replay_paused() AS paused,
@@ -155,6 +177,7 @@ def database(session: Session) -> dict[str, Any]:
         "logical_slots": slots(session, raw["datname"]),
         "subscriptions": subscriptions(session, raw["datname"]),
         "event_triggers": bool(session.rows(_EVENT_TRIGGERS)),
+        **({"money": session.row(_MONEY)} if session.rows(_HAS_MONEY) else {}),
     }
 
 
@@ -187,6 +210,23 @@ def cut_off(session: Session) -> str:
         return ""
     why = "replays nothing (paused)" if found["paused"] else "receives nothing from its primary"
     return f"the standby {why}: its last change is of {found['last'] or 'an unknown time'} UTC"
+
+
+def reads_money(session: Session, money: Any) -> str:
+    """The locale under which this server reads the amounts of a backup, "" = the one it has; raises
+    QueryError where it has none that does.
+    """
+    locale = money["locale"]
+    known = "SELECT pg_catalog.set_config('lc_monetary', {}, false)"
+    try:
+        session.ask(known.format(literal(locale)))
+        session.ask("RESET lc_monetary")
+        return str(locale)
+    except QueryError:
+        read = f"encode(pg_catalog.cash_send({literal(money['written'])}::money), 'hex')"
+        if session.ask(f"SELECT {read}") != [money["stored"]]:
+            raise
+        return ""
 
 
 def hidden_mappings(session: Session) -> int:

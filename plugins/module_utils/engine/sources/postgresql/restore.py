@@ -14,7 +14,7 @@ from ...model import Command
 from ...ports import Plain
 from . import facts, tables
 from . import parallel as files
-from .session import Access, Session, conninfo, identifier, literal
+from .session import Access, Session, conninfo, identifier, literal, option
 
 _IDENTIFIER = r'("(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)'
 _ROLE_STATEMENT = re.compile(
@@ -139,9 +139,10 @@ def load(
     keep_places: bool,
     only: Sequence[str] = (),
     quiet: str = "",
+    money: str = "",
 ) -> None:
     """pg_restore into the empty database `name`; raises SourceError, ProcessError of a decoder. `quiet`: what
-    keeps the event triggers that it makes from firing.
+    keeps the event triggers that it makes from firing. `money`: the locale of its amounts, "" = any.
 
     By `parallel` connections it needs the plain dump as files in `work`; by one it reads a stream, for
     the tables `only` more than once.
@@ -153,8 +154,9 @@ def load(
     argv += ("--dbname=" + conninfo(name),)
     # Safe: after a crash the stage begins anew, and the rename's commit writes all WAL before it.
     fast = "-c synchronous_commit=off -c default_transaction_read_only=off"
+    reads = f" -c {option('lc_monetary', money)}" if money else ""
     # off, as the database or the role may have it, a NULL in an array would become the text NULL
-    command = access.command(argv, name, f"{fast} -c array_nulls=on {quiet}".strip())
+    command = access.command(argv, name, f"{fast} -c array_nulls=on{reads} {quiet}".strip())
     try:
         if parallel > 1 or plain.format == files.FORMAT:
             _load_files(access, command, plain, work, parallel, only)

@@ -72,6 +72,11 @@ def conninfo(database: str) -> str:
     return "dbname='" + database.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+def option(name: str, value: str) -> str:
+    """A setting as PGOPTIONS takes it after -c."""
+    return name + "=" + re.sub(r"([\\\s])", r"\\\1", value)
+
+
 def pgpass(password: str) -> str:
     """The one line of a password file. It matches every server: only our own programs read it."""
     if "\n" in password or "\0" in password:

@@ -34,6 +34,7 @@ def stage(
             restore.create_roles(admin, of.source, wanted["roles"], globals_)
             restore.create_database(admin, of.side, wanted, number)
             restore.configure_database(admin, of.side, wanted)
+            money = facts.reads_money(admin, wanted["money"]) if "money" in wanted else ""
             lost = set(wanted["tablespaces"]) - set(restore.tablespaces(admin))
         if lost:
             log.warning("source=%s tablespaces=%s missing, not used", of.source, sorted(lost))
@@ -48,8 +49,15 @@ def stage(
             keep_places=not lost,
             only=of.note.get("only", ()),
             quiet=restore.quieting(me, wanted),
+            money=money,
         )
         with access.session(of.side) as session:
             session.ask("ANALYZE")
+            # what an application writes is read, and shown, as where it was
+            shown = session.ask("SELECT current_setting('lc_monetary')") == [money]
         with access.session(server.beside(of.target)) as admin:
             restore.finish_database(admin, of.side, wanted)
+            if money and wanted["money"]["own"] and not shown:
+                setting = {"role": None, "setting": "lc_monetary=" + money}
+                restore.configure_database(admin, of.side, {"settings": [setting]})
+                log.warning("source=%s lc_monetary=%s set for the database", of.source, money)

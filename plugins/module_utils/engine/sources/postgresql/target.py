@@ -16,7 +16,7 @@ from .. import some_tables
 from . import count, facts, swap
 from .options import check_name
 from .server import Server
-from .session import Access, Session, literal
+from .session import Access, QueryError, Session, literal
 
 _LOOK_S = 10.0  # for counting; what is left is estimated
 _ROOM = 1.1  # restored tables are packed, indexes may be larger than they were
@@ -72,6 +72,14 @@ def refusals(admin: Session, me: Any, wanted: Mapping[str, Any], name: str) -> l
     lost = [extension for extension in wanted["extensions"] if extension not in known]
     if lost:
         told.append(f"the server lacks the extensions {', '.join(lost)}: install their packages")
+    if "money" in wanted:
+        try:
+            facts.reads_money(admin, wanted["money"])
+        except QueryError:
+            told.append(
+                f"the backup has amounts of money as the locale {wanted['money']['locale']} writes them, and"
+                " the server would not read them as they were: install that locale there"
+            )
     told += [
         f"the logical replication slot {slot} is bound to database {name}: drop it, or use --into"
         for slot in facts.slots(admin, name)
