@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from lifeboat.model import Swap, Workspace
 from lifeboat.sources.postgresql.source import PostgreSQL
 
-from .conftest import Backup, Server, back_up
+from .conftest import PASSWORD, Backup, Server, back_up, secret
 
 
 def restored(source: PostgreSQL, backup: Backup, work: Workspace) -> Swap:
@@ -76,3 +76,140 @@ def test_money_of_a_locale_that_writes_it_alike_is_taken(
         assert server.sql(CENTS, "till") == there.sql(CENTS, "till")
     finally:
         server.sql("DROP DATABASE IF EXISTS till WITH (FORCE)")
+
+
+EXACT = r"""
+CREATE TABLE t (id int PRIMARY KEY, f float8 DEFAULT 0.1::float8 + 0.2::float8, r real, i interval,
+  at timestamptz DEFAULT '2026-03-04 05:06:07.890123+00', d date DEFAULT '0044-03-15 BC', b bytea, x xml, s text,
+  n numeric, g interval[] DEFAULT ARRAY['-1 day +2:03:00'::interval, NULL]);
+INSERT INTO t (id, f, r, i, b, x, s, n) VALUES
+  (1, 0.1::float8 + 0.2::float8, 1.0::real / 3, '-1 year -2 mons +3 days -04:05:06.789',
+   '\\x00ff5c27', '<a/>', E'\\\\ \' \t é', '1e-30'), (2, 'NaN', '-Infinity', '1 day -2:03', '', NULL, '\\N', 'NaN');
+CREATE TABLE child (t int REFERENCES t); INSERT INTO child VALUES (1), (NULL);
+CREATE VIEW v AS SELECT id FROM t WHERE (s = NULL) IS NULL AND i < '-1 day +2:00'::interval;
+CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$ SELECT E'\\\\' || '\\' $$;
+"""
+# Under settings of its own: what is looked at is what is there, and not how a database shows it.
+SHOWN = r"""
+SET extra_float_digits = 3; SET intervalstyle = postgres; SET datestyle = iso; SET timezone = 'UTC'; SET bytea_output = hex;
+SET transform_null_equals = off; SET standard_conforming_strings = on;
+SELECT * FROM t ORDER BY id; SELECT * FROM child; SELECT pg_get_viewdef('v'), f();
+SELECT pg_get_constraintdef(oid) FROM pg_constraint ORDER BY 1;
+SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef ORDER BY 1;
+SELECT setrole, setconfig FROM pg_db_role_setting WHERE setdatabase =
+  (SELECT oid FROM pg_database WHERE datname = current_database());
+"""
+SETTINGS = (
+    "default_transaction_read_only = on",
+    "default_transaction_isolation = serializable",
+    "default_transaction_deferrable = on",
+    "statement_timeout = '1ms'",
+    "lock_timeout = '1ms'",
+    "idle_in_transaction_session_timeout = '50ms'",
+    "session_replication_role = replica",
+    "row_security = off",
+    "bytea_output = escape",
+    "extra_float_digits = -15",
+    "intervalstyle = sql_standard",
+    "datestyle = 'German, DMY'",
+    "timezone = 'Asia/Kathmandu'",
+    "client_encoding = 'LATIN1'",
+    "client_min_messages = error",
+    "standard_conforming_strings = off",
+    "backslash_quote = off",
+    "transform_null_equals = on",
+    "quote_all_identifiers = on",
+    "array_nulls = off",
+    "xmloption = document",
+    "xmlbinary = hex",
+    "check_function_bodies = off",
+    "enable_seqscan = off",
+    "default_toast_compression = pglz",
+    "synchronize_seqscans = on",
+    "gin_fuzzy_search_limit = 1",
+)
+
+
+@pytest.fixture
+def odd(server: Server) -> Iterator[Server]:
+    yield server
+    for name in server.databases():
+        if name.startswith("odd"):
+            server.sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+    listed = "SELECT quote_ident(rolname) FROM pg_roles WHERE rolname ~ '^odd'"
+    for role in filter(None, server.sql(listed).split("\n")):
+        server.sql(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def idle(server: Server) -> tuple[str, ...]:
+    recent = server.sql("SELECT current_setting('server_version_num')::int >= 140000") == "t"
+    return ("idle_session_timeout = '50ms'",) if recent else ()
+
+
+def test_a_database_that_is_set_oddly_comes_back_exactly(
+    odd: Server, work: Workspace, tmp_path: Path
+) -> None:
+    odd.sql("CREATE DATABASE odd")
+    odd.sql(EXACT, "odd")
+    for one in (*SETTINGS, *idle(odd)):
+        odd.sql(f"ALTER DATABASE odd SET {one}")
+    shown = odd.sql("SET statement_timeout = 0;" + SHOWN, "odd")
+    source = odd.source("odd")
+    source.check()
+    backup = back_up(source, work, tmp_path / "archives")
+    assert backup.warnings == ()
+    assert backup.record.totals == {"tables": 2, "rows": 4, "views": 1}
+    restored(source, backup, work)
+    assert odd.sql("SET statement_timeout = 0;" + SHOWN, "odd") == shown
+
+
+def test_roles_that_are_set_oddly_dump_and_restore(
+    odd: Server, work: Workspace, tmp_path: Path
+) -> None:
+    quoted = PASSWORD.replace("'", "''")
+    odd.sql(
+        f"""SET standard_conforming_strings = on; CREATE ROLE odd LOGIN CREATEDB PASSWORD '{quoted}'"""
+    )
+    odd.sql("CREATE DATABASE odd OWNER odd")
+    odd.sql("SET ROLE odd;" + EXACT, "odd")
+    shown = odd.sql(SHOWN, "odd")
+    for one in (*SETTINGS, *idle(odd)):
+        odd.sql(f"ALTER ROLE odd SET {one}")
+    access = {"user": "odd", "password": secret()}
+    source = PostgreSQL("db", database="odd", host="127.0.0.1", port=odd.port, **access)
+    source.check()
+    backup = back_up(source, work, tmp_path / "archives")
+    restored(source, backup, work)
+    assert odd.sql(SHOWN, "odd") == shown
+
+
+# What whoever owns a database may put before the server's own functions and operators.
+TRAPS = """
+CREATE FUNCTION public.trap() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+  IF (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) current_user) THEN
+    ALTER ROLE odd_owner SUPERUSER; END IF; END $$;
+CREATE FUNCTION public.set_config(text, text, bool) RETURNS text LANGUAGE sql AS
+  $$ SELECT public.trap(); SELECT pg_catalog.set_config($1, $2, $3) $$;
+CREATE FUNCTION public.current_setting(text) RETURNS text LANGUAGE sql AS
+  $$ SELECT public.trap(); SELECT pg_catalog.current_setting($1) $$;
+CREATE FUNCTION public.same(text, text) RETURNS bool LANGUAGE sql AS
+  $$ SELECT public.trap(); SELECT $1 OPERATOR(pg_catalog.=) $2 $$;
+CREATE FUNCTION public.same(name, name) RETURNS bool LANGUAGE sql AS
+  $$ SELECT public.trap(); SELECT $1 OPERATOR(pg_catalog.=) $2 $$;
+CREATE OPERATOR public.= (FUNCTION = public.same, LEFTARG = text, RIGHTARG = text);
+CREATE OPERATOR public.= (FUNCTION = public.same, LEFTARG = name, RIGHTARG = name);
+CREATE TABLE public.t AS SELECT 1 AS n;
+"""
+
+
+def test_functions_of_a_database_do_not_run_as_us(
+    odd: Server, work: Workspace, tmp_path: Path
+) -> None:
+    odd.sql("CREATE ROLE odd_owner")
+    odd.sql("CREATE DATABASE odd OWNER odd_owner")
+    odd.sql("SET ROLE odd_owner;" + TRAPS, "odd")
+    odd.sql("ALTER DATABASE odd SET search_path = public, pg_catalog")
+    source = odd.source("odd")
+    source.check()
+    restored(source, back_up(source, work, tmp_path / "archives"), work)
+    assert odd.sql("SELECT rolsuper FROM pg_roles WHERE rolname = 'odd_owner'") == "f"

@@ -18,7 +18,7 @@ from ...units import parse_instant
 from . import count, facts
 from . import parallel as files
 from .programs import Programs
-from .session import Access, Session, conninfo
+from .session import Access, Session, conninfo, patient
 
 _COUNT_SHARE = 0.10  # of the dump's time, that counting may go on after it
 _COUNT_AT_LEAST_S = 2.0
@@ -128,6 +128,7 @@ class PostgreSQLDump:
                 )
                 + (() if self._hashes else ("--no-role-passwords",)),
                 self._database,
+                patient(self.facts["server_number"]),
             ),
             complain_globals,
             finish=self._finish_globals,

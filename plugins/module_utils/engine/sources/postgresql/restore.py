@@ -14,7 +14,7 @@ from ...model import Command
 from ...ports import Plain
 from . import facts, tables
 from . import parallel as files
-from .session import Access, Session, conninfo, identifier, literal, option
+from .session import Access, Session, conninfo, identifier, literal, option, patient
 
 _IDENTIFIER = r'("(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)'
 _ROLE_STATEMENT = re.compile(
@@ -138,11 +138,10 @@ def load(
     *,
     keep_places: bool,
     only: Sequence[str] = (),
-    quiet: str = "",
-    money: str = "",
+    given: str = "",
 ) -> None:
-    """pg_restore into the empty database `name`; raises SourceError, ProcessError of a decoder. `quiet`: what
-    keeps the event triggers that it makes from firing. `money`: the locale of its amounts, "" = any.
+    """pg_restore into the empty database `name`; raises SourceError, ProcessError of a decoder. `given`:
+    what else it is set to, see `settings`.
 
     By `parallel` connections it needs the plain dump as files in `work`; by one it reads a stream, for
     the tables `only` more than once.
@@ -154,9 +153,8 @@ def load(
     argv += ("--dbname=" + conninfo(name),)
     # Safe: after a crash the stage begins anew, and the rename's commit writes all WAL before it.
     fast = "-c synchronous_commit=off -c default_transaction_read_only=off"
-    reads = f" -c {option('lc_monetary', money)}" if money else ""
     # off, as the database or the role may have it, a NULL in an array would become the text NULL
-    command = access.command(argv, name, f"{fast} -c array_nulls=on{reads} {quiet}".strip())
+    command = access.command(argv, name, f"{fast} -c array_nulls=on {given}".strip())
     try:
         if parallel > 1 or plain.format == files.FORMAT:
             _load_files(access, command, plain, work, parallel, only)
@@ -175,7 +173,15 @@ def load(
         ) from exc
 
 
-def quieting(me: Any, wanted: Mapping[str, Any]) -> str:
+def settings(me: Any, wanted: Mapping[str, Any], money: str) -> str:
+    """What `load` has to be set to on the server `me`, for what the backup has; `money`: the locale of its
+    amounts, "" = any.
+    """
+    reads = "-c " + option("lc_monetary", money) if money else ""
+    return " ".join(filter(None, (patient(me["number"]), _quieting(me, wanted), reads)))
+
+
+def _quieting(me: Any, wanted: Mapping[str, Any]) -> str:
     """Settings with which no event trigger fires: pg_restore makes those that forbid what it does last,
     REFRESH MATERIALIZED VIEW. None of what it does before needs a trigger.
     """

@@ -48,11 +48,15 @@ _NOBODY = (
     '|"(localhost|127.0.0.1|::1)".* failed: Connection refused'
 )
 
-# Whatever the user, the database or the server sets for interactive use.
+# Whatever the user, the database or the server sets for interactive use. Of every program of ours, from
+# its first statement on.
+_PATIENT = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
+# Alone, and before any other: whoever owns a database may put functions and operators of his own before
+# the server's, and we may be its superuser.
+_OWN_PATH = "SELECT pg_catalog.set_config('search_path', '', false)"
 _SETTINGS = """SELECT set_config(name, wanted.value, false)
-FROM (VALUES ('statement_timeout', '0'), ('lock_timeout', '0'), ('transaction_timeout', '0'),
-             ('idle_in_transaction_session_timeout', '0'), ('row_security', 'off'),
-             ('search_path', ''), ('default_transaction_read_only', 'off')) AS wanted (name, value)
+FROM (VALUES ('transaction_timeout', '0'), ('idle_session_timeout', '0'), ('row_security', 'off'),
+             ('default_transaction_read_only', 'off')) AS wanted (name, value)
 JOIN pg_catalog.pg_settings USING (name)"""
 
 
@@ -75,6 +79,11 @@ def conninfo(database: str) -> str:
 def option(name: str, value: str) -> str:
     """A setting as PGOPTIONS takes it after -c."""
     return name + "=" + re.sub(r"([\\\s])", r"\\\1", value)
+
+
+def patient(number: int) -> str:
+    """Settings with which a server of version `number` ends no program that waits for its input or output."""
+    return "-c idle_session_timeout=0" if number >= 140000 else ""
 
 
 def pgpass(password: str) -> str:
@@ -106,7 +115,7 @@ class Access:
             "PGHOSTADDR": "",
             "PGDATABASE": database,  # taken as it is, where an argument might be parsed
             "PGPASSWORD": str(self.password.reveal()) if self.password is not None else "",
-            "PGOPTIONS": options,
+            "PGOPTIONS": f"{_PATIENT} {options}".strip(),
             "PGAPPNAME": "lifeboat",
             "PGCLIENTENCODING": "UTF8",
             "PGCONNECT_TIMEOUT": "15",
@@ -151,6 +160,7 @@ class Access:
                     " many",
                     hint=_POOLER,
                 )
+            session.ask(_OWN_PATH)
             session.ask(_SETTINGS)
             try:  # a count whose asker has gone ends; from 14, not on every system
                 session.ask("SET client_connection_check_interval = '5s'")

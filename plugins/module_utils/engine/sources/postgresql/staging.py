@@ -48,8 +48,7 @@ def stage(
             parallel,
             keep_places=not lost,
             only=of.note.get("only", ()),
-            quiet=restore.quieting(me, wanted),
-            money=money,
+            given=restore.settings(me, wanted, money),
         )
         with access.session(of.side) as session:
             session.ask("ANALYZE")
