@@ -84,15 +84,16 @@ CREATE TABLE t (id int PRIMARY KEY, f float8 DEFAULT 0.1::float8 + 0.2::float8, 
   n numeric, g interval[] DEFAULT ARRAY['-1 day +2:03:00'::interval, NULL]);
 INSERT INTO t (id, f, r, i, b, x, s, n) VALUES
   (1, 0.1::float8 + 0.2::float8, 1.0::real / 3, '-1 year -2 mons +3 days -04:05:06.789',
-   '\\x00ff5c27', '<a/>', E'\\\\ \' \t é', '1e-30'), (2, 'NaN', '-Infinity', '1 day -2:03', '', NULL, '\\N', 'NaN');
+   '\\x00ff5c27', '<a/>', E'\\\\ \' \t é', '1e-30'),
+  (2, 'NaN', '-Infinity', '1 day -2:03', '', NULL, '\\N', 'NaN');
 CREATE TABLE child (t int REFERENCES t); INSERT INTO child VALUES (1), (NULL);
 CREATE VIEW v AS SELECT id FROM t WHERE (s = NULL) IS NULL AND i < '-1 day +2:00'::interval;
 CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$ SELECT E'\\\\' || '\\' $$;
 """
 # Under settings of its own: what is looked at is what is there, and not how a database shows it.
 SHOWN = r"""
-SET extra_float_digits = 3; SET intervalstyle = postgres; SET datestyle = iso; SET timezone = 'UTC'; SET bytea_output = hex;
-SET transform_null_equals = off; SET standard_conforming_strings = on;
+SET extra_float_digits = 3; SET intervalstyle = postgres; SET datestyle = iso; SET timezone = 'UTC';
+SET bytea_output = hex; SET transform_null_equals = off; SET standard_conforming_strings = on;
 SELECT * FROM t ORDER BY id; SELECT * FROM child; SELECT pg_get_viewdef('v'), f();
 SELECT pg_get_constraintdef(oid) FROM pg_constraint ORDER BY 1;
 SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef ORDER BY 1;
@@ -213,3 +214,44 @@ def test_functions_of_a_database_do_not_run_as_us(
     source.check()
     restored(source, back_up(source, work, tmp_path / "archives"), work)
     assert odd.sql("SELECT rolsuper FROM pg_roles WHERE rolname = 'odd_owner'") == "f"
+
+
+def test_a_database_that_makes_everybody_another_role_comes_back(
+    odd: Server, work: Workspace, tmp_path: Path
+) -> None:
+    odd.sql("CREATE ROLE odd_low; CREATE ROLE odd_other LOGIN PASSWORD 'x'; CREATE DATABASE odd")
+    odd.sql("CREATE TABLE kept AS SELECT 1 AS n; ALTER TABLE kept OWNER TO odd_other", "odd")
+    odd.sql(
+        "ALTER DATABASE odd SET role = odd_low; ALTER ROLE postgres IN DATABASE odd SET role = odd_low"
+    )
+    source = odd.source("odd")
+    assert source.check()["role"] == "postgres"
+    for connections in (1, 2):
+        source = odd.source("odd", parallel=connections)
+        backup = back_up(source, work, tmp_path / f"archives{connections}")
+        assert backup.warnings == ()
+        assert backup.record.facts["role_passwords"] is True
+        restored(source, backup, work)
+    look = (
+        "SELECT tableowner FROM pg_tables WHERE tablename = 'kept'; SELECT count(*) FROM pg_roles"
+    )
+    assert odd.sql("SET ROLE NONE;" + look, "odd").startswith("odd_other")
+    assert odd.sql("SHOW role", "odd") == "odd_low"
+
+
+def test_a_role_that_works_as_another_one_everywhere_stays_that(
+    odd: Server, work: Workspace, tmp_path: Path
+) -> None:
+    """So are logins that are made for a day: their rights are those of the role that they become."""
+    quoted = PASSWORD.replace("'", "''")
+    odd.sql(
+        'SET standard_conforming_strings = on; CREATE ROLE "odd Main" CREATEDB;'
+        f"CREATE ROLE odd_day LOGIN PASSWORD '{quoted}' IN ROLE \"odd Main\""
+    )
+    odd.sql('CREATE DATABASE odd OWNER "odd Main"; ALTER ROLE odd_day SET role = "odd Main"')
+    odd.sql('SET ROLE "odd Main"; CREATE TABLE t AS SELECT 1 AS n', "odd")
+    access = {"user": "odd_day", "password": secret()}
+    source = PostgreSQL("db", database="odd", host="127.0.0.1", port=odd.port, **access)
+    assert source.check() == {**source.check(), "role": "odd Main", "warning": ""}
+    restored(source, back_up(source, work, tmp_path / "archives"), work)
+    assert odd.sql("SELECT tableowner FROM pg_tables WHERE tablename = 't'", "odd") == "odd Main"

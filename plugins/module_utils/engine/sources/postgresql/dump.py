@@ -18,7 +18,7 @@ from ...units import parse_instant
 from . import count, facts
 from . import parallel as files
 from .programs import Programs
-from .session import Access, Session, conninfo, patient
+from .session import Access, Session, becoming, conninfo, patient
 
 _COUNT_SHARE = 0.10  # of the dump's time, that counting may go on after it
 _COUNT_AT_LEAST_S = 2.0
@@ -126,7 +126,8 @@ class PostgreSQLDump:
                     "--no-password",
                     "--database=" + conninfo(self._database),
                 )
-                + (() if self._hashes else ("--no-role-passwords",)),
+                + (() if self._hashes else ("--no-role-passwords",))
+                + becoming(self._session.role),
                 self._database,
                 patient(self.facts["server_number"]),
             ),
@@ -148,7 +149,7 @@ class PostgreSQLDump:
             "--snapshot=" + self._snapshot,
             f"--lock-wait-timeout={self._lock_timeout_ms}",
         )
-        return self._access.command(argv + words, self._database)
+        return self._access.command(argv + becoming(self._session.role) + words, self._database)
 
     def inventory(self) -> Inventory:
         grace = max(_COUNT_AT_LEAST_S, _COUNT_SHARE * (self._ended - self._began))

@@ -14,7 +14,7 @@ from ...model import Command
 from ...ports import Plain
 from . import facts, tables
 from . import parallel as files
-from .session import Access, Session, conninfo, identifier, literal, option, patient
+from .session import Access, Session, becoming, conninfo, identifier, literal, option, patient
 
 _IDENTIFIER = r'("(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)'
 _ROLE_STATEMENT = re.compile(
@@ -139,9 +139,10 @@ def load(
     keep_places: bool,
     only: Sequence[str] = (),
     given: str = "",
+    role: str = "",
 ) -> None:
     """pg_restore into the empty database `name`; raises SourceError, ProcessError of a decoder. `given`:
-    what else it is set to, see `settings`.
+    what else it is set to, see `settings`. `role`: see Session.
 
     By `parallel` connections it needs the plain dump as files in `work`; by one it reads a stream, for
     the tables `only` more than once.
@@ -150,7 +151,7 @@ def load(
     if not keep_places:
         argv += ("--no-tablespaces",)
     # The name again, as conninfo: pg_restore connects only when argv says so.
-    argv += ("--dbname=" + conninfo(name),)
+    argv += ("--dbname=" + conninfo(name), *becoming(role))
     # Safe: after a crash the stage begins anew, and the rename's commit writes all WAL before it.
     fast = "-c synchronous_commit=off -c default_transaction_read_only=off"
     # off, as the database or the role may have it, a NULL in an array would become the text NULL

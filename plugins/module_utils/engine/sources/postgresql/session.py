@@ -59,6 +59,16 @@ FROM (VALUES ('transaction_timeout', '0'), ('idle_session_timeout', '0'), ('row_
              ('default_transaction_read_only', 'off')) AS wanted (name, value)
 JOIN pg_catalog.pg_settings USING (name)"""
 
+# Where a database makes everybody another role, we stay who we are everywhere: whom `user` names, or whom
+# that role always becomes.
+_OWN_ROLE = """
+SELECT set_config('role', coalesce((
+  SELECT substr(one, 6) FROM pg_db_role_setting, unnest(setconfig) AS one
+  WHERE setdatabase = 0 AND one LIKE 'role=%' AND setrole = me.oid), 'none'), false) AS role
+FROM pg_roles AS me WHERE rolname = session_user AND EXISTS (
+  SELECT FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(setconfig) AS one
+  WHERE datname = current_database() AND setrole IN (0, me.oid) AND one LIKE 'role=%')"""
+
 
 def identifier(name: str) -> str:
     """`name` quoted for SQL."""
@@ -79,6 +89,11 @@ def conninfo(database: str) -> str:
 def option(name: str, value: str) -> str:
     """A setting as PGOPTIONS takes it after -c."""
     return name + "=" + re.sub(r"([\\\s])", r"\\\1", value)
+
+
+def becoming(role: str) -> tuple[str, ...]:
+    """The option of pg_dump and its like for `Session.role`."""
+    return ("--role=" + role,) if role else ()
 
 
 def patient(number: int) -> str:
@@ -162,6 +177,7 @@ class Access:
                 )
             session.ask(_OWN_PATH)
             session.ask(_SETTINGS)
+            session.role = "".join(one["role"] for one in session.rows(_OWN_ROLE))
             try:  # a count whose asker has gone ends; from 14, not on every system
                 session.ask("SET client_connection_check_interval = '5s'")
             except QueryError:
@@ -189,6 +205,7 @@ class Session:
         self._access = access
         self._database = database
         self._mark = "--" + secrets.token_hex(8)
+        self.role = ""  # whom every other program has to become in this database; "" = nobody else
 
     def ask(self, statement: str, meanwhile: Callable[[], None] | None = None) -> list[str]:
         """Its answer's lines; `meanwhile` is called about every 0.2 s until it is there.

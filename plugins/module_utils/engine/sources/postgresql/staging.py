@@ -38,6 +38,8 @@ def stage(
             lost = set(wanted["tablespaces"]) - set(restore.tablespaces(admin))
         if lost:
             log.warning("source=%s tablespaces=%s missing, not used", of.source, sorted(lost))
+        with access.session(of.side) as session:
+            role = session.role
         program = server.programs(number).path("pg_restore")
         restore.load(
             access,
@@ -49,6 +51,7 @@ def stage(
             keep_places=not lost,
             only=of.note.get("only", ()),
             given=restore.settings(me, wanted, money),
+            role=role,
         )
         with access.session(of.side) as session:
             session.ask("ANALYZE")
