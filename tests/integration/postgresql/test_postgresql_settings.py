@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from lifeboat.errors import SourceAbsent, SourceError
 from lifeboat.model import Swap, Workspace
 from lifeboat.sources.postgresql.source import PostgreSQL
 
@@ -255,3 +256,24 @@ def test_a_role_that_works_as_another_one_everywhere_stays_that(
     assert source.check() == {**source.check(), "role": "odd Main", "warning": ""}
     restored(source, back_up(source, work, tmp_path / "archives"), work)
     assert odd.sql("SELECT tableowner FROM pg_tables WHERE tablename = 't'", "odd") == "odd Main"
+
+
+def test_what_a_server_says_in_another_language_is_understood(
+    make_server: Callable[..., Server], work: Workspace
+) -> None:
+    there = make_server(locales=("de_DE",), settings=("lc_messages=de_DE.UTF-8",))
+    quoted = PASSWORD.replace("'", "''")
+    there.sql(f"SET standard_conforming_strings = on; CREATE ROLE odd LOGIN PASSWORD '{quoted}'")
+    access = {"host": "127.0.0.1", "user": "odd"}
+    with pytest.raises(SourceError, match="Passwort") as refused:  # it does speak German
+        there.source("postgres", **access, password=secret("wrong")).check()
+    assert not isinstance(refused.value, SourceAbsent)
+    for chosen in ({}, {**access, "password": secret()}):
+        with pytest.raises(SourceAbsent, match=r"'nowhere'.* does not exist"):
+            there.source("nowhere", **chosen).check()
+    there.sql("CREATE DATABASE closed; REVOKE ALL ON DATABASE closed FROM PUBLIC")
+    for name, ours in (("closed", "postgres"), ("nowhere", "closed")):
+        with pytest.raises(SourceError, match="cannot be used") as told:
+            source = there.source(name, **access, password=secret(), maintenance_database=ours)
+            source.check()
+        assert not isinstance(told.value, SourceAbsent)

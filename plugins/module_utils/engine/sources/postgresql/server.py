@@ -75,6 +75,7 @@ class Server:
                 psql=psql,
                 passfile=path,
                 password=None if placement.local else password,
+                maintenance=self.maintenance,
             )
 
     def _require_admin(self) -> None:

@@ -121,6 +121,7 @@ class Access:
     psql: str
     passfile: str = ""  # path, where this host's programs read the password
     password: Secret | None = None  # only for containers, where no file of ours can be read
+    maintenance: str = ""  # a database to ask which others there are
 
     def command(self, argv: tuple[str, ...], database: str, options: str = "") -> Command:
         """A client program that connects to `database`, which is never in argv."""
@@ -159,7 +160,28 @@ class Access:
                 if self.placement.local:
                     raise
                 session = around.enter_context(self._session(database))
+            except UnclearEnd as exc:
+                # it may have said so in its own language, and psql tells no SQLSTATE of a connection
+                if self.maintenance and self._lacks(database):
+                    raise self.absent(database) from exc
+                raise
             yield session
+
+    def absent(self, database: str) -> SourceAbsent:
+        return SourceAbsent(
+            f"source {self.source}: {self.where(database)} does not exist",
+            hint="see `psql -l`, and the option `database`",
+        )
+
+    def _lacks(self, database: str) -> bool:
+        """Whether the server says, in another database, that there is none of that name."""
+        other = self.maintenance if self.maintenance != database else "template1"
+        named = f"SELECT oid FROM pg_database WHERE datname = {literal(database)}"
+        try:
+            with self._session(other) as session:
+                return session.ask(named) == []
+        except SourceError:
+            return False
 
     @contextmanager
     def _session(self, database: str) -> Iterator[Session]:
@@ -195,6 +217,10 @@ class QueryError(SourceError):
 
 class SilentEnd(SourceError):
     """psql ended, and neither it nor the server said why."""
+
+
+class UnclearEnd(SourceError):
+    """psql ended, and we know none of the words that it said."""
 
 
 class Session:
@@ -265,9 +291,7 @@ class Session:
         said = f"{said}\n{heard}".strip()
         where = f"source {self._access.source}: {self._access.where(self._database)}"
         if re.search(r"FATAL: +database .* does not exist", said, re.DOTALL):
-            return SourceAbsent(
-                f"{where} does not exist", hint="see `psql -l`, and the option `database`"
-            )
+            return self._access.absent(self._database)
         if not said:
             placed = self._access.placement
             log = (
@@ -282,7 +306,8 @@ class Session:
         reasons = [line for line in said.splitlines() if re.search("FATAL|error:|closed", line)]
         reason = re.sub(r"^.*(FATAL|error): +", "", reasons[0]) if reasons else f"status {status}"
         hint = next((hint for pattern, hint in _HINTS if re.search(pattern, said)), "")
-        kind = SourceAbsent if re.search(_NOBODY, said) else SourceError
+        nobody = re.search(_NOBODY, said)
+        kind = SourceAbsent if nobody else SourceError if hint else UnclearEnd
         return kind(f"{where} cannot be used: {reason}", detail=said, hint=hint)
 
 
