@@ -243,12 +243,13 @@ class Backup:
     plains: dict[str, FilePlain]
     inventory: bytes
     warnings: tuple[str, ...]
+    by_hand: dict[str, str]
 
 
 def back_up(source: PostgreSQL, work: Workspace, folder: Path) -> Backup:
     """What the engine does with a source, without compression, encryption and destinations."""
     folder.mkdir(exist_ok=True)
-    plains, warnings = {}, ()
+    plains, warnings, by_hand = {}, (), {}
     with source.open(work) as dump:
         for stream in dump.streams():
             path = folder / stream.part
@@ -260,6 +261,7 @@ def back_up(source: PostgreSQL, work: Workspace, folder: Path) -> Backup:
             assert complaint == ""
             if stream.finish:
                 warnings += stream.finish(flow.feed_status, flow.feed_said)
+            by_hand[stream.part] = stream.by_hand
             plains[stream.part] = FilePlain(stream.part, stream.extension, path)
         inventory = dump.inventory()
         content = inventory.path.read_bytes()
@@ -267,7 +269,7 @@ def back_up(source: PostgreSQL, work: Workspace, folder: Path) -> Backup:
         record = SourceRecord(
             "db", source.kind, "good", dump.taken_at, facts, inventory.totals, inventory.digest
         )
-    return Backup(record, plains, content, warnings)
+    return Backup(record, plains, content, warnings, by_hand)
 
 
 def secret(text: str = PASSWORD) -> Secret:

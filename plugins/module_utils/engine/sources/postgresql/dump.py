@@ -105,7 +105,7 @@ class PostgreSQLDump:
                     tar,
                     files.complain,
                     finish=lambda status, _said: self._finish_database(status, told),
-                    by_hand=_BY_HAND_FILES,
+                    by_hand=self._by_hand(_BY_HAND_FILES),
                 )
         else:
             yield Stream(
@@ -114,7 +114,7 @@ class PostgreSQLDump:
                 self._pg_dump("custom"),
                 complain_database,
                 finish=self._finish_database,
-                by_hand=_BY_HAND,
+                by_hand=self._by_hand(_BY_HAND),
             )
         yield Stream(
             "globals",
@@ -137,6 +137,11 @@ class PostgreSQLDump:
             "psql -X -d postgres",  # not ON_ERROR_STOP: roles that exist are errors
         )
         self._ended = time.monotonic()
+
+    def _by_hand(self, typed: str) -> str:
+        if not self.facts["subscriptions"]:
+            return typed
+        return typed.replace("--exit-on-error", "--exit-on-error --no-subscriptions")
 
     def _pg_dump(self, format_: str, *words: str) -> Command:
         argv = (
@@ -172,6 +177,11 @@ class PostgreSQLDump:
         told = _warnings(status, said)
         if self._behind:
             told += (self._behind,)
+        told += tuple(
+            f"the database has the subscription {one}, which a restore does not bring, only the rows that it"
+            " has brought: make it anew then, with a copy of all rows"
+            for one in self.facts["subscriptions"]
+        )
         if self._hidden:
             told += (
                 f"the role may not read the options of {self._hidden} user mappings: user names and"

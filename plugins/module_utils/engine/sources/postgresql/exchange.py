@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from ...errors import SourceError
 from ...model import Swap
 from .server import Server
-from .swap import drop, oid, rename
+from .swap import drop, oid, rename, subscribed
 
 
 def swap(server: Server, of: Swap) -> None:
     if not swapped(server, of):
+        _require_unsubscribed(server, of, [of.target] if of.existed else [])
         moves = [(of.target, of.kept)] if of.existed else []
         _rename(server, of, [*moves, (of.side, of.target)])
 
@@ -24,7 +25,7 @@ def swapped(server: Server, of: Swap) -> bool:
 
 
 def require_kept(server: Server, of: Swap) -> None:
-    """Raise unless both databases are there that an undo exchanges."""
+    """Raise unless both databases are there that an undo exchanges, and that goes away has no subscription."""
     with server.admin(of.target) as admin:
         kept = not of.existed or oid(admin, of.kept)
     if not kept or not swapped(server, of):
@@ -35,6 +36,7 @@ def require_kept(server: Server, of: Swap) -> None:
             if not kept
             else f"make it anew, empty, and undo again: that brings back {of.kept!r}",
         )
+    _require_unsubscribed(server, of, [of.target], ", so nothing was undone")
 
 
 def back(server: Server, of: Swap) -> None:
@@ -53,7 +55,15 @@ def discard(server: Server, of: Swap) -> None:
             )
         for name in (of.side, of.kept):
             if name != of.target:
+                _require_unsubscribed(server, of, [name])
                 drop(admin, name)
+
+
+def _require_unsubscribed(server: Server, of: Swap, names: Sequence[str], so: str = "") -> None:
+    with server.admin(of.target) as admin:
+        told = [one for name in names for one in subscribed(admin, name)]
+    if told:
+        raise SourceError(f"source {of.source}: {told[0]}{so}")
 
 
 def _rename(server: Server, of: Swap, moves: Sequence[tuple[str, str]]) -> None:

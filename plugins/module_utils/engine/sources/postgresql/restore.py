@@ -147,7 +147,8 @@ def load(
     By `parallel` connections it needs the plain dump as files in `work`; by one it reads a stream, for
     the tables `only` more than once.
     """
-    argv: tuple[str, ...] = (program, "--exit-on-error", "--no-password")
+    # a copy of a subscription has the slot of the first one: to drop it would drop that at the publisher
+    argv: tuple[str, ...] = (program, "--exit-on-error", "--no-password", "--no-subscriptions")
     if not keep_places:
         argv += ("--no-tablespaces",)
     # The name again, as conninfo: pg_restore connects only when argv says so.

@@ -40,6 +40,9 @@ def stage(
             log.warning("source=%s tablespaces=%s missing, not used", of.source, sorted(lost))
         with access.session(of.side) as session:
             role = session.role
+        if wanted.get("subscriptions"):
+            names = sorted(wanted["subscriptions"])
+            log.warning("source=%s subscriptions=%s not restored, make them anew", of.source, names)
         program = server.programs(number).path("pg_restore")
         restore.load(
             access,

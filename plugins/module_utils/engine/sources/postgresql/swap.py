@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from ...errors import SourceError
+from . import facts
 from .restore import transaction
 from .session import QueryError, Session, identifier, literal
 
@@ -26,6 +27,19 @@ def oid(admin: Session, name: str) -> int:
     """The oid of a database; 0 = there is none of that name."""
     found = admin.ask(f"SELECT oid FROM pg_catalog.pg_database WHERE datname = {literal(name)}")
     return int(found[0]) if found else 0
+
+
+def subscribed(admin: Session, name: str) -> list[str]:
+    """For each subscription of the database `name`: why it must not be renamed or removed, and what to type.
+
+    It would go on pulling changes under another name; and to drop it drops its slot at the publisher too.
+    """
+    return [
+        f"database {name} has the subscription {one}: type there `ALTER SUBSCRIPTION {identifier(one)} DISABLE;"
+        f" ALTER SUBSCRIPTION {identifier(one)} SET (slot_name = NONE); DROP SUBSCRIPTION {identifier(one)};`"
+        " (its slot stays at the publisher, and keeps WAL there)"
+        for one in facts.subscriptions(admin, name)
+    ]
 
 
 def rename(connect: Connect, source: str, moves: Sequence[tuple[str, str]]) -> None:

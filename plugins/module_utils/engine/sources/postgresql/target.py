@@ -84,12 +84,7 @@ def refusals(admin: Session, me: Any, wanted: Mapping[str, Any], name: str) -> l
         f"the logical replication slot {slot} is bound to database {name}: drop it, or use --into"
         for slot in facts.slots(admin, name)
     ]
-    # the superuser's to see; who is not one may not restore over a subscription of others either
-    if me["superuser"]:
-        told += [
-            f"database {name} has the subscription {one}: drop it, or use --into"
-            for one in facts.subscriptions(admin, name)
-        ]
+    told += [one + ", or use --into" for one in swap.subscribed(admin, name)]
     prepared = facts.names(
         admin,
         f"SELECT gid AS name FROM pg_catalog.pg_prepared_xacts WHERE database = {literal(name)}",
