@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from lifeboat.errors import SourceAbsent, SourceError
+from lifeboat.errors import ProcessError, SourceAbsent, SourceError
 from lifeboat.model import Swap, Workspace
 from lifeboat.sources.postgresql.source import PostgreSQL
 
-from .conftest import PASSWORD, Backup, Server, back_up, secret
+from .conftest import OS_USER, PASSWORD, Backup, Server, back_up, secret
 
 
 def restored(source: PostgreSQL, backup: Backup, work: Workspace) -> Swap:
@@ -277,3 +277,26 @@ def test_what_a_server_says_in_another_language_is_understood(
             source = there.source(name, **access, password=secret(), maintenance_database=ours)
             source.check()
         assert not isinstance(told.value, SourceAbsent)
+
+
+@pytest.mark.parametrize("user", ["postgres", "odd"])
+def test_a_server_that_takes_damaged_pages_for_empty_is_not_backed_up(
+    odd: Server, work: Workspace, tmp_path: Path, user: str
+) -> None:
+    odd.sql("CREATE ROLE odd LOGIN; GRANT pg_read_all_data TO odd; CREATE DATABASE odd")
+    odd.sql("CREATE TABLE t AS SELECT n FROM generate_series(1, 10000) n; CHECKPOINT", "odd")
+    table = odd.data / odd.sql("SELECT pg_relation_filepath('t')", "odd")
+    odd.control("-m", "fast", "stop")
+    with open(table, "r+b") as file:  # the header of its second page
+        file.seek(8192)
+        file.write(b"\xff" * 24)
+    odd.start()
+    source = odd.source("odd", user=user if user != "postgres" or not OS_USER else "")
+    with pytest.raises(ProcessError) as told:
+        back_up(source, work, tmp_path / "archives")
+    assert "invalid page" in told.value.detail
+    odd.sql("ALTER DATABASE odd SET zero_damaged_pages = on")
+    with pytest.raises(SourceError, match="zero_damaged_pages is on"):
+        source.check()
+    with pytest.raises(SourceError, match="zero_damaged_pages is on"), source.open(work):
+        pass

@@ -134,6 +134,10 @@ SELECT s.setting AS locale, s.source NOT IN ('user', 'database user') AS own,
 FROM (SELECT '-1'::money * 1234567.89 AS amount) AS m, pg_catalog.pg_settings s
 WHERE s.name = 'lc_monetary'"""
 
+_LENIENT = """
+SELECT name FROM pg_catalog.pg_settings WHERE setting = 'on'
+  AND name IN ('zero_damaged_pages', 'ignore_checksum_failure') ORDER BY 1"""
+
 _FOLLOWING = """
 SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_wal_receiver) AS receives,
        pg_catalog.pg_is_wal_replay_paused() AS paused,
@@ -232,6 +236,18 @@ def reads_money(session: Session, money: Any) -> str:
 def hidden_mappings(session: Session) -> int:
     """User mappings of foreign servers whose options are kept from us: they are dumped without."""
     return int(session.row(_HIDDEN_MAPPINGS)["amount"])
+
+
+def refuse_lenient(session: Session, source: str) -> None:
+    """Raise SourceError where the server reads damaged pages as if they had no rows, and says so to nobody."""
+    lenient = names(session, _LENIENT)
+    if lenient:
+        raise SourceError(
+            f"source {source}: {' and '.join(lenient)} is on: rows of damaged pages would be missing, without a"
+            " word, and a dump without them would be no backup",
+            hint="RESET it where it is set (ALTER DATABASE, ALTER ROLE, postgresql.conf); what is left of a"
+            " damaged database: pg_dump, by hand",
+        )
 
 
 def refuse_unreadable(session: Session, source: str, me: Any) -> None:

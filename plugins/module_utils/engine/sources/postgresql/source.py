@@ -116,6 +116,7 @@ class PostgreSQL:
         with self._server.access() as access, access.session(self.database) as session:
             me = facts.server(session)
             programs = self._server.programs(me["number"])
+            facts.refuse_lenient(session, self.name)
             facts.refuse_unreadable(session, self.name, me)
             self._server.refuse_pooler(access, session, self.database)
         return {
@@ -137,6 +138,7 @@ class PostgreSQL:
         ):
             me = facts.server(session)
             programs = self._server.programs(me["number"])
+            facts.refuse_lenient(session, self.name)
             facts.refuse_unreadable(session, self.name, me)
             inventory = work.bulk / (self.name + ".inventory.jsonl")
             dump = PostgreSQLDump(
