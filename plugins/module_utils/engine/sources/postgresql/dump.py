@@ -15,7 +15,7 @@ from ...files import remove
 from ...model import Command, Inventory, Stream
 from ...process import run
 from ...units import parse_instant
-from . import count, facts
+from . import count, facts, rewritten
 from . import parallel as files
 from .programs import Programs
 from .session import Access, Session, becoming, conninfo, patient
@@ -175,6 +175,7 @@ class PostgreSQLDump:
 
     def _finish_database(self, status: int, said: str) -> tuple[str, ...]:
         told = _warnings(status, said)
+        rewritten.refuse(self._access, self._database, self._snapshot)
         if self._behind:
             told += (self._behind,)
         told += tuple(
