@@ -317,6 +317,26 @@ def test_an_event_trigger_that_forbids_everything_does_not_forbid_a_restore(
         server.sql("DROP DATABASE closed WITH (FORCE)")
 
 
+def test_an_event_trigger_that_no_setting_quiets_is_told_at_the_backup(
+    server: Server, work: Workspace, tmp_path: Path
+) -> None:
+    server.sql("CREATE DATABASE closed")
+    try:
+        server.sql(
+            "CREATE MATERIALIZED VIEW m AS SELECT 1 AS one; CREATE FUNCTION no() RETURNS event_trigger"
+            " LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not here'; END $$;"
+            "CREATE EVENT TRIGGER gate ON ddl_command_start EXECUTE FUNCTION no();",
+            "closed",
+        )
+        assert back_up(server.source("closed"), work, tmp_path / "quiet").warnings == ()
+        server.sql("ALTER EVENT TRIGGER gate ENABLE ALWAYS", "closed")
+        told = back_up(server.source("closed"), work, tmp_path / "always").warnings
+        recent = server.sql("SELECT current_setting('server_version_num')::int >= 170000") == "t"
+        assert [one for one in told if "event trigger gate fires ALWAYS" in one] != [] or recent
+    finally:
+        server.sql("DROP DATABASE closed WITH (FORCE)")
+
+
 def test_swap_back_and_discard_are_idempotent_and_read_the_world(
     server: Server, backup: Backup, work: Workspace
 ) -> None:

@@ -72,6 +72,7 @@ class PostgreSQLDump:
             "SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT')"
         ) == ["t"]
         self._hidden = facts.hidden_mappings(session)
+        self._unquieted = facts.unquieted(session)
         self._behind = facts.cut_off(session) if me["standby"] else ""
         found = facts.database(session)
         # Only encrypted: applications keep keys in settings, and anybody may read a manifest.
@@ -178,6 +179,11 @@ class PostgreSQLDump:
         rewritten.refuse(self._access, self._database, self._snapshot)
         if self._behind:
             told += (self._behind,)
+        told += tuple(
+            f"the event trigger {one} fires ALWAYS: if it forbids REFRESH MATERIALIZED VIEW, it forbids a restore;"
+            " ALTER EVENT TRIGGER ... ENABLE is enough where nothing replicates"
+            for one in self._unquieted
+        )
         told += tuple(
             f"the database has the subscription {one}, which a restore does not bring, only the rows that it"
             " has brought: make it anew then, with a copy of all rows"
