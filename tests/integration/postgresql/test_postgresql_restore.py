@@ -548,6 +548,21 @@ def test_existing_roles_are_never_altered(server: Server, backup: Backup, work: 
     assert server.sql(ROLES) == now
 
 
+def test_what_an_existing_role_was_a_member_of_is_told(
+    server: Server, backup: Backup, work: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.sql("DROP OWNED BY shop_group; DROP ROLE shop_group", "shop")
+    source = server.source()
+    swap = source.plan(backup.record, source.target(backup.record, None), "t8")
+    source.stage(swap, backup.record, backup.plains, work)
+    source.discard(swap)
+    assert "yours to type: GRANT shop_group TO shop_member;" in caplog.text
+    server.sql("GRANT shop_group TO shop_member")
+    source.stage(swap, backup.record, backup.plains, work)
+    source.discard(swap)
+    assert caplog.text.count("yours to type") == 1
+
+
 def test_a_role_that_neither_server_nor_globals_have_is_named(
     server: Server, backup: Backup, work: Workspace
 ) -> None:

@@ -36,8 +36,11 @@ _LISTS = {  # settings whose stored value is a list of quoted names (GUC_LIST_QU
 }
 
 
-def create_roles(admin: Session, source: str, wanted: Collection[str], globals_: list[str]) -> None:
-    """Create those of `wanted` that the server lacks, as the globals have them; alter no other.
+def create_roles(
+    admin: Session, source: str, wanted: Collection[str], globals_: list[str]
+) -> list[str]:
+    """Create those of `wanted` that the server lacks, as the globals have them; alter no other. What others
+    had of those, as statements: whoever was a member may do nothing with what such a role owns.
 
     All in one transaction: a role that was half made would count as existing the next time.
     """
@@ -54,6 +57,12 @@ def create_roles(admin: Session, source: str, wanted: Collection[str], globals_:
         )
     if statements:
         transaction(admin, statements)
+    members = (_MEMBERSHIP.fullmatch(one) for one in globals_)
+    return [
+        one.group(1) + ";"
+        for one in members
+        if one and _name(one.group(2)) in missing and _name(one.group(3)) in existing
+    ]
 
 
 def role_statements(

@@ -31,7 +31,12 @@ def stage(
             me = facts.server(admin)
             number = me["number"]
             naming.drop(admin, of.side)
-            restore.create_roles(admin, of.source, wanted["roles"], globals_)
+            left = restore.create_roles(admin, of.source, wanted["roles"], globals_)
+            if (
+                left
+            ):  # and as superuser we would make members of roles that are somebody else's by now
+                told = "source=%s roles that were here are not altered, this is yours to type: %s"
+                log.warning(told, of.source, " ".join(left))
             restore.create_database(admin, of.side, wanted, number)
             restore.configure_database(admin, of.side, wanted)
             money = facts.reads_money(admin, wanted["money"]) if "money" in wanted else ""
