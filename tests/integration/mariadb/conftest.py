@@ -57,13 +57,18 @@ class Server:
         chosen = {"mariadb": "mysql", "mariadb-dump": "mysqldump"}[name] if self.mysql else name
         return os.path.join(self.programs_path, chosen)
 
+    @property
+    def env(self) -> dict[str, str]:
+        """As it starts, a server removes the temporary tables of every other in its directory for them."""
+        return {**os.environ, "TMPDIR": str(self.folder)}
+
     def install(self) -> None:
         data = f"--datadir={self.folder}/data"
         argv = ["mariadb-install-db", "--no-defaults", data, f"--user={ME}", "--skip-test-db"]
         argv += ["--auth-root-authentication-method=socket", f"--auth-root-socket-user={ME}"]
         if self.mysql:
             argv = [self.program, "--no-defaults", "--initialize-insecure", data, f"--user={ME}"]
-        subprocess.run(argv, check=True, cwd="/", capture_output=True)
+        subprocess.run(argv, check=True, cwd="/", env=self.env, capture_output=True)
 
     def start(self) -> None:
         self.process = subprocess.Popen(
@@ -85,6 +90,7 @@ class Server:
                 *self.options,
             ],
             cwd="/",
+            env=self.env,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from lifeboat.errors import SourceError
 from lifeboat.model import Workspace
 from lifeboat.sources.mariadb.packing import Packer
 from lifeboat.sources.mariadb.swap import Mover
+from lifeboat.throwaway import server_user
 
 from tests.unit.contracts.source_contract import Taken, differences, staged
 
@@ -282,3 +285,22 @@ def test_what_everybody_may_and_accounts_with_a_blank_come_back(
         assert shop.sql("SELECT COUNT(*) FROM mysql.user WHERE User = 'a b'") == "0"
     finally:
         shop.sql(gone)
+
+
+def test_a_drill_leaves_the_temporary_tables_of_other_servers_alone(
+    shop: Server, work: Workspace, tmp_path: Path
+) -> None:
+    source = shop.source()
+    taken = Taken(source, work, tmp_path / "store")
+    folder = Path(tempfile.mkdtemp(prefix="lb-my-", dir="/tmp"))
+    theirs = Path(tempfile.gettempdir(), f"#sql-temptable-{folder.name}.MAI")
+    theirs.write_bytes(b"of a query that runs")
+    if server_user():
+        shutil.chown(theirs, server_user())
+    try:
+        with source.arena(folder, taken.record) as arena:
+            staged(arena.source, taken, work)
+            assert theirs.exists()
+    finally:
+        theirs.unlink(missing_ok=True)
+        shutil.rmtree(folder)

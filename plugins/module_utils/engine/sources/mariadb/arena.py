@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ...errors import LifeboatError, MissingDependency
 from ...model import Command
@@ -53,12 +54,14 @@ def server(source: str, directory: Path, version: str, folder: str) -> Iterator[
         argv += ("--auth-root-authentication-method=normal",)
     else:
         argv = (daemon, "--no-defaults", "--initialize-insecure", data)
-    run(Command(argv, cwd=str(directory), user=user), timeout_s=_INSTALL_S, dies_with_us=True)
+    # As it starts, a server removes what it takes for its own temporary tables, also another server's.
+    where: dict[str, Any] = {"cwd": str(directory), "env": {"TMPDIR": str(directory)}, "user": user}
+    run(Command(argv, **where), timeout_s=_INSTALL_S, dies_with_us=True)
     with socket_folder(directory, _SOCKET, user) as sockets:
         socket = sockets / _SOCKET
         settings = _SETTINGS + (_OF_MYSQL if flavour == MYSQL else ())
         words = (f"--socket={socket}", f"--pid-file={directory / 'pid'}", *settings)
-        command = Command((daemon, "--no-defaults", data, *words), cwd=str(directory), user=user)
+        command = Command((daemon, "--no-defaults", data, *words), **where)
         with serving(source, command, socket.exists):
             yield socket
 
