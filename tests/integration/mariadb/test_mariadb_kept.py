@@ -210,6 +210,40 @@ def test_a_view_whose_definer_is_gone_comes_back(
         source.discard(swap)
 
 
+@pytest.mark.parametrize(
+    "broken", ["DROP USER gone@localhost", "REVOKE ALL ON *.* FROM gone@localhost"]
+)
+def test_views_over_a_view_that_is_broken_come_back(
+    shop: Server, work: Workspace, tmp_path: Path, broken: str
+) -> None:
+    """The server makes none over such a one; the dump has them by their names."""
+    made = "CREATE DEFINER = gone@localhost VIEW"
+    shop.sql(
+        "CREATE OR REPLACE USER gone@localhost; GRANT ALL ON *.* TO gone@localhost;"
+        f"{made} mid AS SELECT a AS n FROM t; {made} `o``dd` AS SELECT n FROM mid;"
+        "CREATE VIEW above AS SELECT x.n, y.a FROM t y JOIN `o``dd` x;"
+        "CREATE VIEW zenith AS SELECT n FROM above UNION SELECT n FROM mid;"
+        f"CREATE VIEW mid_is_here AS SELECT ' from `zenith`' AS `mid` FROM t; {broken}",
+        "shop",
+    )
+    names = ("above", "mid", "mid_is_here", "`o``dd`", "zenith")
+    shown = ";".join(f"SHOW CREATE VIEW shop.{one}" for one in names)
+    before = shop.sql(shown)
+    source = shop.source()
+    taken = Taken(source, work, tmp_path / "store")
+    for lost in (False, True):
+        if lost:
+            shop.drop("shop")
+        swap = staged(source, taken, work)
+        assert differences(source, taken, swap, work) == []
+        source.swap(swap)
+        assert shop.sql(shown) == before
+        if not lost:
+            assert source.back(swap) is None
+            assert shop.sql(shown) == before
+        source.discard(swap)
+
+
 def test_a_table_numbered_by_a_sequence_comes_back_with_its_rows(
     shop: Server, work: Workspace, tmp_path: Path
 ) -> None:

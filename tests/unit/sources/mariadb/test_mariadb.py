@@ -122,6 +122,41 @@ def test_what_a_user_may_not_see_is_noticed() -> None:
     assert scan(b"/*!50003 DROP PROCEDURE IF EXISTS `pay` */;\n" + told).lacking != []
 
 
+def view(name: str, text: str) -> str:
+    return (
+        f"--\n-- Final view structure for view `{name}`\n--\n\n/*!50001 DROP VIEW IF EXISTS `{name}`*/;\n"
+        "/*!50001 CREATE ALGORITHM=MERGE */\n/*!50013 DEFINER=`a`@`b` SQL SECURITY INVOKER */\n"
+        f"/*!50001 VIEW `{name}` AS {text} */;\n"
+        "/*!50001 SET collation_connection      = @saved_col_connection */;\n\n"
+    )
+
+
+@pytest.mark.parametrize("size", [1, 7, 63, 1 << 20])
+def test_a_view_is_made_first_over_what_is_there_and_last_by_its_definer(size: int) -> None:
+    told = "INSERT INTO `t` VALUES ('-- Final view structure for view `b`');\n"
+    program = "DELIMITER ;;\nx\n-- Final view structure for view `b`\n;;\nDELIMITER ;\n"
+    a, b, c = (
+        view("a", "select 1 AS `b` from (`t` join `c`)"),
+        view("b", "select 1 from `a`"),
+        view("c", "select ' from `c`'"),
+    )
+    end = "/*!40103 SET TIME_ZONE=@OLD_TIME_ZONE */;\n\n-- Dump completed\n"
+    out = moved((told + program + a + b + c + end).encode(), size).decode()
+    made = re.findall(
+        r"(REPLACE )?ALGORITHM=MERGE \*/\n/\*!50013 (DEFINER)?.*\n.* VIEW `(\w)`", out
+    )
+    assert made == [
+        *[("REPLACE ", "", one) for one in "cab"],
+        *[("", "DEFINER", one) for one in "bac"],
+    ]
+    assert out.startswith(told + program)
+    assert out.endswith(end)
+    alone = (told + program + c + end).encode()
+    assert moved(alone, size) == alone
+    cut = (told + program + a + b)[:-20].encode()
+    assert moved(cut, size) == cut
+
+
 def unlocked(dump: bytes) -> bytes:
     """As tables go on: one may need a sequence, which a lock on it alone forbids. Routines keep theirs."""
     return re.sub(rb"(?m)(?<!BEGIN\n)^LOCK TABLES .*$", b"", dump)

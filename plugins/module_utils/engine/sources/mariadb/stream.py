@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from ...errors import SourceError
+from .views import VIEWS, ordered
 
 _NAME = rb"`((?:[^`]|``)+)`"
 _INSERT = re.compile(
@@ -49,7 +50,8 @@ _LIBRARY = re.compile(rb"CREATE LIBRARY %s" % _NAME)
 _USES = re.compile(rb"^    USING \(`.*`\)$", re.MULTILINE)
 _USED = re.compile(_NAME + rb"\." + _NAME)
 _PROGRAM = b"\nDELIMITER ;;\n"
-_HELD = (b"/*!50001 VIEW `", b"-- Host: ", b"LOCK TABLES `")
+_HELD = (b"/*!50001 VIEW `", b"-- Host: ", b"LOCK TABLES `", VIEWS)
+_VIEWS_BEGIN = re.compile(rb"^%s" % VIEWS, re.MULTILINE)
 _LOOKED_AT = re.compile(
     rb"^-- Host: .*    Database: (.*)$|^/\*!50001 VIEW `.*$|^(LOCK) TABLES `.* WRITE;$",
     re.MULTILINE,
@@ -274,7 +276,7 @@ class Moved:
     the live one. So do routines lose it that use a library of the same dump, and the columns of a view
     whose definer is gone: there alone the server writes it. Give it blocks, each gives what may go on;
     `close()` gives the rest. `asleep` disables events, which the server would run where they are not yet
-    to run. Tables are not locked.
+    to run. Tables are not locked. Views are given at the end, in an order in which each can be made.
     """
 
     def __init__(self, asleep: bool = False) -> None:
@@ -287,6 +289,7 @@ class Moved:
         self._libraries: set[bytes] = set()
         self._database = b""  # quoted, with a . after it
         self._line, self._amid = b"", False  # of what is no program: held back; not its beginning
+        self._views = bytearray()  # all from the first on
 
     def __call__(self, block: bytes) -> bytes:
         if self._misread(block):
@@ -300,7 +303,7 @@ class Moved:
                 break
             piece = bytes(self._held[: at + len(mark)])
             del self._held[: len(piece)]
-            out += self._program(piece) if self._inside else self._outside(piece)
+            out += self._program(piece) if self._inside else self._outside(piece) + self._ordered()
             self._inside = not self._inside
             if not self._inside:  # its line end may begin the next mark
                 del out[-1:]
@@ -323,11 +326,21 @@ class Moved:
         out = text[:end] if held else text
         # all of these lines but the first end in a semicolon; most of what passes are rows, and few have one
         ends = b";" in out and b";\n" in out
+        views = 0 if self._views else len(out)
+        ends = ends or VIEWS in out
         if end and (ends or not self._database) and any(one in out for one in _HELD):
             first = out.find(b"\n") + 1 if self._amid else 0
             out = out[:first] + _LOOKED_AT.sub(self._looked_at, out[first:])
+            if not self._views:
+                found = _VIEWS_BEGIN.search(out, first)
+                views = found.start() if found else len(out)
         self._line, self._amid = (line, False) if held else (b"", True)
-        return out
+        self._views += out[views:]
+        return out[:views] + (self._ordered() if len(self._views) > _MOST_LINE else b"")
+
+    def _ordered(self) -> bytes:
+        text, self._views = bytes(self._views), bytearray()
+        return ordered(text)
 
     def _looked_at(self, line: re.Match[bytes]) -> bytes:
         if line[2]:  # a table would not reach the sequence of its default, and nobody else is here
@@ -355,7 +368,11 @@ class Moved:
 
     def close(self) -> bytes:
         rest = bytes(self._held)
-        return self._after_first(rest if self._inside else self._outside(rest) + self._line)
+        if not self._inside:
+            rest = self._outside(rest)
+            self._views += self._line
+            rest, self._line = rest + self._ordered(), b""
+        return self._after_first(rest)
 
     def _after_first(self, out: bytes) -> bytes:
         """Without the line end that was put before the first line."""
