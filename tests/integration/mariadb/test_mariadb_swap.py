@@ -264,6 +264,22 @@ def test_where_cases_are_one_a_database_is_found_by_any_and_no_other_is(
     assert folding.sql("SHOW TABLES", "shöp") == "other"
 
 
+def test_names_that_are_one_where_cases_are_not_told_apart_are_refused_there(
+    shop: Server, folding: Server, work: Workspace, tmp_path: Path
+) -> None:
+    shop.sql(
+        "CREATE TABLE Orders (a int); CREATE TABLE orders (a int); CREATE VIEW BOOK AS SELECT 1 AS a",
+        "shop",
+    )
+    apart = Taken(shop.source(), work, tmp_path / "apart")
+    (told,) = folding.source().target(apart.record, None).refusals
+    assert "one would be lost of each of these: BOOK, Orders, book, orders" in told
+    assert shop.source().target(apart.record, None).refusals == ()
+    shop.sql("DROP TABLE orders; DROP VIEW BOOK", "shop")
+    once = Taken(shop.source(), work, tmp_path / "once")
+    assert folding.source().target(once.record, None).refusals == ()
+
+
 def test_foreign_keys_hold_after_a_swap_and_back(
     shop: Server, work: Workspace, taken: Taken
 ) -> None:

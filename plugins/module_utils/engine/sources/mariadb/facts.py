@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 
 from ...errors import MissingDependency, SourceError
@@ -113,8 +114,18 @@ def database(access: Access, name: str) -> dict[str, Any]:
         "collations": _used(used, "collation", {collation}),
         "engines": _used(used, "engine", set()),
         "definers": definers(access, name),
+        "alike": _alike(access, name),
         "size_bytes": size_bytes(access, name),
     }
+
+
+def _alike(access: Access, name: str) -> list[str]:
+    """The tables and views whose names are one where the server does not tell cases apart."""
+    rows = access.ask(
+        f"SELECT TABLE_NAME FROM information_schema.TABLES WHERE {same('TABLE_SCHEMA', name)}"
+    )
+    counts = Counter(row[0].lower() for row in rows)
+    return sorted(row[0] for row in rows if counts[row[0].lower()] > 1)
 
 
 def _used(rows: list[list[str]], kind: str, more: set[str]) -> list[str]:

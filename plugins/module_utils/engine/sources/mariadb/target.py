@@ -57,6 +57,12 @@ def refusals(
     absent = [one for one in wanted["engines"] if one.lower() not in here]
     if absent:
         told.append(f"the server lacks the storage engines {', '.join(absent)}")
+    alike = wanted.get("alike", []) if about.folds else []
+    if alike:
+        told.append(
+            "the server keeps names in lower case (lower_case_table_names), so one would be lost of"
+            f" each of these: {', '.join(alike)}; restore on a server that tells them apart"
+        )
     # such a key would follow the tables that are moved out of the way
     told += [
         f"table {row[0]}.{row[1]} has a foreign key into database {name}: drop it, or use --into"
