@@ -176,6 +176,23 @@ def test_a_database_that_is_not_there_is_absent(bank: Server) -> None:
         bank.source("nothing").prepare("nobody", dry_run=True)
 
 
+def test_what_is_wrong_is_told_apart_in_any_language_of_the_server(
+    make_server: Callable[..., Server],
+) -> None:
+    server = make_server(MARIADBD, "--lc-messages=de_DE", "--lower-case-table-names=1")
+    server.sql("CREATE USER dumper@127.0.0.1 IDENTIFIED BY 'x'; CREATE DATABASE shop")
+    for name in ("absent", "ABSENT", "größe"):
+        with pytest.raises(SourceAbsent, match=f"{name}' does not exist"):
+            server.source(name).check()
+    with pytest.raises(SourceError, match=r"\(1045\)") as told:
+        server.over_tcp(password=secret("wrong")).check()
+    assert "credential of this user" in told.value.hint
+    with pytest.raises(SourceError, match=r"\(1044\)") as told:
+        server.over_tcp(password=secret("x")).check()
+    assert "grant the user its rights" in told.value.hint
+    server.stop()
+
+
 def test_preparing_gives_what_a_dump_takes_and_no_more(
     bank: Server, work: Workspace, tmp_path: Path
 ) -> None:
