@@ -422,6 +422,50 @@ def test_engines_that_cannot_be_counted_are_told_and_restored(
     source.discard(swap)
 
 
+def test_tables_of_another_server_are_told_and_never_read(
+    make_server: Callable[..., Server], work: Workspace, tmp_path: Path
+) -> None:
+    near, far = make_server(MARIADBD, "--plugin-load-add=ha_federatedx"), make_server(MARIADBD)
+    far.sql(
+        "CREATE DATABASE far; CREATE TABLE far.t (a int, f float); INSERT INTO far.t VALUES (1, 2);"
+        "CREATE USER near@'%' IDENTIFIED BY 'x'; GRANT ALL ON far.* TO near@'%'"
+    )
+    link = f"CONNECTION='mysql://near:x@127.0.0.1:{far.port}/far/t'"
+    near.sql(
+        "CREATE DATABASE shop; CREATE TABLE shop.own (a int); INSERT INTO shop.own VALUES (9);"
+        f"CREATE TABLE shop.theirs (a int, f float) ENGINE=FEDERATED {link}"
+    )
+    far.sql("SET GLOBAL log_output = 'TABLE'; SET GLOBAL general_log = ON")
+    source = near.source()
+    note = "not in the backup, for their rows lie on another server: theirs"
+    assert source.check()["note"] == note
+    taken = Taken(source, work, tmp_path / "store")
+    assert taken.warnings == [note]
+    swap = staged(source, taken, work)
+    assert differences(source, taken, swap, work) == []
+    source.swap(swap)
+    assert near.sql("SELECT * FROM shop.theirs; SELECT a FROM shop.own") == "1\t2\n9"
+    source.back(swap)
+    source.discard(swap)
+    asked = far.sql("SELECT argument FROM mysql.general_log WHERE user_host LIKE 'near%'")
+    assert "LOCK" not in asked.upper()
+    assert "COUNT" not in asked.upper()
+    assert far.sql("SELECT COUNT(*) FROM far.t") == "1"
+    far.sql("DROP TABLE far.t")
+    with pytest.raises(SourceError) as told:
+        staged(source, taken, work)
+    assert "without their own server: theirs" in told.value.hint
+    with pytest.raises(SourceError) as told:
+        source.check()
+    assert "without their own server: theirs" in told.value.hint
+    near.sql("DROP DATABASE shop")
+    with pytest.raises(SourceError) as told:
+        staged(source, taken, work)
+    assert "see its server" in told.value.hint
+    for one in (near, far):
+        one.stop()
+
+
 def test_values_that_a_dump_changes_are_told_and_no_others(
     bank: Server, work: Workspace, tmp_path: Path
 ) -> None:
@@ -498,3 +542,8 @@ def test_tls_is_verified_when_asked(
         with pytest.raises(SourceError, match=r"(certificate|TLS|SSL)") as told:
             server.over_tcp(tls="verify", **options).check()
         assert "`tls_ca`" in told.value.hint
+    server.sql("SET GLOBAL require_secure_transport = ON")
+    assert server.over_tcp(tls="required").check()
+    with pytest.raises(SourceError) as told:
+        server.over_tcp(tls="disabled").check()
+    assert "the server wants TLS" in told.value.hint

@@ -9,10 +9,13 @@ from typing import Any
 
 from ...errors import MissingDependency, SourceError
 from .programs import FLAVOURS, MARIADB, MYSQL
-from .server import NO_LIMIT, About, Access, identifier, literal
+from .server import NO_LIMIT, About, Access, QueryError, identifier, literal
 
 _TRANSACTIONAL = ("InnoDB", "ROCKSDB", "TokuDB", "ndbcluster")
-_WITHOUT_ROWS = ("MRG_MyISAM", "FEDERATED", "BLACKHOLE")  # their rows are not theirs, or nowhere
+# whose rows lie on another server, where a restore would write them
+ELSEWHERE = ("FEDERATED", "SPIDER")
+_THROUGH = ("CONNECT", "OQGRAPH", "S3", "SPHINX")  # and whose rows may lie anywhere
+_WITHOUT_ROWS = (*ELSEWHERE, "MRG_MyISAM", "BLACKHOLE")  # their rows are not theirs, or nowhere
 _GRANT = re.compile(
     r"GRANT (.+?) ON (?:TABLE )?(`(?:[^`]|``)+`|\*)\.(`(?:[^`]|``)+`|\*) TO ", re.DOTALL
 )
@@ -153,9 +156,9 @@ def totals(access: Access, name: str) -> dict[str, int]:
 
 
 def counted(access: Access, name: str) -> list[tuple[str, str, int]]:
-    """[(kind, name, rows)] of what holds data; 0 rows for a sequence."""
-    there = tables(access, name)
-    holders = [one for kind, one in there if kind == "table"]
+    """[(kind, name, rows)] of what holds data; 0 rows for a sequence, and for what lies elsewhere."""
+    there, far = tables(access, name), of_engines(access, name, *ELSEWHERE)
+    holders = [one for kind, one in there if kind == "table" and one not in far]
     where = identifier(name)
     rows = access.ask([f"SELECT COUNT(*) FROM {where}.{identifier(one)}" for one in holders])
     counts = dict(zip(holders, (int(row[0]) for row in rows)))
@@ -164,12 +167,17 @@ def counted(access: Access, name: str) -> list[tuple[str, str, int]]:
 
 def uncountable(access: Access, name: str) -> list[tuple[str, str]]:
     """[(kind, name)] of what cannot be counted in a dump: tables whose rows it leaves out."""
-    engines = ", ".join(literal(one) for one in _WITHOUT_ROWS)
-    left_out = access.ask(
-        "SELECT 'table', TABLE_NAME FROM information_schema.TABLES"
-        f" WHERE {same('TABLE_SCHEMA', name)} AND ENGINE IN ({engines})"
+    return [("table", one) for one in of_engines(access, name, *_WITHOUT_ROWS)]
+
+
+def of_engines(access: Access, name: str, *engines: str) -> list[str]:
+    """The tables that are of these engines. None of their servers is asked."""
+    listed = ", ".join(literal(one) for one in engines)
+    rows = access.ask(
+        "SELECT TABLE_NAME FROM information_schema.TABLES"
+        f" WHERE {same('TABLE_SCHEMA', name)} AND ENGINE IN ({listed})"
     )
-    return [(row[0], row[1]) for row in left_out]
+    return [row[0] for row in rows]
 
 
 def broken_names(access: Access, name: str) -> list[str]:
@@ -196,7 +204,14 @@ def broken_names(access: Access, name: str) -> list[str]:
             ("event", "EVENTS", "EVENT_SCHEMA", "EVENT_NAME", "EVENT_NAME"),
         )
     ]
-    return sorted({f"{row[0]} {row[1]!r}" for row in access.ask(asked)})
+    try:
+        return sorted({f"{row[0]} {row[1]!r}" for row in access.ask(asked)})
+    except QueryError as exc:  # the first question for which the server opens each table
+        far = of_engines(access, name, *ELSEWHERE)
+        if not far:
+            raise
+        hint = f"these tables cannot be looked at without their own server: {first(far)}"
+        raise SourceError(f"{exc}", detail=exc.detail, hint=exc.hint or hint) from exc
 
 
 def endless_events(access: Access, name: str) -> list[str]:
@@ -234,7 +249,7 @@ def refuse_limit(access: Access, source: str) -> None:
 
 def warnings(access: Access, name: str) -> list[str]:
     """What a dump in one transaction does not hold as of its instant, or not at all."""
-    engines = ", ".join(literal(one) for one in _TRANSACTIONAL)
+    engines = ", ".join(literal(one) for one in (*_TRANSACTIONAL, *ELSEWHERE, *_THROUGH))
     rows = access.ask(
         [
             "SELECT 'engine', CONCAT(TABLE_NAME, ' (', ENGINE, ')') FROM information_schema.TABLES"
@@ -248,6 +263,13 @@ def warnings(access: Access, name: str) -> list[str]:
     loose = [row[1] for row in rows if row[0] == "engine"]
     if loose:
         told.append("not in the snapshot, for their engine has no transactions: " + first(loose))
+    for told_of, what in (
+        (ELSEWHERE, "not in the backup, for their rows lie on another server"),
+        (_THROUGH, "read through their engine, and written back through it by a restore"),
+    ):
+        named = of_engines(access, name, *told_of)
+        if named:
+            told.append(f"{what}: {first(named)}")
     versioned = [row[1] for row in rows if row[0] == "history"]
     if versioned:
         told.append(

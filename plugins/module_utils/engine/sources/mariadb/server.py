@@ -58,6 +58,7 @@ _HINTS = {
     2059: "these programs no longer know, or do not know yet, how to log in here: install the ones of the"
     " server's family, MariaDB's or MySQL's, and set `programs_path`",
     2061: "set `tls: required`: the server takes this password over TLS alone",
+    3159: "set `tls: required`: the server takes no connection without TLS",
     2026: "see `tls` and `tls_ca`, and whether the server offers TLS",
 }
 
@@ -187,7 +188,11 @@ class Access:
             )
         if code in (2002, 2003) and _NOBODY.search(reason):
             return SourceAbsent(f"{told}: {reason} ({code})", detail=detail, hint=_HINTS[code])
-        return QueryError(f"{told}: {reason} ({code})", code, detail, _HINTS.get(code, ""))
+        hint = _HINTS.get(code, "")
+        if code == 1045 and set(FLAVOURS[self.programs.flavour].tls["disabled"]) & set(self.words):
+            # all that MariaDB says where it wants TLS
+            hint += "; or the server wants TLS, which `tls: disabled` forbids"
+        return QueryError(f"{told}: {reason} ({code})", code, detail, hint)
 
 
 @dataclass(frozen=True)

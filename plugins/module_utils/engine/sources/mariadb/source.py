@@ -35,6 +35,7 @@ _BLOCK = 1 << 18  # of SQL; what is larger leaves the processor's cache, and tak
 _CHANGED = re.compile(r"\b(1412|1146)\b")  # a table was altered, or dropped, since the snapshot
 
 _ELSEWHERE = (1049, 1146)  # what is named with its database, and is not there
+_FAR = (1158, 1159, 1429, 1430, 1431, 1432, 1433, 1434)  # the server of a FEDERATED table
 
 
 class MariaDB:
@@ -354,6 +355,11 @@ class MariaDB:
                 hint = (
                     "a view or a default of the backup names it with its database: make it there"
                     " first, empty if need be, then restore again"
+                )
+            if isinstance(problem, QueryError) and problem.code in _FAR:
+                hint = (
+                    "a FEDERATED table of the backup is made only while the table that it stands for"
+                    " can be reached: see its server, then restore again"
                 )
             raise SourceError(f"{problem}", detail=problem.detail, hint=hint) from None
 
