@@ -282,6 +282,22 @@ def test_a_password_where_the_server_has_none_is_told(server: Server) -> None:
     assert "leave out `password`" in error.hint
 
 
+@pytest.mark.parametrize(
+    ("method", "name"), [("replication", "SYNC"), ("bgsave", "BGSAVE"), ("bgsave", "CONFIG")]
+)
+def test_a_command_that_the_server_has_renamed_is_found_by_a_check(
+    make_server: Callable[..., Server], method: str, name: str
+) -> None:
+    requires = f"requirepass {json.dumps(ADMIN, ensure_ascii=False)}"
+    server = make_server("redis", requires, f'rename-command {name} ""')
+    source = as_users(server, method=method)
+    source.prepare("lifeboat", False)  # by whose rights the check looks
+    error = failure(source.check)
+    assert f"{name} is renamed or disabled" in error.message
+    assert "or set `method: " in error.hint
+    server.stop()
+
+
 def test_a_user_without_the_rights_is_told(
     guarded: Server, work: Workspace, tmp_path: Path
 ) -> None:

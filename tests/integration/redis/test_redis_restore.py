@@ -177,6 +177,45 @@ def test_a_user_who_may_not_restore_is_refused(server: Server, taken: Taken) -> 
     server.cli("ACL", "DELUSER", "reader")
 
 
+@pytest.mark.parametrize("name", ["CONFIG", "SYNC", "REPLICAOF", "CLIENT", "DEL", "GET"])
+@pytest.mark.parametrize("new", ["", "hidden"])
+def test_a_server_that_has_renamed_a_command_is_refused_before_it_is_touched(
+    taken: Taken, make_server: Callable[..., Server], name: str, new: str
+) -> None:
+    renaming = make_server("redis", f'rename-command {name} "{new}"')
+    (told,) = renaming.source().target(taken.record, None).refusals
+    assert told.startswith(f"{name} is renamed or disabled")
+    renaming.stop()
+
+
+def test_commands_that_a_restore_does_without_may_be_renamed(
+    taken: Taken, work: Workspace, make_server: Callable[..., Server]
+) -> None:
+    names = ("BGSAVE", "SAVE", "PSYNC", "SHUTDOWN", "DEBUG", "KEYS", "FLUSHALL", "COMMAND", "ACL")
+    renaming = make_server("redis", *(f'rename-command {one} ""' for one in names))
+    source = renaming.source()
+    assert source.check()
+    swap = staged(source, taken, work)
+    source.swap(swap)
+    assert source.swapped(swap)
+    assert renaming.keys() > 0
+    source.discard(swap)
+    renaming.stop()
+
+
+@pytest.mark.parametrize("right", ["-sync", "-replicaof", "-config|set", "-del", "~cache:*"])
+def test_a_user_who_lacks_one_right_is_refused_before_anything_is_touched(
+    server: Server, taken: Taken, right: str
+) -> None:
+    keys = [] if right.startswith("~") else ["~*"]
+    server.cli("ACL", "SETUSER", "almost", "on", ">x", "+@all", *keys, right)
+    source = server.source(user="almost", password=Secret.of("x"))
+    told = source.target(taken.record, None).refusals
+    server.cli("ACL", "DELUSER", "almost")
+    assert told
+    assert all("is not allowed to user almost" in one for one in told)
+
+
 def test_a_target_that_is_no_server_is_refused(server: Server, taken: Taken) -> None:
     with pytest.raises(SourceError, match="is no server"):
         server.source().target(taken.record, "other")

@@ -128,6 +128,7 @@ class Redis:
         info = target.look(self._server)
         self._refuse_fields(info)
         self._refuse_stale(info)
+        target.refuse_unable(self._server, self._method)
         if self._method == "bgsave":
             file_of(self._server)
         found = target.facts(self._server, info)

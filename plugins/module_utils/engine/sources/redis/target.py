@@ -7,6 +7,7 @@ import os
 import re
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from ...errors import SourceError
@@ -14,6 +15,18 @@ from ...units import human_size
 from .client import Refused, Server, keyspace, version
 
 LOOPBACK = "127.0.0.1"
+_KEY = "lifeboat-restore-0"  # such as a restore makes
+# as they are asked; see docs/sources.md
+_RESTORING = (
+    "CONFIG GET masterauth",
+    "CONFIG SET masterauth x",
+    "CLIENT LIST",
+    "SYNC",
+    "REPLICAOF NO ONE",
+    f"GET {_KEY}",
+    f"DEL {_KEY}",
+)
+_DUMPING = {"replication": ("SYNC",), "bgsave": ("CONFIG GET dir", "BGSAVE")}
 
 
 def look(server: Server) -> dict[str, str]:
@@ -34,6 +47,17 @@ def look(server: Server) -> dict[str, str]:
             f"{server.where} is a sentinel, which holds no data", hint="name the server itself"
         )
     return info
+
+
+def refuse_unable(server: Server, method: str) -> None:
+    """Raise SourceError where a dump by `method` would not be given."""
+    told = lacking(server, *_DUMPING[method])
+    if told:
+        other = "bgsave" if method == "replication" else "replication"
+        raise SourceError(
+            f"{server.where} cannot be dumped by `method: {method}`: {'; '.join(told)}",
+            hint=f"or set `method: {other}`",
+        )
 
 
 def facts(server: Server, info: Mapping[str, str]) -> dict[str, Any]:
@@ -102,7 +126,35 @@ def refusals(server: Server, info: Mapping[str, str], wanted: Mapping[str, Any])
         told.append(
             f"the server's maxmemory is {human_size(limit)}, the data took {human_size(used)}: raise it"
         )
-    return told + _rights(server, wanted)
+    return told + (lacking(server, *_RESTORING) or _rights(server, wanted))
+
+
+def lacking(server: Server, *commands: str) -> list[str]:
+    """Which of these the server, or its rights, keep from the user, in sentences; as far as it may ask.
+
+    None of them is run.
+    """
+    told = []
+    for command in commands:
+        name, *words = command.split(" ")
+        if _renamed(server, name):
+            told.append(
+                f"{name} is renamed or disabled on the server: take its rename-command out of the"
+                " configuration, and start the server again; ACL can keep it from all but administrators"
+            )
+            continue
+        with suppress(Refused):  # not for everybody, and servers before 7 do not know it
+            said = server.ask("ACL", "DRYRUN", server.user or "default", name, *words)
+            if "no permissions" in said:
+                told.append(f"{command} is not allowed to user {server.user or 'default'}: {said}")
+    return list(dict.fromkeys(told))
+
+
+def _renamed(server: Server, name: str) -> bool:
+    try:
+        return not server.ask("COMMAND", "INFO", name)
+    except Refused:  # it may itself be renamed, or not for this user
+        return False
 
 
 def totals(info: Mapping[str, str]) -> dict[str, int]:

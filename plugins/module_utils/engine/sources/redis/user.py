@@ -8,8 +8,10 @@ import hashlib
 from ...model import Secret
 from .client import Refused, Server
 
-REPLICATION = ("+ping", "+info", "+sync", "+psync", "+replconf")
-BGSAVE = ("+ping", "+info", "+bgsave", "+config|get")
+# with it a check finds a command that the server has renamed
+_LOOK = ("+ping", "+info", "+command|info")
+REPLICATION = (*_LOOK, "+sync", "+psync", "+replconf")
+BGSAVE = (*_LOOK, "+bgsave", "+config|get")
 
 
 def prepare(
