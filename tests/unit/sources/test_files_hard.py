@@ -11,7 +11,7 @@ import stat
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -51,6 +51,22 @@ def top(tmp_path: Path) -> Path:
     folder = tmp_path / "ground" / "tree"
     folder.mkdir(parents=True)
     return folder
+
+
+@pytest.fixture
+def fix() -> Iterator[Callable[[Path, str], None]]:
+    """chattr +i, or +a, taken back at the end."""
+    fixed: list[Path] = []
+
+    def do(path: Path, attribute: str) -> None:
+        done = subprocess.run(["chattr", f"+{attribute}", path], capture_output=True)
+        if done.returncode != 0:
+            pytest.skip("only root may set attributes, where the file system has them")
+        fixed.append(path)
+
+    yield do
+    for path in filter(Path.exists, fixed):
+        subprocess.run(["chattr", "-i", "-a", path], check=True)
 
 
 def there_and_back(top: Path, work: Workspace, tmp_path: Path) -> Taken:
@@ -592,3 +608,74 @@ def test_single_system_files_come_back_each_with_owner_and_mode(
     assert {name: found[name] for name in before} == before
     source.discard(swap)
     assert seen(root) == before
+
+
+# -- what nobody may move or remove
+
+
+@pytest.mark.parametrize("attribute", ["i", "a"])
+@pytest.mark.parametrize("what", ["a/file", "a", ".", ".."])
+def test_what_nobody_may_remove_is_a_refusal(
+    top: Path, work: Workspace, tmp_path: Path, fix: Callable[..., None], what: str, attribute: str
+) -> None:
+    (top / "a").mkdir()
+    (top / "a" / "file").write_text("old")
+    source = Files(name="u", paths=[str(top)])
+    taken = Taken(source, work, tmp_path / "store")
+    assert source.target(taken.record, None).refusals == ()
+    held = Path(os.path.normpath(top / what))
+    fix(held, attribute)
+    (told,) = source.target(taken.record, None).refusals
+    assert f"move or remove {held}, " in told
+    assert told.endswith(f"chattr -i -a {held}")
+
+
+def test_what_was_held_fast_since_is_found_before_any_of_the_old_state_is_removed(
+    top: Path, work: Workspace, tmp_path: Path, fix: Callable[..., None]
+) -> None:
+    for name in "abcde":
+        (top / name).write_text("old")
+    source = Files(name="u", paths=[str(top)])
+    taken = Taken(source, work, tmp_path / "store")
+    swap = staged(source, taken, work)
+    source.swap(swap)
+    before = seen(Path(swap.kept))
+    (Path(swap.kept) / "c").touch()
+    fix(Path(swap.kept) / "c", "i")
+    with pytest.raises(SourceError) as told:
+        source.discard(swap)
+    assert f"{swap.kept}/c" in told.value.message
+    assert told.value.hint == f"chattr -i -a {swap.kept}/c"
+    assert sorted(seen(Path(swap.kept))) == sorted(before)
+    subprocess.run(["chattr", "-i", f"{swap.kept}/c"], check=True)
+    source.back(swap)
+    assert (top / "c").read_text() == "old"
+    source.discard(swap)
+
+
+@pytest.mark.parametrize(("what", "attribute"), [("b", "i"), ("c", "a"), ("d/e", "i"), ("d", "a")])
+def test_a_merge_into_what_nobody_may_remove_is_an_error_before_anything_moves(
+    top: Path, work: Workspace, tmp_path: Path, fix: Callable[..., None], what: str, attribute: str
+) -> None:
+    (top / "d").mkdir()
+    for name in ("a", "b", "c", "d/e", "other"):
+        (top / name).write_text("old")
+    source = Files(name="u", paths=[str(top)]).narrowed(["a", "b", "c", "d"], True)
+    taken = Taken(Files(name="u", paths=[str(top)]), work, tmp_path / "store")
+    for name in ("a", "b", "c", "d/e"):
+        (top / name).write_text("live")
+    fix(top / "other", "i")  # nothing of it is replaced
+    fix(top / what, attribute)
+    swap = staged(source, taken, work)
+    with pytest.raises(SourceError) as told:
+        source.swap(swap)
+    assert told.value.hint == f"chattr -i -a {top / what}"
+    for name in ("a", "b", "c", "d/e"):
+        assert (top / name).read_text() == "live"
+    source.back(swap)
+    source.discard(swap)
+    subprocess.run(["chattr", "-i", "-a", top / what], check=True)
+    swap = staged(source, taken, work)
+    source.swap(swap)
+    assert (top / what).is_dir() or (top / what).read_text() == "old"
+    source.discard(swap)

@@ -29,7 +29,7 @@ from pathlib import Path
 from ...errors import SourceError
 from ...files import open_regular
 from ...ownership import mounts_within
-from . import made
+from . import attributes, made
 from . import swap as tree_swap
 from .beneath import Beneath
 from .swap import Tree
@@ -85,6 +85,8 @@ def discard(tree: Tree) -> None:
             hint="what was there before lies in %s, what was restored in %s"
             % (tree.kept, tree.side),
         )
+    for name in (tree.kept, tree.side):  # else a part of it would be gone
+        attributes.refuse(name)
     # S last: without it K's list says nothing
     tree_swap.take_away(tree, tree.unpacked, tree.kept, tree.side)
 
@@ -138,6 +140,7 @@ def _write_list(tree: Tree, moves: str, target: Beneath, side: Beneath) -> None:
     with suppress(FileNotFoundError):
         os.unlink(written)
     real = os.path.realpath(tree.target)
+    looked_at = ""
     mounts = [str(point) for point in mounts_within(Path(real))]
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     with os.fdopen(os.open(written, flags, 0o600), "w", encoding="ascii") as lines:
@@ -148,6 +151,12 @@ def _write_list(tree: Tree, moves: str, target: Beneath, side: Beneath) -> None:
                     "something is mounted in %s, which would be replaced" % target.shown(name),
                     hint="unmount it, or restore other paths with --path",
                 )
+            folder = os.path.dirname(here)
+            if folder != looked_at:
+                attributes.refuse(folder, alone=True)
+            looked_at = folder
+            if had:
+                attributes.refuse(here)
             lines.write(json.dumps([name, had]) + "\n")
         lines.flush()
         os.fsync(lines.fileno())

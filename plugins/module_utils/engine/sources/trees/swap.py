@@ -27,7 +27,7 @@ from typing import Any
 from ...errors import SourceError
 from ...files import exchange, sync_directory
 from ...ownership import mounts_within
-from . import made
+from . import attributes, made
 from .names import mark_nothing
 
 _EXCHANGED = "another process has exchanged %s in the middle of the restore"
@@ -275,6 +275,8 @@ def discard(tree: Tree) -> None:
             % (tree.kept, tree.side),
         )
     moved = tree.existed and _old(tree) != tree.target
+    for name in (tree.side, tree.kept):  # else a part of it would be gone
+        attributes.refuse(name)
     for name in (tree.unpacked, tree.side, tree.kept):
         refuse_mounts(name)
         made.take_away(name, tree.notes, [tree.old] if moved else [])

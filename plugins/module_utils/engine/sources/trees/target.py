@@ -14,7 +14,7 @@ from ... import anchor
 from ...errors import UsageError
 from ...inventory import Entry
 from ...ownership import mounts_within
-from . import made
+from . import attributes, made
 from .names import beside
 from .survey import covered
 from .swap import Tree, member_of
@@ -131,7 +131,8 @@ def forbidding(path: Path, into: str | None, merge: bool = False) -> list[str]:
         folder = folder.parent  # these will be made
     if not folder.is_dir():
         return ["the directory %s does not exist: make it, or use --into, or --merge" % folder]
-    return _unreachable(folder)
+    told = attributes.told(str(folder), alone=True) or attributes.told(str(path))
+    return [told] if told else _unreachable(folder)
 
 
 def _unreachable(folder: Path) -> list[str]:
