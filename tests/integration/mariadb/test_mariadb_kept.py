@@ -244,6 +244,47 @@ def test_views_over_a_view_that_is_broken_come_back(
         source.discard(swap)
 
 
+OTHER_MODES = r"""
+CREATE VIEW few AS SELECT a FROM t WHERE a < 10 WITH CASCADED CHECK OPTION;
+CREATE ALGORITHM = TEMPTABLE SQL SECURITY INVOKER VIEW a_over AS SELECT a, (SELECT MAX(a) FROM few) FROM few;
+CREATE VIEW fewer AS SELECT a FROM few WHERE a > 0 WITH LOCAL CHECK OPTION;
+SET sql_mode = 'NO_BACKSLASH_ESCAPES,ANSI_QUOTES';
+DELIMITER //
+CREATE PROCEDURE "p"() BEGIN SELECT 'C:\'; SELECT "a" FROM "t" -- ;
+; END//
+CREATE TRIGGER "r" BEFORE INSERT ON "t" FOR EACH ROW SET @last = '\'//
+CREATE VIEW "v" AS SELECT 'a\' AS "q`x", "a" FROM "few"//
+CREATE EVENT "e" ON SCHEDULE EVERY 1 DAY STARTS '2030-01-01' DISABLE DO SELECT '\'//
+SET sql_mode = 'ORACLE'//
+CREATE PACKAGE pk AS FUNCTION f(a INT) RETURN INT; END//
+CREATE PACKAGE BODY pk AS FUNCTION f(a INT) RETURN INT AS BEGIN RETURN a * 2; END; END//
+CREATE FUNCTION f(a VARCHAR2(10)) RETURN VARCHAR2(10) AS BEGIN RETURN a || 'x'; END//
+"""
+
+
+def test_programs_of_other_modes_and_packages_come_back(
+    shop: Server, work: Workspace, tmp_path: Path
+) -> None:
+    if shop.mysql:
+        pytest.skip("only MariaDB has packages")
+    shop.sql(OTHER_MODES, "shop")
+    before = shop.look("shop")
+    source = shop.source()
+    taken = Taken(source, work, tmp_path / "store")
+    assert taken.record.totals["package_bodies"] == 1
+    for lost in (False, True):
+        if lost:
+            shop.drop("shop")
+        swap = staged(source, taken, work)
+        assert differences(source, taken, swap, work) == []
+        source.swap(swap)
+        assert shop.look("shop") == before
+        if not lost:
+            assert source.back(swap) is None
+            assert shop.look("shop") == before
+        source.discard(swap)
+
+
 def test_a_table_numbered_by_a_sequence_comes_back_with_its_rows(
     shop: Server, work: Workspace, tmp_path: Path
 ) -> None:

@@ -209,10 +209,15 @@ class Packer:
         where = identifier(database)
         found = facts.programs(self._access, database)
         found.sort(key=lambda one: (one[0] == "trigger", one[0] == "package"))
-        statements = [
-            f"DROP {_DROPPED.get(kind, kind.upper())} IF EXISTS {where}.{identifier(name)}"
-            for kind, name in found
-        ]
+        statements = []
+        for kind, name in found:
+            dropped = (
+                f"DROP {_DROPPED.get(kind, kind.upper())} IF EXISTS {where}.{identifier(name)}"
+            )
+            if kind.startswith("package"):  # MariaDB before 11.4 knows the word in this mode alone
+                statements += ["SET sql_mode = 'ORACLE'", dropped, "SET sql_mode = ''"]
+            else:
+                statements.append(dropped)
         if statements:
             patiently(self._access, statements, [database])
 
