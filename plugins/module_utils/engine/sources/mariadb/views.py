@@ -15,7 +15,6 @@ _FINAL = re.compile(rb"^(?:--\n)?%s((?:[^`]|``)+)`$" % VIEWS, re.MULTILINE)
 _LAST = re.compile(
     rb"^/\*!50001 SET collation_connection      = @saved_col_connection \*/;\n", re.M
 )
-_DROP = re.compile(rb"^/\*!50001 DROP VIEW IF EXISTS .*\n", re.MULTILINE)
 _CREATE = re.compile(
     rb"^/\*!50001 CREATE (ALGORITHM=\w+ \*/\n/\*!50013 )DEFINER=.* (?=SQL SECURITY )", re.M
 )
@@ -43,9 +42,7 @@ def ordered(text: bytes) -> bytes:
     if len(made) < len(begins) or not any(over.values()):
         return text
     names = _bottom_up(over)
-    first = [
-        _CREATE.sub(rb"/*!50001 CREATE OR REPLACE \1", _DROP.sub(b"", made[one])) for one in names
-    ]
+    first = [_CREATE.sub(rb"/*!50001 CREATE \1", made[one]) for one in names]
     again = [made[one] for one in reversed(names)]
     return text[: begins[0]] + b"".join([*first, *again]) + text[last:]
 
