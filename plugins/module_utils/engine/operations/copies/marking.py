@@ -25,12 +25,14 @@ def say(destination: Destination, backup: Backup, mark: Mark, listener: Listener
     return True
 
 
-def say_of_every_copy(job: Job, manifest: Manifest, mark: Mark, listener: Listener) -> None:
-    """What is wrong with the content of one copy is so with each that has the same manifest.
+def say_of_every_copy(job: Job, manifest: Manifest, mark: Mark, listener: Listener) -> list[str]:
+    """What is wrong with the content of one copy is so with each that has the same manifest. The names of
+    the destinations where it could be said.
 
     Another manifest under this id is no reason: who may write at one destination could else spoil all.
     """
     backup = (manifest.host, manifest.job, manifest.id)
+    said = []
     for destination in job.destinations:
         try:
             same = read_manifest(destination, *backup, job.signers) == manifest
@@ -38,5 +40,6 @@ def say_of_every_copy(job: Job, manifest: Manifest, mark: Mark, listener: Listen
             if not (isinstance(exc, DestinationError) and exc.missing):
                 listener(Event("mark", destination.name, problem=str(exc)))
             continue
-        if same:
-            say(destination, backup, mark, listener)
+        if same and say(destination, backup, mark, listener):
+            said.append(destination.name)
+    return said

@@ -182,8 +182,8 @@ def _mark(trial: Trial, report: Report, at: datetime) -> str:
     """What is said beside this copy: it is restorable; or it is bad, where it is the copy's own fault."""
     manifest, listener = trial.manifest, trial.listener
     if any(one.unreadable for one in report.sources):
-        say_of_every_copy(trial.job, manifest, Mark("bad", at, "content"), listener)
-        return "bad"
+        said = say_of_every_copy(trial.job, manifest, Mark("bad", at, "content"), listener)
+        return "bad" if trial.destination.name in said else ""
     kind = "drilled" if report.restorable else ""
     if any(one.bad for one in report.sources):
         kind = "bad"
