@@ -132,7 +132,7 @@ def view(name: str, text: str) -> str:
 
 
 @pytest.mark.parametrize("size", [1, 7, 63, 1 << 20])
-def test_a_view_is_made_first_over_what_is_there_and_last_by_its_definer(size: int) -> None:
+def test_a_view_is_made_first_by_who_restores_and_last_by_its_definer(size: int) -> None:
     told = "INSERT INTO `t` VALUES ('-- Final view structure for view `b`');\n"
     program = "DELIMITER ;;\nx\n-- Final view structure for view `b`\n;;\nDELIMITER ;\n"
     a, b, c = (

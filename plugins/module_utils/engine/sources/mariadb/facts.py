@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from ...errors import MissingDependency, SourceError
@@ -172,12 +173,15 @@ def uncountable(access: Access, name: str) -> list[tuple[str, str]]:
 
 def of_engines(access: Access, name: str, *engines: str) -> list[str]:
     """The tables that are of these engines. None of their servers is asked."""
+    return [row[1] for row in access.ask(_of_engines("table", name, engines))]
+
+
+def _of_engines(told_as: str, name: str, engines: Iterable[str]) -> str:
     listed = ", ".join(literal(one) for one in engines)
-    rows = access.ask(
-        "SELECT TABLE_NAME FROM information_schema.TABLES"
+    return (
+        f"SELECT '{told_as}', TABLE_NAME FROM information_schema.TABLES"
         f" WHERE {same('TABLE_SCHEMA', name)} AND ENGINE IN ({listed})"
     )
-    return [row[0] for row in rows]
 
 
 def broken_names(access: Access, name: str) -> list[str]:
@@ -257,24 +261,20 @@ def warnings(access: Access, name: str) -> list[str]:
             f" AND TABLE_TYPE <> 'SEQUENCE' AND ENGINE NOT IN ({engines})",
             "SELECT 'history', TABLE_NAME FROM information_schema.TABLES"
             f" WHERE {same('TABLE_SCHEMA', name)} AND TABLE_TYPE = 'SYSTEM VERSIONED'",
+            _of_engines("elsewhere", name, ELSEWHERE),
+            _of_engines("through", name, _THROUGH),
         ]
     )
     told = []
-    loose = [row[1] for row in rows if row[0] == "engine"]
-    if loose:
-        told.append("not in the snapshot, for their engine has no transactions: " + first(loose))
-    for told_of, what in (
-        (ELSEWHERE, "not in the backup, for their rows lie on another server"),
-        (_THROUGH, "read through their engine, and written back through it by a restore"),
+    for kind, what in (
+        ("engine", "not in the snapshot, for their engine has no transactions"),
+        ("elsewhere", "not in the backup, for their rows lie on another server"),
+        ("through", "read through their engine, and written back through it by a restore"),
+        ("history", "only the present rows are in the backup, not the history, of"),
     ):
-        named = of_engines(access, name, *told_of)
+        named = [row[1] for row in rows if row[0] == kind]
         if named:
             told.append(f"{what}: {first(named)}")
-    versioned = [row[1] for row in rows if row[0] == "history"]
-    if versioned:
-        told.append(
-            "only the present rows are in the backup, not the history, of: " + first(versioned)
-        )
     return told
 
 
