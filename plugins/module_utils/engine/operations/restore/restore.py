@@ -23,12 +23,11 @@ from ...errors import (
 from ...files import free_bytes, make_private, remove, workspace
 from ...job import Job
 from ...model import Archive, SourceRecord, Swap, Workspace
-from ...ports import Destination
 from ...progress import Event, Listener, silent
 from ...stored import Mark
 from ...units import human_size
 from ..backup.backup import empty
-from ..copies.catalog import put_mark
+from ..copies.marking import say
 from ..copies.plain import Decoders, fetch, of_the_copy, plains
 from ..copies.unlocking import require_identity
 from . import around, undecided
@@ -108,14 +107,10 @@ class Restore:
                 failure = exc
                 self._listener(Event("fetch", f"{archive.name} from {name}", problem=str(exc)))
                 if isinstance(exc, VerifyError):
-                    self._mark_bad(destination)
+                    made = self._plan.manifest
+                    bad = Mark("bad", self._clock())
+                    say(destination, (made.host, made.job, made.id), bad, self._listener)
         raise failure or VerifyError(f"the archive {archive.name} has no copy")
-
-    def _mark_bad(self, destination: Destination) -> None:
-        try:
-            put_mark(destination, self._plan.manifest, Mark("bad", self._clock()))
-        except LifeboatError as exc:  # an identity that may only read cannot say so there
-            self._listener(Event("mark", destination.name, problem=str(exc)))
 
     def apply(self, token: str, now: datetime) -> Journal:
         """Restore beside, compare, swap. On any failure the old state is in place and nothing is left over."""
